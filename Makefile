@@ -1,0 +1,139 @@
+# larder's build. `make` builds bin/; `make help` lists the targets.
+#
+# SAN=address|undefined|thread builds into build/san-NAME instead of build/release.
+
+CC ?= cc
+SAN ?=
+MODE := $(if $(SAN),san-$(SAN),release)
+OUT := build/$(MODE)
+BIN := $(if $(SAN),$(OUT)/bin,bin)
+
+PKGS := libevent_core libevent_pthreads libcurl libcrypto jansson
+WARN := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Werror
+HARDEN := -fstack-protector-strong -fPIE $(if $(SAN),,-D_FORTIFY_SOURCE=2)
+OPT ?= $(if $(SAN),-O1 -fno-omit-frame-pointer,-O2)
+SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all)
+CPPFLAGS += -D_GNU_SOURCE -I. $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+CFLAGS += -std=c11 -g $(OPT) $(WARN) $(HARDEN) $(SANFLAGS) -pthread
+LDFLAGS += -pie -Wl,-z,relro,-z,now $(SANFLAGS) -pthread
+LDLIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lleveldb
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+lib_sources = $(filter-out $(1)/main.c,$(wildcard $(1)/*.c))
+objects = $(patsubst %.c,$(OUT)/%.o,$(1))
+
+COMMON_LIB := $(OUT)/libcommon.a
+MASTER_LIB := $(OUT)/libmaster.a
+VOLUME_LIB := $(OUT)/libvolume.a
+TOOL_LIB := $(OUT)/libtool.a
+PROGRAMS := $(BIN)/larder-master $(BIN)/larder-volume $(BIN)/larder
+
+# A test's name begins with the part that it tests: common_key.c, master_put.c, volume_store.c, tool_….c
+UNIT := $(patsubst tests/%.c,$(OUT)/tests/%,$(wildcard tests/unit/*.c tests/flow/*.c))
+FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/*.c))
+
+.PHONY: all help check unit cluster lint format format-check includes tidy asan ubsan tsan fuzz fuzz-build bench install clean
+.SECONDARY:
+
+all: $(PROGRAMS)
+
+help:
+	@echo "make                 bin/larder-master, bin/larder-volume, bin/larder"
+	@echo "make check           unit, flow and cluster tests"
+	@echo "make unit            unit and flow tests only"
+	@echo "make cluster         tests with real processes only"
+	@echo "make asan|ubsan|tsan the tests under a sanitizer"
+	@echo "make fuzz            fuzzes all parsers, FUZZ_SECONDS=$(FUZZ_SECONDS) each (0: until Ctrl-C)"
+	@echo "make lint            clang-format, clang-tidy, and the rules about includes"
+	@echo "make format          formats the sources"
+	@echo "make bench           times puts and gets on this machine"
+	@echo "make install         into DESTDIR PREFIX ($(PREFIX))"
+
+$(BIN)/larder-master: $(OUT)/master/main.o $(MASTER_LIB) $(COMMON_LIB)
+$(BIN)/larder-volume: $(OUT)/volume/main.o $(VOLUME_LIB) $(COMMON_LIB)
+$(BIN)/larder: $(OUT)/tools/larder/main.o $(TOOL_LIB) $(COMMON_LIB)
+$(PROGRAMS):
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(COMMON_LIB): $(call objects,$(wildcard common/*.c))
+$(MASTER_LIB): $(call objects,$(call lib_sources,master))
+$(VOLUME_LIB): $(call objects,$(call lib_sources,volume))
+$(TOOL_LIB): $(call objects,$(call lib_sources,tools/larder))
+$(OUT)/lib%.a:
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(OUT)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+-include $(shell find build -name '*.d' 2>/dev/null)
+
+# --- tests ---
+
+part_lib = $(foreach p,$(1),$(if $(filter common_%,$(p)),,$(OUT)/lib$(firstword $(subst _, ,$(p))).a))
+.SECONDEXPANSION:
+$(OUT)/tests/%: $(OUT)/tests/%.o $$(call part_lib,$$(notdir $$*)) $(COMMON_LIB)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs check 2>/dev/null) $(LDLIBS)
+
+unit: $(UNIT)
+	@tools/run-unit.sh $(UNIT)
+
+cluster: all
+	@LARDER_BIN=$(abspath $(BIN)) tools/run-cluster.sh
+
+check: unit cluster
+
+asan:
+	$(MAKE) check SAN=address
+ubsan:
+	$(MAKE) check SAN=undefined
+tsan:
+	$(MAKE) check SAN=thread
+
+FUZZ_SECONDS ?= 10
+FUZZ_CC ?= clang
+FUZZ_FLAGS := -std=c11 -g -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -pthread
+build/fuzz/obj/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(FUZZ_CC) $(CPPFLAGS) $(FUZZ_FLAGS) -MMD -MP -c -o $@ $<
+build/fuzz/libcommon.a: $(patsubst %.c,build/fuzz/obj/%.o,$(wildcard common/*.c))
+	@rm -f $@
+	$(AR) rcs $@ $^
+build/fuzz/%: build/fuzz/obj/tests/fuzz/%.o build/fuzz/libcommon.a
+	$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LDLIBS)
+fuzz-build: $(FUZZERS)
+fuzz: fuzz-build
+	@tools/run-fuzz.sh $(FUZZ_SECONDS) $(FUZZERS)
+
+bench: all
+	@tools/bench.sh
+
+# --- rules about the source ---
+
+SOURCES := $(wildcard common/*.[ch] master/*.[ch] volume/*.[ch] tools/larder/*.[ch] tests/*/*.[ch])
+format:
+	clang-format -i $(SOURCES)
+format-check:
+	clang-format --dry-run -Werror $(SOURCES)
+includes:
+	@tools/check-includes.sh
+TIDY := $(patsubst %.c,build/tidy/%.ok,$(filter %.c,$(SOURCES)))
+build/tidy/%.ok: %.c .clang-tidy
+	@mkdir -p $(@D)
+	clang-tidy --quiet $< -- -std=c11 $(CPPFLAGS) 2>/dev/null
+	@touch $@
+tidy: $(TIDY)
+lint: format-check includes tidy
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
+
+clean:
+	rm -rf build bin

@@ -1,0 +1,68 @@
+/*
+ * LevelDB, in our words: the only user of its library. Everything here blocks on the disk.
+ * Opened with paranoid checks, and every read verifies checksums.
+ */
+#ifndef LARDER_COMMON_LDB_H
+#define LARDER_COMMON_LDB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/attr.h"
+#include "common/status.h"
+
+struct ldb;
+struct ldb_batch;
+struct ldb_iter;
+struct ldb_snapshot;
+struct buf;
+
+struct ldb_options {
+    bool create;         /* make it where it is missing */
+    bool exclusive;      /* fail where it is there */
+    size_t cache_bytes;  /* block cache; 0: 8 MiB */
+    size_t buffer_bytes; /* memtable; 0: 4 MiB */
+    int max_open_files;  /* 0: 1000 */
+};
+
+/* Opens `path`. On failure *error (may be NULL) gets a malloc'ed text for people; ST_LOCKED where
+ * another process has it open, ST_NOT_FOUND where it is missing, ST_CORRUPT, ST_NO_SPACE, ST_IO. */
+enum status ldb_open(struct ldb **db, const char *path, const struct ldb_options *options,
+                     char **error) MUST_CHECK;
+void ldb_close(struct ldb *db);
+
+/* Appends the value to `out`. ST_NOT_FOUND, ST_CORRUPT, ST_IO, ST_NO_MEMORY. */
+enum status ldb_get(struct ldb *db, const void *key, size_t key_len, struct buf *out) MUST_CHECK;
+
+struct ldb_batch *ldb_batch_new(void) MUST_CHECK;
+void ldb_batch_free(struct ldb_batch *batch);
+void ldb_batch_clear(struct ldb_batch *batch);
+void ldb_batch_put(struct ldb_batch *batch, const void *key, size_t key_len, const void *value,
+                   size_t value_len);
+void ldb_batch_delete(struct ldb_batch *batch, const void *key, size_t key_len);
+
+/* Writes all of it or nothing; with `sync` it is on the disk when this returns. After a failure the
+ * log's end is not known any more: close the database and open it again before the next write. */
+enum status ldb_write(struct ldb *db, struct ldb_batch *batch, bool sync, char **error) MUST_CHECK;
+
+/* A view that later writes do not change. NULL: no memory. */
+struct ldb_snapshot *ldb_snapshot_new(struct ldb *db) MUST_CHECK;
+void ldb_snapshot_free(struct ldb_snapshot *snapshot);
+
+/* Iterates in bytewise order; `snapshot` may be NULL (the state of now). Positioned by
+ * ldb_iter_seek. The snapshot must outlive it. */
+struct ldb_iter *ldb_iter_new(struct ldb *db, struct ldb_snapshot *snapshot) MUST_CHECK;
+void ldb_iter_free(struct ldb_iter *iter);
+void ldb_iter_seek(struct ldb_iter *iter, const void *key, size_t key_len);
+bool ldb_iter_valid(const struct ldb_iter *iter);
+void ldb_iter_next(struct ldb_iter *iter);
+/* Both belong to the iterator, until it moves. */
+const char *ldb_iter_key(const struct ldb_iter *iter, size_t *len);
+const char *ldb_iter_value(const struct ldb_iter *iter, size_t *len);
+/* ST_OK, or why it ended early. Ask it whenever ldb_iter_valid() turned false. */
+enum status ldb_iter_status(const struct ldb_iter *iter) MUST_CHECK;
+
+/* Removes a database from the disk. */
+enum status ldb_destroy(const char *path) MUST_CHECK;
+
+#endif

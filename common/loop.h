@@ -1,0 +1,59 @@
+/*
+ * An event loop: one thread's timers, sockets and messages. libevent's event_base behind it.
+ * A loop belongs to the thread that runs it; only loop_post() and loop_stop() may be called from
+ * others.
+ */
+#ifndef LARDER_COMMON_LOOP_H
+#define LARDER_COMMON_LOOP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/attr.h"
+#include "common/status.h"
+
+struct loop;
+struct loop_timer;
+struct loop_watch;
+struct event_base;
+
+/* NULL where memory or descriptors are short. */
+struct loop *loop_new(void) MUST_CHECK;
+
+/* Frees a loop that does not run. Messages that were not delivered are delivered first. */
+void loop_free(struct loop *loop);
+
+/* Runs until loop_stop(). Messages posted before the stop are delivered. */
+void loop_run(struct loop *loop);
+void loop_stop(struct loop *loop);
+
+/* Calls fn(arg) on the loop's thread, in the order of posting. From any thread. A struct of the
+ * caller's own carries the message, so posting cannot fail; it must stay until fn is called. */
+struct loop_message {
+    void (*fn)(void *arg);
+    void *arg;
+    struct loop_message *next; /* the loop's */
+};
+void loop_post(struct loop *loop, struct loop_message *message);
+
+/* A timer that is not set yet. NULL: no memory. fn runs on the loop's thread. */
+struct loop_timer *loop_timer_new(struct loop *loop, void (*fn)(void *arg), void *arg) MUST_CHECK;
+/* Calls fn once, in `ms` milliseconds from now; setting it again moves it. 0: on the next turn. */
+void loop_timer_set(struct loop_timer *timer, uint64_t ms);
+void loop_timer_clear(struct loop_timer *timer);
+void loop_timer_free(struct loop_timer *timer);
+
+/* Calls fn whenever `fd` is readable and/or writable, until freed. NULL: no memory. */
+struct loop_watch *loop_watch_new(struct loop *loop, int fd, bool readable, bool writable,
+                                  void (*fn)(void *arg, bool readable, bool writable),
+                                  void *arg) MUST_CHECK;
+void loop_watch_free(struct loop_watch *watch);
+
+/* Milliseconds of a clock that never goes back, and of the wall clock. Any thread. */
+uint64_t loop_now_ms(void);
+uint64_t loop_wall_ms(void);
+
+/* libevent's base, for the modules that use other parts of libevent on this loop. */
+struct event_base *loop_base(struct loop *loop);
+
+#endif

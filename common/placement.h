@@ -1,0 +1,38 @@
+/*
+ * Placement: rendezvous hashing as minikeyvalue does it, byte for byte. For each volume name V,
+ * score = MD5(key + V); the volumes in descending score, the first N hold the key.
+ */
+#ifndef LARDER_COMMON_PLACEMENT_H
+#define LARDER_COMMON_PLACEMENT_H
+
+#include <stddef.h>
+
+#include "common/attr.h"
+#include "common/key.h"
+#include "common/status.h"
+
+enum { VOLUME_NAME_MAX = 255 };
+
+/* A place for a copy: a volume, and below it the subvolume. */
+struct place {
+    size_t volume;                   /* its position in the list that was given */
+    char name[VOLUME_NAME_MAX + 16]; /* "host:port[/path]" and, with subvolumes > 1, "/svXX" */
+};
+
+/*
+ * All `count` volumes in the order in which they take copies of `key`, into places[0..count-1].
+ * `subvolumes` >= 1 is the number of disks a volume; with 1 there is no "/svXX".
+ * ST_NO_MEMORY or ST_INTERNAL where MD5 failed.
+ */
+enum status placement_rank(const struct key *key, const char *const *volumes, size_t count,
+                           unsigned subvolumes, struct place *places) MUST_CHECK;
+
+/*
+ * Normalizes a volume's name as an operator may write it: "http://" and trailing '/' removed.
+ * Refuses (ST_BAD_REQUEST) what has another scheme, a comma, '?', '#', '@', white space or control
+ * bytes, an empty path component, '.' or '..', no port, or is longer than VOLUME_NAME_MAX.
+ */
+enum status placement_volume_name(const char *text, size_t len,
+                                  char name[VOLUME_NAME_MAX + 1]) MUST_CHECK;
+
+#endif

@@ -1,0 +1,42 @@
+/*
+ * A pool of threads for what can block on a disk. Its queue is bounded.
+ */
+#ifndef LARDER_COMMON_POOL_H
+#define LARDER_COMMON_POOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/attr.h"
+#include "common/loop.h"
+
+struct pool;
+
+/* A piece of work. The caller owns the struct, which stays untouched by it until `done` is called:
+ * from pool_submit() on it belongs to the pool. */
+struct pool_job {
+    void (*run)(void *arg);  /* on a thread of the pool; may block */
+    void (*done)(void *arg); /* afterwards, on `loop`'s thread */
+    void *arg;
+    struct loop *loop;
+    struct loop_message message; /* the pool's */
+    struct pool_job *next;       /* the pool's */
+};
+
+/* `threads` >= 1; `max_queued` jobs wait at most. NULL: no memory or threads. */
+struct pool *pool_new(unsigned threads, size_t max_queued) MUST_CHECK;
+
+/* Waits for all jobs, then ends the threads. Their `done` calls are posted by then. */
+void pool_free(struct pool *pool);
+
+/* False where the queue is full: nothing was taken, answer 'busy'. `job` is taken otherwise. */
+bool pool_submit(struct pool *pool, struct pool_job *job) MUST_CHECK;
+
+/* As pool_submit, for the next step of work that was admitted already: goes beyond the bound, so
+ * that what has begun can end. */
+void pool_continue(struct pool *pool, struct pool_job *job);
+
+/* Jobs that wait now. Any thread. */
+size_t pool_queued(struct pool *pool);
+
+#endif

@@ -1,0 +1,108 @@
+/*
+ * What the index knows of a key. It stands in two places (see common/PROTOCOL.md, 'Index'):
+ *
+ *   KEY        the version that readers see. Text that minikeyvalue wrote and still reads,
+ *              [DELETED][HASH<32 hex>]vol,vol,…; or, for what that cannot say, version 1:
+ *              L1 state generation md5 vol,vol,…
+ *   "!w" KEY   what is still to do for the key: copies to remove, a tombstone, too few copies.
+ *              It is there only while there is something to do, so its range is the janitor's
+ * queue.
+ *
+ * `struct record` is both together. Its strings belong to it.
+ */
+#ifndef LARDER_COMMON_RECORD_H
+#define LARDER_COMMON_RECORD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/attr.h"
+#include "common/key.h"
+#include "common/md5.h"
+#include "common/name.h"
+#include "common/placement.h"
+#include "common/status.h"
+
+enum { RECORD_COPIES_MAX = 64 };
+
+/* absent -> PENDING -> LIVE -> UNLINKED -> DELETED -> absent; record.c has the table of moves. */
+enum key_state { KEY_ABSENT, KEY_PENDING, KEY_LIVE, KEY_UNLINKED, KEY_DELETED };
+
+/* Where one copy of one version stands, or may stand. */
+struct copy {
+    uint64_t generation;
+    enum naming naming;
+    char *place; /* "host:port[/path][/svXX]" */
+};
+
+struct copies {
+    struct copy *list;
+    size_t count;
+};
+
+struct record {
+    enum key_state state;
+    uint64_t generation;   /* of the version that readers see */
+    enum naming naming;    /* of its files */
+    char md5[MD5_HEX + 1]; /* of its value; "" where it is not known (--no-md5sum, old data) */
+    char **places;         /* where its copies stand, best first */
+    size_t place_count;
+    struct copies garbage; /* copies to remove: old versions, a PUT that is under way or failed */
+    uint64_t tombstone;    /* versions up to this one are deleted; valid where has_tombstone */
+    bool has_tombstone;
+    char **holders; /* volumes ("host:port[/path][/svXX]") that keep a tombstone file for it */
+    size_t holder_count;
+    bool few_copies; /* fewer copies than --replicas: to be repaired */
+    uint64_t due;    /* the janitor leaves it alone before then (unix milliseconds) */
+};
+
+/* An empty record, KEY_ABSENT. */
+void record_init(struct record *rec);
+void record_free(struct record *rec);
+enum status record_copy(struct record *to, const struct record *from) MUST_CHECK;
+
+/* Reads the two values (NULL where there is none) into `rec`, which record_init() has made. The
+ * state follows from what is there. ST_CORRUPT for text that no version of larder or minikeyvalue
+ * wrote. */
+enum status record_decode(struct record *rec, const char *value, size_t value_len, const char *work,
+                          size_t work_len) MUST_CHECK;
+
+/* Writes the value under KEY; nothing is written, and false returned, where there is none to write
+ * (PENDING, DELETED, absent). `key` decides whether minikeyvalue's form can say it. */
+bool record_encode(const struct record *rec, const struct key *key, struct buf *out) MUST_CHECK;
+
+/* Writes the value under "!w" KEY; false where there is nothing to do for the key. */
+bool record_encode_work(const struct record *rec, struct buf *out) MUST_CHECK;
+
+/* True where a key may go from one state to the other. */
+bool record_may_move(enum key_state from, enum key_state to);
+
+/* Moves it; asserts that the table allows it. */
+void record_move(struct record *rec, enum key_state to);
+
+/* The generation for a next version: 0 for a key without any record, else more than any generation
+ * that the record knows, and at least `now_ms`, so that it is not one that a lost index once gave.
+ */
+uint64_t record_next_generation(const struct record *rec, uint64_t now_ms);
+
+/* Replaces the list of places; copies the strings. */
+enum status record_set_places(struct record *rec, const char *const *places,
+                              size_t count) MUST_CHECK;
+
+enum status record_add_place(struct record *rec, const char *place) MUST_CHECK;
+enum status record_add_garbage(struct record *rec, uint64_t generation, enum naming naming,
+                               const char *place) MUST_CHECK;
+enum status record_add_holder(struct record *rec, const char *place) MUST_CHECK;
+
+/* Takes one copy off the garbage list; no-op where it is not in it. */
+void record_drop_garbage(struct record *rec, uint64_t generation, const char *place);
+void record_drop_holder(struct record *rec, const char *place);
+void record_drop_place(struct record *rec, const char *place);
+
+/* True where one of the places is `place`. */
+bool record_has_place(const struct record *rec, const char *place);
+
+const char *key_state_text(enum key_state state);
+
+#endif

@@ -1,0 +1,6 @@
+#ifndef LARDER_COMMON_VERSION_H
+#define LARDER_COMMON_VERSION_H
+
+#define LARDER_VERSION "0.1.0"
+
+#endif
