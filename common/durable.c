@@ -1,0 +1,121 @@
+#include "common/durable.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/buf.h"
+
+enum { READ_MAX = 1024 * 1024 };
+
+static enum status write_all(int fd, const char *data, size_t len)
+{
+    while (len) {
+        ssize_t n = write(fd, data, len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? status_of_errno(errno) : ST_IO;
+        data += n;
+        len -= (size_t)n;
+    }
+    return fsync(fd) ? status_of_errno(errno) : ST_OK;
+}
+
+enum status durable_write(int dir_fd, const char *name, const void *data, size_t len)
+{
+    char temp[256];
+    if (snprintf(temp, sizeof temp, "%.240s.new", name) >= (int)sizeof temp)
+        return ST_INTERNAL;
+    int fd = openat(dir_fd, temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+    if (fd < 0)
+        return status_of_errno(errno);
+    enum status st = write_all(fd, data, len);
+    if (close(fd) && !st)
+        st = status_of_errno(errno);
+    if (!st && renameat(dir_fd, temp, dir_fd, name))
+        st = status_of_errno(errno);
+    if (st) {
+        (void)unlinkat(dir_fd, temp, 0);
+        return st;
+    }
+    return fsync(dir_fd) ? status_of_errno(errno) : ST_OK;
+}
+
+enum status durable_read(int dir_fd, const char *name, struct buf *out)
+{
+    int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return status_of_errno(errno);
+    enum status st = ST_OK;
+    char piece[4096];
+    for (;;) {
+        ssize_t n = read(fd, piece, sizeof piece);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            st = status_of_errno(errno);
+        if (n <= 0)
+            break;
+        buf_add(out, piece, (size_t)n);
+        if (out->len > READ_MAX) {
+            st = ST_CORRUPT;
+            break;
+        }
+    }
+    (void)close(fd); /* it was only read */
+    if (!st && !buf_ok(out))
+        st = ST_NO_MEMORY;
+    return st;
+}
+
+enum status durable_mkdir(int dir_fd, const char *name)
+{
+    if (mkdirat(dir_fd, name, 0755) == 0)
+        return fsync(dir_fd) ? status_of_errno(errno) : ST_OK;
+    if (errno != EEXIST)
+        return status_of_errno(errno);
+    struct stat is;
+    if (fstatat(dir_fd, name, &is, 0))
+        return status_of_errno(errno);
+    return S_ISDIR(is.st_mode) ? ST_OK : ST_IO;
+}
+
+int durable_lock(int dir_fd, const char *name, enum status *st)
+{
+    int fd = openat(dir_fd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+    if (fd < 0) {
+        *st = status_of_errno(errno);
+        return -1;
+    }
+    if (flock(fd, LOCK_EX | LOCK_NB)) {
+        *st = errno == EWOULDBLOCK ? ST_LOCKED : status_of_errno(errno);
+        (void)close(fd);
+        return -1;
+    }
+    *st = ST_OK;
+    return fd;
+}
+
+enum status durable_new_identity(char id[IDENTITY_SIZE + 1])
+{
+    unsigned char bytes[IDENTITY_SIZE / 2];
+    size_t got = 0;
+    while (got < sizeof bytes) {
+        ssize_t n = getrandom(bytes + got, sizeof bytes - got, 0);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return ST_IO;
+        got += (size_t)n;
+    }
+    for (size_t i = 0; i < sizeof bytes; i++)
+        (void)snprintf(id + 2 * i, 3, "%02x", bytes[i]);
+    return ST_OK;
+}

@@ -1,0 +1,116 @@
+#include "common/json.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/buf.h"
+
+/* The length of the valid UTF-8 character at `s` (RFC 3629), 0 where there is none. */
+static size_t utf8_length(const unsigned char *s, size_t len)
+{
+    size_t n = s[0] < 0x80   ? 1
+               : s[0] < 0xc2 ? 0
+               : s[0] < 0xe0 ? 2
+               : s[0] < 0xf0 ? 3
+               : s[0] < 0xf5 ? 4
+                             : 0;
+    if (n == 0 || n > len)
+        return 0;
+    for (size_t i = 1; i < n; i++)
+        if ((s[i] & 0xc0) != 0x80)
+            return 0;
+    if (n == 3 && ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f)))
+        return 0;
+    if (n == 4 && ((s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f)))
+        return 0;
+    return n;
+}
+
+void json_add_string(struct buf *out, const void *bytes, size_t len)
+{
+    const unsigned char *s = bytes;
+    buf_addc(out, '"');
+    for (size_t i = 0; i < len;) {
+        size_t n = utf8_length(s + i, len - i);
+        if (n == 0) {
+            buf_addf(out, "\\udc%02x", s[i]);
+            n = 1;
+        } else if (s[i] == '"' || s[i] == '\\') {
+            buf_addf(out, "\\%c", s[i]);
+        } else if (s[i] < 0x20 || s[i] == 0x7f) {
+            buf_addf(out, "\\u%04x", s[i]);
+        } else {
+            buf_add(out, s + i, n);
+        }
+        i += n;
+    }
+    buf_addc(out, '"');
+}
+
+/* `struct json` is jansson's json_t under a name of ours. */
+static const json_t *inner(const struct json *json)
+{
+    return (const json_t *)(const void *)json;
+}
+
+static struct json *outer(json_t *json)
+{
+    return (struct json *)(void *)json;
+}
+
+struct json *json_parse(const char *text, size_t len, char *error)
+{
+    json_error_t why;
+    json_t *json = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why);
+    if (!json && error)
+        (void)snprintf(error, 200, "line %d: %.150s", why.line, why.text);
+    return outer(json);
+}
+
+void json_free(struct json *json)
+{
+    json_decref((json_t *)(void *)json);
+}
+
+struct json *json_member(const struct json *object, const char *name)
+{
+    return outer(json_object_get(inner(object), name));
+}
+
+size_t json_count(const struct json *array)
+{
+    return json_array_size(inner(array));
+}
+
+struct json *json_item(const struct json *array, size_t i)
+{
+    return outer(json_array_get(inner(array), i));
+}
+
+const char *json_text(const struct json *value)
+{
+    return json_string_value(inner(value));
+}
+
+int64_t json_int(const struct json *value, int64_t otherwise)
+{
+    return value && json_is_integer(inner(value)) ? (int64_t)json_integer_value(inner(value))
+                                                  : otherwise;
+}
+
+bool json_bool(const struct json *value, bool otherwise)
+{
+    return value && json_is_boolean(inner(value)) ? json_is_true(inner(value)) : otherwise;
+}
+
+void json_each(const struct json *object,
+               void (*fn)(void *arg, const char *name, const struct json *value), void *arg)
+{
+    /* jansson's iterator wants a pointer that is not const, though it changes nothing. */
+    json_t *of = (json_t *)(uintptr_t)object;
+    if (!json_is_object(of))
+        return;
+    for (void *at = json_object_iter(of); at; at = json_object_iter_next(of, at))
+        fn(arg, json_object_iter_key(at), outer(json_object_iter_value(at)));
+}

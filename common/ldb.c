@@ -1,0 +1,256 @@
+#include "common/ldb.h"
+
+#include <leveldb/c.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/buf.h"
+
+struct ldb {
+    leveldb_t *db;
+    leveldb_options_t *options;
+    leveldb_readoptions_t *read;
+    leveldb_writeoptions_t *write;
+    leveldb_writeoptions_t *write_sync;
+    leveldb_cache_t *cache;
+    leveldb_filterpolicy_t *filter;
+};
+
+struct ldb_batch {
+    leveldb_writebatch_t *batch;
+};
+
+struct ldb_snapshot {
+    struct ldb *db;
+    const leveldb_snapshot_t *snapshot;
+};
+
+struct ldb_iter {
+    leveldb_readoptions_t *read;
+    leveldb_iterator_t *iter;
+};
+
+/* LevelDB's C interface gives errors as text only. */
+static enum status status_of_text(const char *text)
+{
+    if (strstr(text, "No space left") || strstr(text, "Disk quota"))
+        return ST_NO_SPACE;
+    if (strstr(text, "lock "))
+        return ST_LOCKED;
+    if (strstr(text, "Corruption") || strstr(text, "corrupt"))
+        return ST_CORRUPT;
+    if (strstr(text, "does not exist") || strncmp(text, "NotFound", 8) == 0)
+        return ST_NOT_FOUND;
+    return ST_IO;
+}
+
+/* Takes LevelDB's text (may be NULL: no error) and hands it on, where anyone wants it. */
+static enum status take_error(char *text, char **error)
+{
+    if (error)
+        *error = NULL;
+    if (!text)
+        return ST_OK;
+    enum status st = status_of_text(text);
+    if (error)
+        *error = strdup(text);
+    leveldb_free(text);
+    return st;
+}
+
+static void set_options(struct ldb *db, const struct ldb_options *wanted)
+{
+    size_t cache = wanted->cache_bytes ? wanted->cache_bytes : 8 * 1024 * 1024;
+    db->cache = leveldb_cache_create_lru(cache);
+    db->filter = leveldb_filterpolicy_create_bloom(10);
+    leveldb_options_set_create_if_missing(db->options, wanted->create);
+    leveldb_options_set_error_if_exists(db->options, wanted->exclusive);
+    leveldb_options_set_paranoid_checks(db->options, 1);
+    leveldb_options_set_cache(db->options, db->cache);
+    leveldb_options_set_filter_policy(db->options, db->filter);
+    leveldb_options_set_write_buffer_size(db->options, wanted->buffer_bytes ? wanted->buffer_bytes
+                                                                            : 4 * 1024 * 1024);
+    leveldb_options_set_max_open_files(db->options,
+                                       wanted->max_open_files ? wanted->max_open_files : 1000);
+    leveldb_options_set_compression(db->options, leveldb_snappy_compression);
+    leveldb_readoptions_set_verify_checksums(db->read, 1);
+    leveldb_writeoptions_set_sync(db->write_sync, 1);
+}
+
+enum status ldb_open(struct ldb **to, const char *path, const struct ldb_options *wanted,
+                     char **error)
+{
+    *to = NULL;
+    struct ldb *db = calloc(1, sizeof *db);
+    if (!db) {
+        if (error)
+            *error = NULL;
+        return ST_NO_MEMORY;
+    }
+    db->options = leveldb_options_create();
+    db->read = leveldb_readoptions_create();
+    db->write = leveldb_writeoptions_create();
+    db->write_sync = leveldb_writeoptions_create();
+    set_options(db, wanted);
+    char *text = NULL;
+    db->db = leveldb_open(db->options, path, &text);
+    enum status st = take_error(text, error);
+    if (st) {
+        ldb_close(db);
+        return st;
+    }
+    *to = db;
+    return ST_OK;
+}
+
+void ldb_close(struct ldb *db)
+{
+    if (!db)
+        return;
+    if (db->db)
+        leveldb_close(db->db);
+    leveldb_writeoptions_destroy(db->write_sync);
+    leveldb_writeoptions_destroy(db->write);
+    leveldb_readoptions_destroy(db->read);
+    leveldb_options_destroy(db->options);
+    leveldb_filterpolicy_destroy(db->filter);
+    leveldb_cache_destroy(db->cache);
+    free(db);
+}
+
+enum status ldb_get(struct ldb *db, const void *key, size_t key_len, struct buf *out)
+{
+    char *text = NULL;
+    size_t len = 0;
+    char *value = leveldb_get(db->db, db->read, key, key_len, &len, &text);
+    enum status st = take_error(text, NULL);
+    if (st)
+        return st;
+    if (!value)
+        return ST_NOT_FOUND;
+    buf_add(out, value, len);
+    leveldb_free(value);
+    return buf_ok(out) ? ST_OK : ST_NO_MEMORY;
+}
+
+struct ldb_batch *ldb_batch_new(void)
+{
+    struct ldb_batch *batch = malloc(sizeof *batch);
+    if (batch)
+        batch->batch = leveldb_writebatch_create();
+    return batch;
+}
+
+void ldb_batch_free(struct ldb_batch *batch)
+{
+    if (!batch)
+        return;
+    leveldb_writebatch_destroy(batch->batch);
+    free(batch);
+}
+
+void ldb_batch_clear(struct ldb_batch *batch)
+{
+    leveldb_writebatch_clear(batch->batch);
+}
+
+void ldb_batch_put(struct ldb_batch *batch, const void *key, size_t key_len, const void *value,
+                   size_t value_len)
+{
+    leveldb_writebatch_put(batch->batch, key, key_len, value, value_len);
+}
+
+void ldb_batch_delete(struct ldb_batch *batch, const void *key, size_t key_len)
+{
+    leveldb_writebatch_delete(batch->batch, key, key_len);
+}
+
+enum status ldb_write(struct ldb *db, struct ldb_batch *batch, bool sync, char **error)
+{
+    char *text = NULL;
+    leveldb_write(db->db, sync ? db->write_sync : db->write, batch->batch, &text);
+    return take_error(text, error);
+}
+
+struct ldb_snapshot *ldb_snapshot_new(struct ldb *db)
+{
+    struct ldb_snapshot *snapshot = malloc(sizeof *snapshot);
+    if (!snapshot)
+        return NULL;
+    snapshot->db = db;
+    snapshot->snapshot = leveldb_create_snapshot(db->db);
+    return snapshot;
+}
+
+void ldb_snapshot_free(struct ldb_snapshot *snapshot)
+{
+    if (!snapshot)
+        return;
+    leveldb_release_snapshot(snapshot->db->db, snapshot->snapshot);
+    free(snapshot);
+}
+
+struct ldb_iter *ldb_iter_new(struct ldb *db, struct ldb_snapshot *snapshot)
+{
+    struct ldb_iter *iter = malloc(sizeof *iter);
+    if (!iter)
+        return NULL;
+    iter->read = leveldb_readoptions_create();
+    leveldb_readoptions_set_verify_checksums(iter->read, 1);
+    /* A long scan must not push out what point reads have in the cache. */
+    leveldb_readoptions_set_fill_cache(iter->read, 0);
+    if (snapshot)
+        leveldb_readoptions_set_snapshot(iter->read, snapshot->snapshot);
+    iter->iter = leveldb_create_iterator(db->db, iter->read);
+    return iter;
+}
+
+void ldb_iter_free(struct ldb_iter *iter)
+{
+    if (!iter)
+        return;
+    leveldb_iter_destroy(iter->iter);
+    leveldb_readoptions_destroy(iter->read);
+    free(iter);
+}
+
+void ldb_iter_seek(struct ldb_iter *iter, const void *key, size_t key_len)
+{
+    leveldb_iter_seek(iter->iter, key, key_len);
+}
+
+bool ldb_iter_valid(const struct ldb_iter *iter)
+{
+    return leveldb_iter_valid(iter->iter);
+}
+
+void ldb_iter_next(struct ldb_iter *iter)
+{
+    leveldb_iter_next(iter->iter);
+}
+
+const char *ldb_iter_key(const struct ldb_iter *iter, size_t *len)
+{
+    return leveldb_iter_key(iter->iter, len);
+}
+
+const char *ldb_iter_value(const struct ldb_iter *iter, size_t *len)
+{
+    return leveldb_iter_value(iter->iter, len);
+}
+
+enum status ldb_iter_status(const struct ldb_iter *iter)
+{
+    char *text = NULL;
+    leveldb_iter_get_error(iter->iter, &text);
+    return take_error(text, NULL);
+}
+
+enum status ldb_destroy(const char *path)
+{
+    char *text = NULL;
+    leveldb_options_t *options = leveldb_options_create();
+    leveldb_destroy_db(options, path, &text);
+    leveldb_options_destroy(options);
+    return take_error(text, NULL);
+}

@@ -1,0 +1,128 @@
+#include "common/placement.h"
+
+#include <ctype.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/md5.h"
+
+struct scored {
+    unsigned char score[MD5_SIZE];
+    size_t volume;
+};
+
+/* Descending by score; equal scores keep their order, as minikeyvalue's stable sort does. */
+static int compare(const void *a, const void *b)
+{
+    const struct scored *x = a;
+    const struct scored *y = b;
+    int order = memcmp(y->score, x->score, MD5_SIZE);
+    if (order)
+        return order;
+    return x->volume < y->volume ? -1 : x->volume > y->volume;
+}
+
+static void place_name(struct place *place, const char *volume, const unsigned char *score,
+                       unsigned subvolumes)
+{
+    if (subvolumes <= 1) {
+        (void)snprintf(place->name, sizeof place->name, "%s", volume);
+        return;
+    }
+    uint32_t low = (uint32_t)score[12] << 24 | (uint32_t)score[13] << 16 |
+                   (uint32_t)score[14] << 8 | (uint32_t)score[15];
+    (void)snprintf(place->name, sizeof place->name, "%s/sv%02X", volume, low % subvolumes);
+}
+
+enum status placement_rank(const struct key *key, const char *const *volumes, size_t count,
+                           unsigned subvolumes, struct place *places)
+{
+    if (count == 0)
+        return ST_OK;
+    struct scored *list = malloc(count * sizeof *list);
+    if (!list)
+        return ST_NO_MEMORY;
+    enum status st = ST_OK;
+    for (size_t i = 0; i < count && !st; i++) {
+        list[i].volume = i;
+        st = md5_pair(key->bytes, key->len, volumes[i], strlen(volumes[i]), list[i].score);
+    }
+    if (!st) {
+        qsort(list, count, sizeof *list, compare);
+        for (size_t i = 0; i < count; i++) {
+            places[i].volume = list[i].volume;
+            place_name(&places[i], volumes[list[i].volume], list[i].score, subvolumes);
+        }
+    }
+    free(list);
+    return st;
+}
+
+/* "host:port" with a port of 1 to 65535; the host may be a bracketed IPv6 address. */
+static bool good_address(const char *text, size_t len)
+{
+    const char *colon = memrchr(text, ':', len);
+    if (!colon || colon == text)
+        return false;
+    size_t digits = (size_t)(text + len - colon - 1);
+    if (digits < 1 || digits > 5)
+        return false;
+    unsigned port = 0;
+    for (size_t i = 0; i < digits; i++) {
+        if (!isdigit((unsigned char)colon[1 + i]))
+            return false;
+        port = port * 10 + (unsigned)(colon[1 + i] - '0');
+    }
+    size_t host = (size_t)(colon - text);
+    bool bracketed = text[0] == '[' && text[host - 1] == ']';
+    return port >= 1 && port <= 65535 && (bracketed || !memchr(text, ':', host));
+}
+
+/* Components of a path: none empty, none '.' or '..'. */
+static bool good_path(const char *text, size_t len)
+{
+    while (len) {
+        const char *slash = memchr(text, '/', len);
+        size_t part = slash ? (size_t)(slash - text) : len;
+        if (part == 0 || (part == 1 && text[0] == '.') ||
+            (part == 2 && text[0] == '.' && text[1] == '.'))
+            return false;
+        text += part;
+        len -= part;
+        if (len) {
+            text++;
+            len--;
+            if (!len)
+                return false;
+        }
+    }
+    return true;
+}
+
+enum status placement_volume_name(const char *text, size_t len, char name[VOLUME_NAME_MAX + 1])
+{
+    static const char scheme[] = "http://";
+    if (len >= sizeof scheme - 1 && memcmp(text, scheme, sizeof scheme - 1) == 0) {
+        text += sizeof scheme - 1;
+        len -= sizeof scheme - 1;
+    }
+    while (len && text[len - 1] == '/')
+        len--;
+    if (len == 0 || len > VOLUME_NAME_MAX)
+        return ST_BAD_REQUEST;
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if (c <= ' ' || c >= 0x7f || strchr(",?#@\"<>\\%", c))
+            return ST_BAD_REQUEST;
+    }
+    const char *slash = memchr(text, '/', len);
+    size_t address = slash ? (size_t)(slash - text) : len;
+    if (!good_address(text, address) || (slash && !good_path(slash + 1, len - address - 1)))
+        return ST_BAD_REQUEST;
+    memcpy(name, text, len);
+    name[len] = 0;
+    return ST_OK;
+}

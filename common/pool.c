@@ -1,0 +1,134 @@
+#include "common/pool.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+
+struct pool {
+    pthread_mutex_t lock; /* guards all of it */
+    pthread_cond_t work;  /* a job was queued, or the pool ends */
+    struct pool_job *first;
+    struct pool_job **last;
+    size_t queued;
+    size_t max_queued;
+    bool ending;
+    unsigned threads;
+    pthread_t thread[];
+};
+
+static struct pool_job *next_job(struct pool *pool)
+{
+    (void)pthread_mutex_lock(&pool->lock);
+    while (!pool->first && !pool->ending)
+        (void)pthread_cond_wait(&pool->work, &pool->lock);
+    struct pool_job *job = pool->first;
+    if (job) {
+        pool->first = job->next;
+        if (!pool->first)
+            pool->last = &pool->first;
+        pool->queued--;
+    }
+    (void)pthread_mutex_unlock(&pool->lock);
+    return job;
+}
+
+static void *work(void *arg)
+{
+    struct pool_job *job;
+    while ((job = next_job(arg))) {
+        job->run(job->arg);
+        job->message.fn = job->done;
+        job->message.arg = job->arg;
+        /* From here on the job is its owner's again. */
+        loop_post(job->loop, &job->message);
+    }
+    return NULL;
+}
+
+/* Starts the threads with all signals blocked: those belong to the main thread. */
+static bool start_threads(struct pool *pool, unsigned threads)
+{
+    sigset_t all;
+    sigset_t before;
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    while (pool->threads < threads &&
+           pthread_create(&pool->thread[pool->threads], NULL, work, pool) == 0)
+        pool->threads++;
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return pool->threads == threads;
+}
+
+struct pool *pool_new(unsigned threads, size_t max_queued)
+{
+    struct pool *pool = calloc(1, sizeof *pool + threads * sizeof pool->thread[0]);
+    if (!pool)
+        return NULL;
+    pool->last = &pool->first;
+    pool->max_queued = max_queued;
+    if (pthread_mutex_init(&pool->lock, NULL))
+        goto no_lock;
+    if (pthread_cond_init(&pool->work, NULL))
+        goto no_cond;
+    if (!start_threads(pool, threads)) {
+        pool_free(pool);
+        return NULL;
+    }
+    return pool;
+
+no_cond:
+    (void)pthread_mutex_destroy(&pool->lock);
+no_lock:
+    free(pool);
+    return NULL;
+}
+
+void pool_free(struct pool *pool)
+{
+    if (!pool)
+        return;
+    (void)pthread_mutex_lock(&pool->lock);
+    pool->ending = true;
+    (void)pthread_cond_broadcast(&pool->work);
+    (void)pthread_mutex_unlock(&pool->lock);
+    for (unsigned i = 0; i < pool->threads; i++)
+        (void)pthread_join(pool->thread[i], NULL);
+    (void)pthread_cond_destroy(&pool->work);
+    (void)pthread_mutex_destroy(&pool->lock);
+    free(pool);
+}
+
+/* With the lock held. */
+static void append(struct pool *pool, struct pool_job *job)
+{
+    job->next = NULL;
+    *pool->last = job;
+    pool->last = &job->next;
+    pool->queued++;
+    (void)pthread_cond_signal(&pool->work);
+}
+
+bool pool_submit(struct pool *pool, struct pool_job *job)
+{
+    (void)pthread_mutex_lock(&pool->lock);
+    bool room = pool->queued < pool->max_queued;
+    if (room)
+        append(pool, job);
+    (void)pthread_mutex_unlock(&pool->lock);
+    return room;
+}
+
+void pool_continue(struct pool *pool, struct pool_job *job)
+{
+    (void)pthread_mutex_lock(&pool->lock);
+    append(pool, job);
+    (void)pthread_mutex_unlock(&pool->lock);
+}
+
+size_t pool_queued(struct pool *pool)
+{
+    (void)pthread_mutex_lock(&pool->lock);
+    size_t queued = pool->queued;
+    (void)pthread_mutex_unlock(&pool->lock);
+    return queued;
+}
