@@ -115,7 +115,7 @@ int md5_parse(const char *text, char hex[MD5_HEX + 1])
     if (len == MD5_HEX)
         return parse_hex(text, hex);
     /* 16 bytes are 24 characters of base64, the last two of them padding. */
-    if (len != 24 || text[22] != '=' || text[23] != '=')
+    if (len != 24 || strcspn(text, "=") != 22 || text[23] != '=')
         return -1;
     unsigned char digest[18];
     if (EVP_DecodeBlock(digest, (const unsigned char *)text, 24) != 18)
