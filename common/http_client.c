@@ -115,6 +115,12 @@ static CURLcode set_request(CURL *easy, const struct http_call_spec *spec)
     unsigned connect_ms = spec->connect_timeout_ms ? spec->connect_timeout_ms : 1000;
     bad = bad ? bad : curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms);
     bad = bad ? bad : curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)spec->timeout_ms);
+    if (spec->stall_ms) {
+        bad = bad ? bad : curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
+        bad = bad ? bad
+                  : curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME,
+                                     (long)(spec->stall_ms + 999) / 1000);
+    }
     return bad;
 }
 

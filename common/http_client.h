@@ -42,6 +42,8 @@ struct http_call_spec {
     void *arg;
     unsigned connect_timeout_ms; /* 0: 1000 */
     unsigned timeout_ms;         /* for the whole call; 0: none, the caller watches over it */
+    unsigned stall_ms; /* ST_PEER_TIMEOUT where not a byte moves for so long (whole seconds, not for
+                          calls that pause); 0: none */
 };
 
 /* NULL: no memory. `max_idle` connections are kept. */
