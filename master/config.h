@@ -1,0 +1,40 @@
+/* What the operator asked for: the master's options (README, 'Options of larder-master'). */
+#ifndef LARDER_MASTER_CONFIG_H
+#define LARDER_MASTER_CONFIG_H
+
+#include <stdbool.h>
+
+#include "common/attr.h"
+#include "common/options.h"
+
+struct config {
+    unsigned port;
+    char *listen;
+    char *db;
+    struct option_list volumes;
+    unsigned replicas;
+    unsigned min_replicas; /* 0 on the command line: a majority of the replicas */
+    unsigned subvolumes;
+    char *fallback; /* host[:port] where missing keys are redirected, or NULL */
+    bool protect;
+    bool overwrite;
+    bool md5sum;
+    unsigned voltimeout_ms;
+    unsigned sync; /* 0: full, 1: none */
+    unsigned threads;
+    unsigned pool_threads;
+    unsigned grace_ms; /* old versions' files stay so long, for readers that were sent to them */
+    unsigned long long max_value; /* bytes; 0: no limit */
+    unsigned max_connections;
+    unsigned long long cache_bytes; /* LevelDB's block cache */
+    unsigned long long
+        reserve_bytes; /* free space on the index disk below which nothing is written */
+    unsigned log_level;
+};
+
+/* Reads the command line; what is wrong is said on standard error. *rest: the first argument that
+ * is no option. Free with config_free() in any case. */
+enum options_result config_read(struct config *config, int argc, char **argv, int *rest) MUST_CHECK;
+void config_free(struct config *config);
+
+#endif

@@ -1,0 +1,95 @@
+/*
+ * The index: state (LevelDB) behind a commit log. Reads are local and immediate; a change is a list
+ * of operations that one thread, the committer, makes durable together with those of other
+ * requests, then tells each of them. With one master the log is LevelDB's own synced write.
+ */
+#ifndef LARDER_MASTER_INDEX_H
+#define LARDER_MASTER_INDEX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/attr.h"
+#include "common/buf.h"
+#include "common/key.h"
+#include "common/loop.h"
+#include "common/record.h"
+#include "common/status.h"
+
+struct index;
+
+struct index_options {
+    const char *path;
+    bool sync; /* false: --sync=none */
+    size_t cache_bytes;
+    uint64_t reserve_bytes; /* less free space on its disk: commits fail with ST_NO_SPACE */
+};
+
+/* Opens or makes it. Failures are logged with what the operator can do about them. */
+enum status index_open(struct index **index, const struct index_options *options) MUST_CHECK;
+/* Commits what is queued first. */
+void index_close(struct index *index);
+
+/* The version of a key that readers see: ST_OK with `rec` filled (free it), ST_NOT_FOUND where
+ * there is none (rec is empty then), ST_CORRUPT, ST_IO. Blocks for a read of the disk at most. */
+enum status index_get(struct index *index, const struct key *key, struct record *rec) MUST_CHECK;
+/* The same with the work: never ST_NOT_FOUND, but a record that is KEY_ABSENT. */
+enum status index_get_all(struct index *index, const struct key *key,
+                          struct record *rec) MUST_CHECK;
+
+/* One change. The struct is the caller's and stays untouched by it until `committed` runs. */
+struct index_change {
+    struct buf ops; /* filled by index_change_…() */
+    bool lazy; /* may get lost with the machine's power: it would be found out and done again */
+    void (*committed)(void *arg,
+                      enum status st); /* on `loop`; ST_OK: durable, and visible to reads */
+    void *arg;
+    struct loop *loop;
+    /* the index's own: */
+    enum status st;
+    struct loop_message message;
+    struct index_change *next;
+};
+
+/* Empties `change` for new operations. */
+void index_change_begin(struct index_change *change, struct loop *loop,
+                        void (*committed)(void *arg, enum status st), void *arg);
+/* What the record says now replaces what the index has of the key, both parts of it. */
+void index_change_record(struct index_change *change, const struct key *key,
+                         const struct record *rec);
+/* A volume that the store uses from now on. `value` is its JSON. */
+void index_change_volume(struct index_change *change, const char *name, const char *value);
+/* Frees its memory; not while it is under way. */
+void index_change_free(struct index_change *change);
+
+/* Hands it to the committer. Never calls `committed` before it returns. */
+void index_commit(struct index *index, struct index_change *change);
+
+/* --- Scans. They block, and belong on the work pool. --- */
+
+/* Calls fn for each visible key from `start` on (bytes; the first is `start` itself or the next one
+ * behind it) while it begins with `prefix`, until fn returns false. ST_OK, or why it ended early.
+ * The record is fn's to look at only. Keys that appear or vanish meanwhile may be seen or not. */
+enum status index_scan(struct index *index, const struct buf *prefix, const struct buf *start,
+                       bool (*fn)(void *arg, const char *key, size_t len, const struct record *rec),
+                       void *arg) MUST_CHECK;
+/* The same over the keys that have work; only the key is given. */
+enum status index_scan_work(struct index *index, const struct buf *start,
+                            bool (*fn)(void *arg, const char *key, size_t len),
+                            void *arg) MUST_CHECK;
+/* The volumes, in the order of their names. */
+enum status index_scan_volumes(struct index *index,
+                               bool (*fn)(void *arg, const char *name, const char *value),
+                               void *arg) MUST_CHECK;
+
+/* --- For status and metrics; any thread. --- */
+uint64_t index_sequence(struct index *index);
+const char *index_id(const struct index *index);
+size_t index_queued(struct index *index);
+/* ST_OK where the last commit succeeded; else why it did not. */
+enum status index_health(struct index *index);
+/* How many changes were committed, in how many writes. */
+void index_counters(struct index *index, uint64_t *changes, uint64_t *writes);
+
+#endif

@@ -1,0 +1,175 @@
+/* Reads and scans of the index: local, immediate, and blocking for the disk at most. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "master/index_state.h"
+
+static enum status get(struct index *index, const char *prefix, const struct key *key,
+                       struct buf *out)
+{
+    char full[sizeof INDEX_WORK + KEY_MAX];
+    size_t prefix_len = strlen(prefix);
+    memcpy(full, prefix, prefix_len);
+    memcpy(full + prefix_len, key->bytes, key->len);
+    (void)pthread_rwlock_rdlock(&index->db_lock);
+    enum status st =
+        index->db ? ldb_get(index->db, full, prefix_len + key->len, out) : ST_UNAVAILABLE;
+    (void)pthread_rwlock_unlock(&index->db_lock);
+    if (st && st != ST_NOT_FOUND)
+        log_event(LOG_ERROR, "index", "event=read-failed status=\"%s\"", status_text(st));
+    return st;
+}
+
+enum status index_get(struct index *index, const struct key *key, struct record *rec)
+{
+    struct buf value = BUF_INIT;
+    record_init(rec);
+    enum status st = get(index, "", key, &value);
+    if (!st)
+        st = record_decode(rec, buf_text(&value), value.len, NULL, 0);
+    buf_free(&value);
+    return st;
+}
+
+enum status index_get_all(struct index *index, const struct key *key, struct record *rec)
+{
+    struct buf value = BUF_INIT;
+    struct buf work = BUF_INIT;
+    record_init(rec);
+    enum status value_st = get(index, "", key, &value);
+    enum status work_st = get(index, INDEX_WORK, key, &work);
+    enum status st = ST_OK;
+    if (value_st && value_st != ST_NOT_FOUND)
+        st = value_st;
+    else if (work_st && work_st != ST_NOT_FOUND)
+        st = work_st;
+    else
+        st = record_decode(rec, value_st ? NULL : buf_text(&value), value.len,
+                           work_st ? NULL : buf_text(&work), work.len);
+    buf_free(&value);
+    buf_free(&work);
+    return st;
+}
+
+/* --- scans --- */
+
+/* Iterates over the keys behind `prefix` from `start` on; `fn` gets them whole. */
+static enum status scan(struct index *index, const char *prefix, size_t prefix_len,
+                        const char *start, size_t start_len,
+                        bool (*fn)(void *arg, struct ldb_iter *iter), void *arg)
+{
+    enum status st = ST_NO_MEMORY;
+    (void)pthread_rwlock_rdlock(&index->db_lock);
+    struct ldb_iter *iter = index->db ? ldb_iter_new(index->db, NULL) : NULL;
+    if (iter) {
+        bool later = start_len > prefix_len || memcmp(start, prefix, start_len) > 0;
+        ldb_iter_seek(iter, later ? start : prefix, later ? start_len : prefix_len);
+        bool more = true;
+        for (; more && ldb_iter_valid(iter); more && (ldb_iter_next(iter), 1)) {
+            size_t len;
+            const char *key = ldb_iter_key(iter, &len);
+            if (len < prefix_len || memcmp(key, prefix, prefix_len) != 0)
+                break;
+            more = fn(arg, iter);
+        }
+        st = ldb_iter_status(iter);
+        if (st)
+            log_event(LOG_ERROR, "index", "event=scan-failed status=\"%s\"", status_text(st));
+    }
+    ldb_iter_free(iter);
+    (void)pthread_rwlock_unlock(&index->db_lock);
+    return st;
+}
+
+struct key_scan {
+    bool (*fn)(void *arg, const char *key, size_t len, const struct record *rec);
+    void *arg;
+    enum status st;
+};
+
+static bool scan_key(void *arg, struct ldb_iter *iter)
+{
+    struct key_scan *to = arg;
+    size_t key_len;
+    size_t value_len;
+    const char *key = ldb_iter_key(iter, &key_len);
+    const char *value = ldb_iter_value(iter, &value_len);
+    struct record rec;
+    record_init(&rec);
+    to->st = record_decode(&rec, value, value_len, NULL, 0);
+    if (to->st)
+        return false;
+    bool more = to->fn(to->arg, key, key_len, &rec);
+    record_free(&rec);
+    return more;
+}
+
+enum status index_scan(struct index *index, const struct buf *prefix, const struct buf *start,
+                       bool (*fn)(void *arg, const char *key, size_t len, const struct record *rec),
+                       void *arg)
+{
+    struct key_scan to = {fn, arg, ST_OK};
+    /* Without the '/', the range would hold what is not a key. */
+    const char *from = prefix->len ? prefix->data : "/";
+    enum status st = scan(index, from, prefix->len ? prefix->len : 1, buf_text(start), start->len,
+                          scan_key, &to);
+    return st ? st : to.st;
+}
+
+struct work_scan {
+    bool (*fn)(void *arg, const char *key, size_t len);
+    void *arg;
+};
+
+static bool scan_work(void *arg, struct ldb_iter *iter)
+{
+    const struct work_scan *to = arg;
+    size_t len;
+    const char *key = ldb_iter_key(iter, &len);
+    size_t skip = sizeof INDEX_WORK - 1;
+    return to->fn(to->arg, key + skip, len - skip);
+}
+
+enum status index_scan_work(struct index *index, const struct buf *start,
+                            bool (*fn)(void *arg, const char *key, size_t len), void *arg)
+{
+    struct work_scan to = {fn, arg};
+    struct buf from = BUF_INIT;
+    buf_adds(&from, INDEX_WORK);
+    buf_add(&from, buf_text(start), start->len);
+    enum status st = ST_NO_MEMORY;
+    if (buf_ok(&from))
+        st = scan(index, INDEX_WORK, sizeof INDEX_WORK - 1, from.data, from.len, scan_work, &to);
+    buf_free(&from);
+    return st;
+}
+
+struct volume_scan {
+    bool (*fn)(void *arg, const char *name, const char *value);
+    void *arg;
+};
+
+static bool scan_volume(void *arg, struct ldb_iter *iter)
+{
+    const struct volume_scan *to = arg;
+    size_t key_len;
+    size_t value_len;
+    const char *key = ldb_iter_key(iter, &key_len);
+    const char *value = ldb_iter_value(iter, &value_len);
+    size_t skip = sizeof INDEX_VOLUME - 1;
+    char *name = strndup(key + skip, key_len - skip);
+    char *text = strndup(value, value_len);
+    bool more = name && text && to->fn(to->arg, name, text);
+    free(name);
+    free(text);
+    return more;
+}
+
+enum status index_scan_volumes(struct index *index,
+                               bool (*fn)(void *arg, const char *name, const char *value),
+                               void *arg)
+{
+    struct volume_scan to = {fn, arg};
+    return scan(index, INDEX_VOLUME, sizeof INDEX_VOLUME - 1, "", 0, scan_volume, &to);
+}

@@ -1,0 +1,41 @@
+/* What index.c (opening, committing) and index_read.c (reads, scans) share; nobody else's business.
+ */
+#ifndef LARDER_MASTER_INDEX_STATE_H
+#define LARDER_MASTER_INDEX_STATE_H
+
+#include <pthread.h>
+
+#include "common/durable.h"
+#include "common/ldb.h"
+#include "master/index.h"
+
+#define INDEX_WORK     "!w"
+#define INDEX_VOLUME   "!v"
+#define INDEX_SEQUENCE "!msequence"
+#define INDEX_ID       "!mid"
+
+struct index {
+    struct index_options options;
+    char *path;
+    struct ldb_options db_options;
+    char id[IDENTITY_SIZE + 1];
+
+    pthread_rwlock_t db_lock; /* written only to open the database anew */
+    struct ldb *db;
+
+    pthread_mutex_t lock; /* guards the queue and what follows */
+    pthread_cond_t queued;
+    struct index_change *first, **last;
+    size_t waiting;
+    bool ending;
+    uint64_t sequence;
+    uint64_t changes, writes;
+    enum status health;
+
+    /* the committer's own: */
+    bool broken; /* the last write failed */
+    struct ldb_batch *batch;
+    pthread_t committer;
+};
+
+#endif

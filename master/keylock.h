@@ -1,0 +1,26 @@
+/*
+ * Locks of keys: whoever writes or deletes a key holds its lock from before it reads the record
+ * until after its last commit. Nobody waits: a second writer is told so (409).
+ */
+#ifndef LARDER_MASTER_KEYLOCK_H
+#define LARDER_MASTER_KEYLOCK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/attr.h"
+#include "common/key.h"
+
+struct keylock;
+
+struct keylock *keylock_new(void) MUST_CHECK;
+void keylock_free(struct keylock *locks);
+
+/* False where another has it, or memory is short. From any thread. */
+bool keylock_try(struct keylock *locks, const struct key *key) MUST_CHECK;
+/* By whoever holds it, on any thread. */
+void keylock_release(struct keylock *locks, const struct key *key);
+/* How many are held. */
+size_t keylock_count(struct keylock *locks);
+
+#endif

@@ -1,0 +1,99 @@
+/*
+ * The volumes of the store, and what is known of their health. Shared by all loops. Volumes are
+ * added while the master runs, and never removed from this table, so positions stay valid.
+ */
+#ifndef LARDER_MASTER_VOLUMES_H
+#define LARDER_MASTER_VOLUMES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/attr.h"
+#include "common/durable.h"
+#include "common/key.h"
+#include "common/placement.h"
+#include "common/status.h"
+
+struct volumes;
+struct buf;
+
+/* Of a volume, and of each of its subvolumes. */
+enum volume_state {
+    VOLUME_UNKNOWN, /* not checked yet: used as if it were up */
+    VOLUME_UP,
+    VOLUME_FULL,      /* serves and deletes, takes no new values */
+    VOLUME_READ_ONLY, /* serves, nothing else */
+    VOLUME_DOWN,
+    VOLUME_FOREIGN /* answers, but is not the volume that it was, or another under a second name */
+};
+
+enum volume_kind {
+    VOLUME_PLAIN, /* any WebDAV server, such as minikeyvalue's nginx */
+    VOLUME_LARDER
+};
+
+/* A place in the order of placement, with the state of its volume and subvolume. */
+struct ranked {
+    char place[VOLUME_NAME_MAX + 16];
+    enum volume_state state;
+    enum volume_kind kind;
+};
+
+struct subvolume_report {
+    char name[16]; /* "sv00", or "" for the volume's own directory */
+    enum volume_state state;
+    uint64_t free, total, errors;
+};
+
+/* What a health check found. */
+struct volume_report {
+    bool answered;
+    enum volume_kind kind;
+    char id[IDENTITY_SIZE + 1]; /* "" where it has none */
+    uint64_t free, total;
+    struct subvolume_report *subvolumes; /* the table takes them over */
+    size_t subvolume_count;
+};
+
+struct volumes *volumes_new(unsigned subvolumes) MUST_CHECK;
+void volumes_free(struct volumes *volumes);
+
+/* Adds one by its normalized name; `id` is the identity that it had when it was last seen, or NULL.
+ * *was_there: known already, nothing changed. */
+enum status volumes_add(struct volumes *volumes, const char *name, const char *id,
+                        bool *was_there) MUST_CHECK;
+size_t volumes_count(struct volumes *volumes);
+/* Valid as long as the table. */
+const char *volumes_name(struct volumes *volumes, size_t i);
+
+/* All places of a key in the order of placement. The list is the caller's (free()). */
+enum status volumes_rank(struct volumes *volumes, const struct key *key, struct ranked **list,
+                         size_t *count) MUST_CHECK;
+
+/* Of a place as it stands in a record; VOLUME_UNKNOWN for one of no volume in the table. */
+enum volume_state volumes_state(struct volumes *volumes, const char *place);
+enum volume_kind volumes_kind(struct volumes *volumes, const char *place);
+
+bool volume_readable(enum volume_state state);
+bool volume_writable(enum volume_state state);
+bool volume_erasable(enum volume_state state);
+const char *volume_state_text(enum volume_state state);
+
+/* A request found nobody there, or had no answer in time: its volume counts as down until a health
+ * check says otherwise. */
+void volumes_failed(struct volumes *volumes, const char *place);
+
+/* Takes what a health check of volume i found. A second silence in a row makes it down. Returns
+ * true where its identity was seen for the first time (to be kept in the index). */
+bool volumes_checked(struct volumes *volumes, size_t i, struct volume_report *report);
+/* From now on the volume is the one that answers there, whatever it was before. */
+void volumes_accept(struct volumes *volumes, const char *name);
+
+/* How many could take a new value now; how many were checked at least once. */
+void volumes_tally(struct volumes *volumes, size_t *writable, size_t *checked, size_t *full);
+/* Appends the JSON of GET /admin/volumes, and the lines of /admin/metrics. */
+void volumes_json(struct volumes *volumes, struct buf *out);
+void volumes_metrics(struct volumes *volumes, struct buf *out);
+
+#endif

@@ -1,0 +1,56 @@
+/*
+ * What a request can reach: the master's shared parts, and those of the loop that it runs on.
+ */
+#ifndef LARDER_MASTER_WORKER_H
+#define LARDER_MASTER_WORKER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct config;
+struct http_client;
+struct http_request;
+struct http_server;
+struct index;
+struct janitor;
+struct keylock;
+struct loop;
+struct pool;
+struct volumes;
+struct worker;
+
+/* Shared by all loops; each part does its own locking. */
+struct master {
+    const struct config *config;
+    struct index *index;
+    struct keylock *locks;
+    struct volumes *volumes;
+    struct pool *pool;
+    struct janitor *janitor; /* runs on the first worker's loop */
+    struct worker *workers;
+    size_t worker_count;
+    uint64_t started_ms;
+};
+
+/* One event loop and what lives on it. Only its own thread touches it. */
+struct worker {
+    struct master *master;
+    struct loop *loop;
+    struct http_server *server;
+    struct http_client *client;
+    uint64_t random; /* state of worker_random() */
+};
+
+/* A number below `below`, good enough to spread readers. */
+static inline size_t worker_random(struct worker *worker, size_t below)
+{
+    /* xorshift64* (Vigna, 2016) */
+    uint64_t x = worker->random;
+    x ^= x >> 12;
+    x ^= x << 25;
+    x ^= x >> 27;
+    worker->random = x;
+    return (size_t)((x * 0x2545F4914F6CDD1DULL >> 33) % below);
+}
+
+#endif
