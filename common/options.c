@@ -141,9 +141,13 @@ static bool add_items(const struct option_spec *option, const char *value)
 {
     struct option_list *list = option->target;
     while (*value) {
+        value += strspn(value, " \t"); /* "a, b" is a list of "a" and "b" */
         size_t len = strcspn(value, ",");
-        if (len) {
-            char *item = strndup(value, len);
+        size_t word = len;
+        while (word && isspace((unsigned char)value[word - 1]))
+            word--;
+        if (word) {
+            char *item = strndup(value, word);
             char **more = realloc(list->items, (list->count + 1) * sizeof *more);
             if (more)
                 list->items = more;

@@ -1,0 +1,587 @@
+/* The HTTP client, on a loop and blocking, against a small server with scripted answers. */
+#include "common/http_client.h"
+
+#include <arpa/inet.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "tests/unit/suite.h"
+
+enum { BIG = 1024 * 1024, REQUEST_MAX = 4 * BIG };
+
+/* --- the server: one thread a connection; the path says what is answered --- */
+
+static int listener;
+static int port;
+static atomic_int connections;
+static char last_request[REQUEST_MAX]; /* written before its answer, read after it */
+
+static void send_all(int fd, const char *data, size_t len)
+{
+    while (len) {
+        ssize_t n = send(fd, data, len, MSG_NOSIGNAL);
+        if (n <= 0)
+            return;
+        data += n;
+        len -= (size_t)n;
+    }
+}
+
+static void send_text(int fd, const char *text)
+{
+    send_all(fd, text, strlen(text));
+}
+
+static bool request_is_whole(const char *text, size_t len)
+{
+    const char *end = strstr(text, "\r\n\r\n");
+    if (!end)
+        return false;
+    const char *length = strcasestr(text, "\r\nContent-Length:");
+    if (length && length < end)
+        return len >= (size_t)(end + 4 - text) + strtoull(length + 17, NULL, 10);
+    const char *chunked = strcasestr(text, "\r\nTransfer-Encoding: chunked");
+    if (chunked && chunked < end)
+        return len >= 5 && strcmp(text + len - 5, "0\r\n\r\n") == 0;
+    return true;
+}
+
+/* False at the end of the connection. */
+static bool read_request(int fd, char *text)
+{
+    size_t len = 0;
+    do {
+        ssize_t n = recv(fd, text + len, REQUEST_MAX - 1 - len, 0);
+        if (n <= 0)
+            return false;
+        len += (size_t)n;
+        text[len] = 0;
+    } while (!request_is_whole(text, len));
+    return true;
+}
+
+static void send_big(int fd)
+{
+    static char big[BIG];
+    memset(big, 'b', sizeof big);
+    send_text(fd, "HTTP/1.1 200 OK\r\nContent-Length: 1048576\r\n\r\n");
+    send_all(fd, big, sizeof big);
+}
+
+/* Sends the answer to the request; false where the connection ends with it. */
+static bool answer(int fd, const char *text)
+{
+    const char *path = strchr(text, ' ');
+    if (!path)
+        return false;
+    path++;
+    if (strncmp(path, "/hello ", 7) == 0)
+        send_text(fd, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-Word: one\r\n\r\nhello");
+    else if (strncmp(path, "/head ", 6) == 0)
+        send_text(fd, "HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n");
+    else if (strncmp(path, "/moved ", 7) == 0)
+        send_text(fd, "HTTP/1.1 302 Found\r\nLocation: /hello\r\nContent-Length: 0\r\n\r\n");
+    else if (strncmp(path, "/big ", 5) == 0)
+        send_big(fd);
+    else if (strncmp(path, "/cut ", 5) == 0)
+        send_text(fd, "HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhalf");
+    else if (strncmp(path, "/slow ", 6) == 0)
+        return recv(fd, (char[1]){0}, 1, 0) > 0; /* never answered */
+    else
+        send_text(fd, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+    return strncmp(path, "/cut ", 5) != 0;
+}
+
+static void *serve(void *arg)
+{
+    int fd = (int)(intptr_t)arg;
+    char *text = malloc(REQUEST_MAX);
+    while (text && read_request(fd, text)) {
+        memcpy(last_request, text, strlen(text) + 1);
+        if (!answer(fd, text))
+            break;
+    }
+    free(text);
+    close(fd);
+    return NULL;
+}
+
+static void *accept_all(void *arg UNUSED)
+{
+    int fd;
+    while ((fd = accept(listener, NULL, NULL)) >= 0) {
+        pthread_t thread;
+        atomic_fetch_add(&connections, 1);
+        if (pthread_create(&thread, NULL, serve, (void *)(intptr_t)fd) == 0)
+            (void)pthread_detach(thread);
+    }
+    return NULL;
+}
+
+static int listen_somewhere(int *on)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+    ck_assert_int_eq(listen(fd, 16), 0);
+    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&address, &len), 0);
+    *on = ntohs(address.sin_port);
+    return fd;
+}
+
+/* --- the fixture --- */
+
+static struct loop *loop;
+static struct http_client *client;
+static struct loop_timer *watchdog_timer;
+
+static void watchdog(void *arg UNUSED)
+{
+    ck_abort_msg("the call did not end");
+}
+
+static void start(void)
+{
+    pthread_t thread;
+    ck_assert(http_client_global_init());
+    listener = listen_somewhere(&port);
+    ck_assert_int_eq(pthread_create(&thread, NULL, accept_all, NULL), 0);
+    (void)pthread_detach(thread);
+    loop = loop_new();
+    ck_assert_ptr_nonnull(loop);
+    client = http_client_new(loop, 8);
+    ck_assert_ptr_nonnull(client);
+    watchdog_timer = loop_timer_new(loop, watchdog, NULL);
+    loop_timer_set(watchdog_timer, 30000);
+}
+
+static void end(void)
+{
+    http_client_free(client);
+    loop_timer_free(watchdog_timer);
+    loop_free(loop);
+    (void)shutdown(listener, SHUT_RDWR);
+}
+
+static const char *url(const char *path)
+{
+    static char text[8][100];
+    static int next;
+    char *to = text[next++ % 8];
+    (void)snprintf(to, sizeof text[0], "http://127.0.0.1:%d%s", port, path);
+    return to;
+}
+
+/* What became of a call. */
+struct outcome {
+    int done;
+    enum status st;
+    int status;
+    char body[200];
+    size_t body_len;
+    char word[20];
+    size_t taken;
+    size_t to_send;
+    int pauses;
+    struct http_call *call;
+    struct loop_timer *resume;
+};
+
+static void call_over(void *arg, struct http_call *call, enum status st)
+{
+    struct outcome *of = arg;
+    size_t len;
+    of->done++;
+    of->st = st;
+    of->status = http_call_status(call);
+    const char *body = http_call_body(call, &len);
+    of->body_len = len;
+    (void)snprintf(of->body, sizeof of->body, "%.*s", len < 100 ? (int)len : 100, body);
+    const char *word = http_call_field(call, "x-WORD");
+    (void)snprintf(of->word, sizeof of->word, "%s", word ? word : "-");
+    loop_stop(loop);
+}
+
+static void run(struct outcome *of, struct http_call_spec spec)
+{
+    spec.done = call_over;
+    spec.arg = of;
+    of->call = http_call_start(client, &spec);
+    ck_assert_ptr_nonnull(of->call);
+    ck_assert_int_eq(of->done, 0); /* never before it returned */
+    loop_run(loop);
+    ck_assert_int_eq(of->done, 1);
+}
+
+START_TEST(answer_comes_back)
+{
+    struct outcome of = {0};
+    run(&of, (struct http_call_spec){.method = "GET", .url = url("/hello")});
+    ck_assert_int_eq(of.st, ST_OK);
+    ck_assert_int_eq(of.status, 200);
+    ck_assert_str_eq(of.body, "hello");
+    ck_assert_str_eq(of.word, "one");
+}
+END_TEST
+
+START_TEST(any_status_is_an_answer)
+{
+    struct outcome of = {0};
+    run(&of, (struct http_call_spec){.method = "GET", .url = url("/absent")});
+    ck_assert_int_eq(of.st, ST_OK);
+    ck_assert_int_eq(of.status, 404);
+    ck_assert_str_eq(of.word, "-");
+}
+END_TEST
+
+START_TEST(redirects_are_not_followed)
+{
+    struct outcome of = {0};
+    run(&of, (struct http_call_spec){.method = "GET", .url = url("/moved")});
+    ck_assert_int_eq(of.st, ST_OK);
+    ck_assert_int_eq(of.status, 302);
+}
+END_TEST
+
+START_TEST(head_has_no_body)
+{
+    struct outcome of = {0};
+    run(&of, (struct http_call_spec){.method = "HEAD", .url = url("/head"), .timeout_ms = 5000});
+    ck_assert_int_eq(of.st, ST_OK);
+    ck_assert_int_eq(of.status, 200);
+    ck_assert_uint_eq(of.body_len, 0);
+    ck_assert_int_eq(strncmp(last_request, "HEAD /head ", 11), 0);
+}
+END_TEST
+
+START_TEST(request_is_sent_as_it_was_asked_for)
+{
+    struct outcome of = {0};
+    const char *const fields[] = {"X-One: 1", "Larder-Tombstone: 7", NULL};
+    run(&of, (struct http_call_spec){
+                 .method = "UNLINK", .url = url("/a/../%2e%2e//b%2Fc?x=1"), .fields = fields});
+    ck_assert_int_eq(of.st, ST_OK);
+    static const char first[] = "UNLINK /a/../%2e%2e//b%2Fc?x=1 HTTP/1.1\r\n";
+    ck_assert_int_eq(strncmp(last_request, first, strlen(first)), 0);
+    ck_assert_ptr_nonnull(strstr(last_request, "\r\nX-One: 1\r\n"));
+    ck_assert_ptr_nonnull(strstr(last_request, "\r\nLarder-Tombstone: 7\r\n"));
+    ck_assert_ptr_null(strcasestr(last_request, "expect:"));
+}
+END_TEST
+
+/* Gives `to_send` bytes in pieces, with a pause before each second one. */
+static void resume_later(void *arg)
+{
+    struct outcome *of = arg;
+    http_call_resume(of->call);
+}
+
+static size_t give(void *arg, char *to, size_t max)
+{
+    struct outcome *of = arg;
+    if (of->to_send % 2000 == 1000 && of->pauses < 20 && of->resume) {
+        of->pauses++;
+        of->to_send -= 1000;
+        memset(to, 'u', 1000);
+        return 1000;
+    }
+    if (of->resume && of->pauses < 20 && of->to_send) {
+        of->pauses++;
+        loop_timer_set(of->resume, 2);
+        return HTTP_READ_PAUSE;
+    }
+    size_t n = of->to_send < max ? of->to_send : max;
+    memset(to, 'u', n);
+    of->to_send -= n;
+    return n;
+}
+
+START_TEST(body_of_known_length)
+{
+    struct outcome of = {.to_send = BIG};
+    run(&of, (struct http_call_spec){.method = "PUT",
+                                     .url = url("/put"),
+                                     .has_body = true,
+                                     .body_length = BIG,
+                                     .read = give});
+    ck_assert_int_eq(of.st, ST_OK);
+    ck_assert_int_eq(of.status, 404);
+    ck_assert_ptr_nonnull(strstr(last_request, "\r\nContent-Length: 1048576\r\n"));
+    ck_assert_ptr_null(strcasestr(last_request, "expect:"));
+    const char *body = strstr(last_request, "\r\n\r\n") + 4;
+    ck_assert_uint_eq(strspn(body, "u"), BIG);
+}
+END_TEST
+
+START_TEST(body_with_pauses)
+{
+    struct outcome of = {.to_send = 50000};
+    of.resume = loop_timer_new(loop, resume_later, &of);
+    run(&of, (struct http_call_spec){.method = "PUT",
+                                     .url = url("/put"),
+                                     .has_body = true,
+                                     .body_length = 50000,
+                                     .read = give});
+    ck_assert_int_eq(of.st, ST_OK);
+    ck_assert_int_ge(of.pauses, 2);
+    ck_assert_uint_eq(strspn(strstr(last_request, "\r\n\r\n") + 4, "u"), 50000);
+    loop_timer_free(of.resume);
+}
+END_TEST
+
+START_TEST(body_of_unknown_length_is_chunked)
+{
+    struct outcome of = {.to_send = 1000};
+    run(&of, (struct http_call_spec){.method = "PUT",
+                                     .url = url("/put"),
+                                     .has_body = true,
+                                     .body_length = -1,
+                                     .read = give});
+    ck_assert_int_eq(of.st, ST_OK);
+    ck_assert_ptr_nonnull(strcasestr(last_request, "\r\nTransfer-Encoding: chunked\r\n"));
+    ck_assert_ptr_null(strcasestr(last_request, "\r\nContent-Length:"));
+}
+END_TEST
+
+static size_t give_up(void *arg, char *to, size_t max)
+{
+    struct outcome *of = arg;
+    if (of->taken >= 100000)
+        return HTTP_READ_ABORT;
+    memset(to, 'u', max);
+    of->taken += max;
+    return max;
+}
+
+START_TEST(body_that_breaks_off)
+{
+    struct outcome of = {0};
+    run(&of, (struct http_call_spec){.method = "PUT",
+                                     .url = url("/put"),
+                                     .has_body = true,
+                                     .body_length = 100 * BIG,
+                                     .read = give_up});
+    ck_assert_int_ne(of.st, ST_OK);
+}
+END_TEST
+
+static bool take(void *arg, const char *data, size_t len)
+{
+    struct outcome *of = arg;
+    for (size_t i = 0; i < len; i++)
+        ck_assert_int_eq(data[i], 'b');
+    ck_assert_int_eq(http_call_status(of->call), 200);
+    of->taken += len;
+    if (of->resume)
+        loop_timer_set(of->resume, 1);
+    return true;
+}
+
+START_TEST(answer_in_pieces)
+{
+    struct outcome of = {0};
+    run(&of, (struct http_call_spec){.method = "GET", .url = url("/big"), .write = take});
+    ck_assert_int_eq(of.st, ST_OK);
+    ck_assert_uint_eq(of.taken, BIG);
+}
+END_TEST
+
+START_TEST(answer_in_pieces_with_pauses)
+{
+    struct outcome of = {0};
+    of.resume = loop_timer_new(loop, resume_later, &of);
+    run(&of, (struct http_call_spec){
+                 .method = "GET", .url = url("/big"), .write = take, .pause_after_write = true});
+    ck_assert_int_eq(of.st, ST_OK);
+    ck_assert_uint_eq(of.taken, BIG);
+    loop_timer_free(of.resume);
+}
+END_TEST
+
+static bool refuse(void *arg UNUSED, const char *data UNUSED, size_t len UNUSED)
+{
+    return false;
+}
+
+START_TEST(answer_that_is_refused)
+{
+    struct outcome of = {0};
+    run(&of, (struct http_call_spec){.method = "GET", .url = url("/big"), .write = refuse});
+    ck_assert_int_ne(of.st, ST_OK);
+}
+END_TEST
+
+/* Nobody takes it: no more than 64 KiB are kept. */
+START_TEST(answer_that_nobody_takes)
+{
+    struct outcome of = {0};
+    run(&of, (struct http_call_spec){.method = "GET", .url = url("/big")});
+    ck_assert_int_eq(of.st, ST_OK);
+    ck_assert_uint_le(of.body_len, 64 * 1024);
+}
+END_TEST
+
+START_TEST(broken_answers_and_timeouts)
+{
+    struct outcome cut = {0};
+    run(&cut, (struct http_call_spec){.method = "GET", .url = url("/cut")});
+    ck_assert_int_eq(cut.st, ST_PEER);
+    struct outcome slow = {0};
+    uint64_t began = loop_now_ms();
+    run(&slow, (struct http_call_spec){.method = "GET", .url = url("/slow"), .timeout_ms = 100});
+    ck_assert_int_eq(slow.st, ST_PEER_TIMEOUT);
+    ck_assert_uint_lt(loop_now_ms() - began, 10000);
+}
+END_TEST
+
+START_TEST(nobody_there)
+{
+    int free_port;
+    int fd = listen_somewhere(&free_port);
+    close(fd);
+    char text[60];
+    (void)snprintf(text, sizeof text, "http://127.0.0.1:%d/", free_port);
+    struct outcome of = {0};
+    run(&of, (struct http_call_spec){.method = "GET", .url = text});
+    ck_assert_int_eq(of.st, ST_UNAVAILABLE);
+}
+END_TEST
+
+START_TEST(connections_are_kept)
+{
+    for (int i = 0; i < 5; i++) {
+        struct outcome of = {0};
+        run(&of, (struct http_call_spec){.method = "GET", .url = url("/hello")});
+        ck_assert_int_eq(of.status, 200);
+    }
+    ck_assert_int_eq(atomic_load(&connections), 1);
+}
+END_TEST
+
+static void stop_loop(void *arg UNUSED)
+{
+    loop_stop(loop);
+}
+
+START_TEST(cancelled_calls_are_silent)
+{
+    struct outcome of = {0};
+    struct http_call_spec spec = {
+        .method = "GET", .url = url("/slow"), .done = call_over, .arg = &of};
+    struct http_call *early = http_call_start(client, &spec);
+    ck_assert_ptr_nonnull(early);
+    http_call_cancel(early);
+    struct http_call *running = http_call_start(client, &spec);
+    ck_assert_ptr_nonnull(running);
+    struct loop_timer *timer = loop_timer_new(loop, stop_loop, NULL);
+    loop_timer_set(timer, 50);
+    loop_run(loop);
+    http_call_cancel(running);
+    ck_assert_int_eq(of.done, 0);
+    /* One more is left for http_client_free(). */
+    ck_assert_ptr_nonnull(http_call_start(client, &spec));
+    loop_timer_free(timer);
+}
+END_TEST
+
+/* From its end a call may start the next. */
+static int links;
+
+static void chain_over(void *arg, struct http_call *call, enum status st)
+{
+    ck_assert_int_eq(st, ST_OK);
+    ck_assert_int_eq(http_call_status(call), 200);
+    if (++links == 20) {
+        loop_stop(loop);
+        return;
+    }
+    struct http_call_spec spec = {
+        .method = "GET", .url = url("/hello"), .done = chain_over, .arg = arg};
+    ck_assert_ptr_nonnull(http_call_start(client, &spec));
+}
+
+START_TEST(calls_start_others)
+{
+    struct http_call_spec spec = {.method = "GET", .url = url("/hello"), .done = chain_over};
+    ck_assert_ptr_nonnull(http_call_start(client, &spec));
+    loop_run(loop);
+    ck_assert_int_eq(links, 20);
+}
+END_TEST
+
+START_TEST(blocking_fetches)
+{
+    struct http_fetcher *fetcher = http_fetcher_new();
+    ck_assert_ptr_nonnull(fetcher);
+    struct http_call_spec spec = {.method = "GET", .url = url("/hello")};
+    size_t len;
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(http_fetch(fetcher, &spec), ST_OK);
+        ck_assert_int_eq(http_fetch_status(fetcher), 200);
+        ck_assert_str_eq(http_fetch_body(fetcher, &len), "hello");
+        ck_assert_uint_eq(len, 5);
+        ck_assert_str_eq(http_fetch_field(fetcher, "X-Word"), "one");
+    }
+    ck_assert_int_eq(atomic_load(&connections), 1);
+    spec.url = url("/big"); /* kept whole */
+    ck_assert_int_eq(http_fetch(fetcher, &spec), ST_OK);
+    (void)http_fetch_body(fetcher, &len);
+    ck_assert_uint_eq(len, BIG);
+    ck_assert_ptr_null(http_fetch_field(fetcher, "X-Word"));
+    spec.url = url("/cut");
+    ck_assert_int_eq(http_fetch(fetcher, &spec), ST_PEER);
+    http_fetcher_free(fetcher);
+    http_fetcher_free(NULL);
+}
+END_TEST
+
+START_TEST(blocking_upload)
+{
+    struct http_fetcher *fetcher = http_fetcher_new();
+    struct outcome of = {.to_send = 300000};
+    struct http_call_spec spec = {.method = "PUT",
+                                  .url = url("/put"),
+                                  .has_body = true,
+                                  .body_length = 300000,
+                                  .read = give,
+                                  .arg = &of};
+    ck_assert_int_eq(http_fetch(fetcher, &spec), ST_OK);
+    ck_assert_int_eq(http_fetch_status(fetcher), 404);
+    ck_assert_uint_eq(strspn(strstr(last_request, "\r\n\r\n") + 4, "u"), 300000);
+    http_fetcher_free(fetcher);
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {answer_comes_back,
+                                  any_status_is_an_answer,
+                                  redirects_are_not_followed,
+                                  head_has_no_body,
+                                  request_is_sent_as_it_was_asked_for,
+                                  body_of_known_length,
+                                  body_with_pauses,
+                                  body_of_unknown_length_is_chunked,
+                                  body_that_breaks_off,
+                                  answer_in_pieces,
+                                  answer_in_pieces_with_pauses,
+                                  answer_that_is_refused,
+                                  answer_that_nobody_takes,
+                                  broken_answers_and_timeouts,
+                                  nobody_there,
+                                  connections_are_kept,
+                                  cancelled_calls_are_silent,
+                                  calls_start_others,
+                                  blocking_fetches,
+                                  blocking_upload,
+                                  NULL};
+    Suite *suite = suite_create("http_client");
+    tcase_add_checked_fixture(suite_case(suite, "http_client", tests), start, end);
+    return suite_run(suite);
+}
