@@ -51,7 +51,7 @@ START_TEST(grows_to_megabytes)
     for (int i = 0; i < 300000; i++)
         buf_addf(&b, "%07d,", i);
     ck_assert(buf_ok(&b));
-    ck_assert_uint_eq(b.len, 8u * 300000);
+    ck_assert_uint_eq(b.len, (size_t)8 * 300000);
     ck_assert_int_eq(memcmp(b.data + (size_t)8 * 299999, "0299999,", 9), 0);
     buf_free(&b);
 }

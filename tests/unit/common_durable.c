@@ -96,7 +96,7 @@ END_TEST
 
 START_TEST(files_have_a_largest_size)
 {
-    size_t len = 1024 * 1024;
+    const size_t len = (size_t)1 << 20;
     char *text = calloc(1, len + 1);
     ck_assert_ptr_nonnull(text);
     memset(text, 'x', len + 1);
@@ -162,14 +162,14 @@ START_TEST(lock_ends_with_its_process)
     pid_t pid = fork();
     if (pid == 0) {
         enum status st;
-        char ok = durable_lock(dir_fd, "lock", &st) >= 0;
-        (void)!write(ready[1], &ok, 1);
+        bool ok = durable_lock(dir_fd, "lock", &st) >= 0;
+        (void)!write(ready[1], &ok, sizeof ok);
         for (;;)
             (void)pause();
     }
-    char ok = 0;
-    ck_assert_int_eq(read(ready[0], &ok, 1), 1);
-    ck_assert_int_eq(ok, 1);
+    bool ok = false;
+    ck_assert_int_eq(read(ready[0], &ok, sizeof ok), sizeof ok);
+    ck_assert(ok);
     enum status st = ST_OK;
     ck_assert_int_eq(durable_lock(dir_fd, "lock", &st), -1);
     ck_assert_int_eq(st, ST_LOCKED);

@@ -2,6 +2,7 @@
 #include "common/loop.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -26,7 +27,7 @@ static void end(void)
 static void note(const char *what)
 {
     ck_assert_uint_lt(strlen(trace) + strlen(what), sizeof trace);
-    strcat(trace, what);
+    (void)snprintf(trace + strlen(trace), sizeof trace - strlen(trace), "%s", what);
 }
 
 static void note_message(void *arg)
@@ -127,7 +128,7 @@ START_TEST(messages_may_free_themselves_and_post_others)
 }
 END_TEST
 
-enum { THREADS = 4, EACH = 5000 };
+enum { THREADS = 4, EACH = 5000, ALL = THREADS * EACH };
 
 static int received[THREADS];
 static int total;
@@ -144,7 +145,7 @@ static void numbered_came(void *arg)
     ck_assert_int_eq(of->number, received[of->thread]); /* in the order of posting */
     received[of->thread]++;
     free(of);
-    if (++total == THREADS * EACH)
+    if (++total == ALL)
         loop_stop(loop);
 }
 
@@ -174,7 +175,7 @@ START_TEST(threads_post_at_the_same_time)
     run_to_stop();
     for (int i = 0; i < THREADS; i++)
         ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
-    ck_assert_int_eq(total, THREADS * EACH);
+    ck_assert_int_eq(total, ALL);
 }
 END_TEST
 

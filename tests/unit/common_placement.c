@@ -198,7 +198,8 @@ START_TEST(names_have_a_longest_length)
     char text[VOLUME_NAME_MAX + 2];
     char name[VOLUME_NAME_MAX + 1];
     memset(text, 'p', sizeof text);
-    memcpy(text, "host:3001/", 10);
+    for (size_t i = 0; i < 10; i++)
+        text[i] = "host:3001/"[i];
     ck_assert_int_eq(placement_volume_name(text, VOLUME_NAME_MAX, name), ST_OK);
     ck_assert_uint_eq(strlen(name), VOLUME_NAME_MAX);
     ck_assert_int_eq(placement_volume_name(text, VOLUME_NAME_MAX + 1, name), ST_BAD_REQUEST);
