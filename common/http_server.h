@@ -1,27 +1,22 @@
 /*
- * An HTTP/1.1 server on one loop: libevent's listener and bufferevents, our own reading of heads
- * and bodies (common/PROTOCOL.md says why evhttp is not under it). Several servers, one a loop,
- * listen on the same port (SO_REUSEPORT).
- *
- * A request is handed to the handler as soon as its head is there, before the body. The handler, or
- * the flow that it starts, answers it exactly once with http_reply(), http_reply_file() or
- * http_reply_end(); the request is gone afterwards. It may answer before, while or after it reads
- * the body. Everything here runs on the loop's thread.
+ * An HTTP/1.1 server on one loop: our own reading of heads and bodies on plain sockets
+ * (common/PROTOCOL.md says why evhttp is not under it, http_io.h why bufferevents are not). Several
+ * servers, one a loop, listen on the same port (SO_REUSEPORT). http_request.h is what a handler
+ * sees of it. Everything runs on the loop's thread. SIGPIPE must be ignored: sendfile raises it.
  */
 #ifndef LARDER_COMMON_HTTP_SERVER_H
 #define LARDER_COMMON_HTTP_SERVER_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 #include "common/attr.h"
-#include "common/http_head.h"
+#include "common/http_request.h"
+#include "common/http_stats.h"
 #include "common/loop.h"
 #include "common/status.h"
 
 struct http_server;
-struct http_request;
 
 typedef void (*http_handler)(struct http_request *req, void *arg);
 
@@ -40,14 +35,8 @@ struct http_server_options {
     unsigned write_timeout_ms; /* 0: 60 s in which the client takes nothing of an answer */
 };
 
-/* Numbers for /admin/metrics; read them on the loop's thread. */
-struct http_server_stats {
-    uint64_t connections, accepted, refused, requests, bytes_in, bytes_out;
-    uint64_t answers[6]; /* by class: [2] is 2xx … */
-};
-
 /* Starts to listen. ST_IO (logged, with the address and the reason) where it cannot. */
-enum status http_server_start(struct http_server **server,
+enum status http_server_start(struct http_server **started,
                               const struct http_server_options *options) MUST_CHECK;
 uint16_t http_server_port(const struct http_server *server);
 const struct http_server_stats *http_server_stats(const struct http_server *server);
@@ -58,74 +47,5 @@ void http_server_drain(struct http_server *server);
 bool http_server_idle(const struct http_server *server);
 /* Closes what is left, and frees. Requests under way must not be touched afterwards. */
 void http_server_free(struct http_server *server);
-
-/* --- The request; all of it is valid until the answer. --- */
-
-enum http_method http_request_method(const struct http_request *req);
-const char *http_request_method_name(const struct http_request *req);
-/* Raw, percent-encoded; the query without its '?', "" where there is none. */
-const char *http_request_path(const struct http_request *req, size_t *len);
-const char *http_request_query(const struct http_request *req, size_t *len);
-/* NULL where it was not sent. */
-const char *http_request_field(const struct http_request *req, const char *name);
-/* A short id, unique in this process; it is in the logs and in the answer's Larder-Request-Id. */
-const char *http_request_id(const struct http_request *req);
-const char *http_request_peer(const struct http_request *req); /* "address:port" */
-struct loop *http_request_loop(const struct http_request *req);
-
-/* True where a body was announced: a length above 0, or chunked. */
-bool http_request_has_body(const struct http_request *req);
-/* True where no length was announced at all (neither Content-Length nor chunked). */
-bool http_request_no_length(const struct http_request *req);
-/* Bytes, or -1 for a chunked body. */
-int64_t http_request_body_length(const struct http_request *req);
-/* Milliseconds of loop_now_ms() at which the head was complete. */
-uint64_t http_request_started_ms(const struct http_request *req);
-
-/* --- The body --- */
-
-struct http_body_sink {
-    /* Takes up to `len` bytes, returns how many. Fewer than len: the sink is full; nothing more
-     * comes until http_request_resume_body(). */
-    size_t (*data)(void *arg, const char *data, size_t len);
-    /* Once: ST_OK at the end of the body; ST_CLOSED, ST_TIMEOUT or ST_BAD_REQUEST where it broke
-     * off. The request must still be answered: it goes out where it can, and is dropped where not.
-     */
-    void (*end)(void *arg, enum status st);
-};
-
-/* Starts to read the body; sends 100 Continue first where the client waits for it. Never calls the
- * sink before it returns. `sink` must outlive the request. */
-void http_request_read_body(struct http_request *req, const struct http_body_sink *sink, void *arg);
-/* The sink has room again. May call it before it returns. */
-void http_request_resume_body(struct http_request *req);
-
-/* --- The answer --- */
-
-/* Adds a header to the answer. Values with CR, LF or NUL are dropped (logged). */
-void http_reply_field(struct http_request *req, const char *name, const char *value);
-void http_reply_fieldf(struct http_request *req, const char *name, const char *format, ...)
-    PRINTF_LIKE(3, 4);
-
-/* Answers with `len` bytes, which are copied. Content-Length is set; for HEAD the bytes are not
- * sent. */
-void http_reply(struct http_request *req, int status, const void *body, size_t len);
-
-/* Answers with the status and, as text/plain, "TEXT\n" (nothing for ST_NOT_FOUND, as minikeyvalue);
- * 503 gets a Retry-After. `detail` may be NULL: status_text(st) then. */
-void http_reply_status(struct http_request *req, enum status st, const char *detail);
-
-/* Answers with `length` bytes of a file from `offset`, by sendfile. Owns `fd` from here on. */
-void http_reply_file(struct http_request *req, int status, int fd, uint64_t offset,
-                     uint64_t length);
-
-/* Answers in pieces: start, any number of pieces, end. `drained` is called when a piece has left
- * (not before the call returns), with false where the client is gone: then go straight to the end.
- * One piece at a time. */
-void http_reply_start(struct http_request *req, int status);
-void http_reply_piece(struct http_request *req, const void *data, size_t len,
-                      void (*drained)(void *arg, bool alive), void *arg);
-/* `whole` false: the answer broke off; the connection is cut so that the client notices. */
-void http_reply_end(struct http_request *req, bool whole);
 
 #endif

@@ -1,0 +1,169 @@
+#include "common/http_conn.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define BIT(phase) (1U << HTTP_PHASE_##phase)
+
+/* From which phase to which. */
+static const unsigned moves[] = {
+    [HTTP_PHASE_HEAD] = BIT(REQUEST) | BIT(CLOSED),
+    [HTTP_PHASE_REQUEST] = BIT(ANSWERED) | BIT(LOST) | BIT(CLOSED),
+    [HTTP_PHASE_LOST] = BIT(CLOSED),
+    [HTTP_PHASE_ANSWERED] = BIT(HEAD) | BIT(LINGER) | BIT(CLOSED),
+    [HTTP_PHASE_LINGER] = BIT(CLOSED),
+    [HTTP_PHASE_CLOSED] = 0,
+};
+
+/* Phases in which a request is under way: the server must not stop before it is over. */
+static bool is_under_way(enum http_phase phase)
+{
+    return ((BIT(REQUEST) | BIT(LOST) | BIT(ANSWERED)) >> phase & 1) != 0;
+}
+
+struct http_conn *http_conn_new(struct http_hub *hub, int socket,
+                                const struct sockaddr_storage *address)
+{
+    struct http_conn *conn = calloc(1, sizeof *conn);
+    if (!conn)
+        return NULL;
+    conn->hub = hub;
+    conn->socket = socket;
+    conn->address = *address;
+    conn->request.conn = conn;
+    http_output_init(&conn->out);
+    conn->phase_since = conn->head_since = loop_now_ms();
+    conn->next = hub->first;
+    if (hub->first)
+        hub->first->prev = conn;
+    hub->first = conn;
+    hub->stats.connections++;
+    return conn;
+}
+
+/* The socket and all that hangs on it. */
+static void shut(struct http_conn *conn)
+{
+    loop_watch_free(conn->readable);
+    loop_watch_free(conn->writable);
+    conn->readable = conn->writable = NULL;
+    /* After the watches: a descriptor that is closed first may be another connection's by then. */
+    if (conn->socket >= 0)
+        (void)close(conn->socket);
+    conn->socket = -1;
+    http_output_drop(&conn->out);
+    http_input_free(&conn->in);
+}
+
+void http_conn_free(struct http_conn *conn)
+{
+    if (!conn)
+        return;
+    assert(!conn->ready);
+    shut(conn);
+    if (conn->prev)
+        conn->prev->next = conn->next;
+    else
+        conn->hub->first = conn->next;
+    if (conn->next)
+        conn->next->prev = conn->prev;
+    if (conn->phase != HTTP_PHASE_CLOSED)
+        conn->hub->stats.connections--;
+    buf_free(&conn->request.fields);
+    free(conn->request.head_bytes);
+    free(conn);
+}
+
+void http_conn_enter(struct http_conn *conn, enum http_phase phase)
+{
+    assert(moves[conn->phase] >> phase & 1);
+    if (!is_under_way(conn->phase) && is_under_way(phase))
+        conn->hub->under_way++;
+    if (is_under_way(conn->phase) && !is_under_way(phase))
+        conn->hub->under_way--;
+    conn->phase = phase;
+    conn->phase_since = loop_now_ms();
+}
+
+void http_conn_wake(struct http_conn *conn)
+{
+    if (conn->ready || conn->running)
+        return;
+    struct http_hub *hub = conn->hub;
+    if (!hub->ready)
+        loop_timer_set(hub->turn, 0);
+    conn->ready = true;
+    conn->ready_next = NULL;
+    *hub->ready_last = conn;
+    hub->ready_last = &conn->ready_next;
+}
+
+void http_conn_close(struct http_conn *conn)
+{
+    http_conn_enter(conn, HTTP_PHASE_CLOSED);
+    shut(conn);
+    conn->hub->stats.connections--; /* now, and not when it is freed: its descriptor is free */
+    http_conn_wake(conn);
+}
+
+void http_conn_reset(struct http_conn *conn)
+{
+    struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+    (void)setsockopt(conn->socket, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    http_conn_close(conn);
+}
+
+void http_conn_lose(struct http_conn *conn)
+{
+    if (conn->phase != HTTP_PHASE_REQUEST) {
+        http_conn_close(conn);
+        return;
+    }
+    http_conn_enter(conn, HTTP_PHASE_LOST);
+    shut(conn);
+    http_conn_wake(conn);
+}
+
+const char *http_conn_peer(struct http_conn *conn)
+{
+    if (*conn->peer)
+        return conn->peer;
+    char text[INET6_ADDRSTRLEN] = "?";
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)&conn->address;
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&conn->address;
+    bool is_v6 = conn->address.ss_family == AF_INET6;
+    if (is_v6)
+        (void)inet_ntop(AF_INET6, &v6->sin6_addr, text, sizeof text);
+    else
+        (void)inet_ntop(AF_INET, &v4->sin_addr, text, sizeof text);
+    (void)snprintf(conn->peer, sizeof conn->peer, is_v6 ? "[%s]:%u" : "%s:%u", text,
+                   ntohs(is_v6 ? v6->sin6_port : v4->sin_port));
+    return conn->peer;
+}
+
+const char *http_conn_date(struct http_hub *hub)
+{
+    static const char days[7][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+    static const char months[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                       "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+    uint64_t second = loop_wall_ms() / 1000;
+    if (second == hub->date_second)
+        return hub->date_line;
+    time_t now = (time_t)second;
+    struct tm parts;
+    if (!gmtime_r(&now, &parts))
+        return "";
+    /* By hand, because strftime would speak the locale's language. */
+    (void)snprintf(hub->date_line, sizeof hub->date_line,
+                   "Date: %s, %02d %s %04d %02d:%02d:%02d GMT\r\n", days[parts.tm_wday],
+                   parts.tm_mday, months[parts.tm_mon], parts.tm_year + 1900, parts.tm_hour,
+                   parts.tm_min, parts.tm_sec);
+    hub->date_second = second;
+    return hub->date_line;
+}

@@ -1,0 +1,184 @@
+#include "common/http_io.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/log.h"
+
+enum {
+    OUTPUT_KEPT = 16 * 1024,       /* memory that stays with an idle connection */
+    FILE_PIECE = 1024 * 1024,      /* of one sendfile */
+    FLUSH_BUDGET = 4 * 1024 * 1024 /* of one call of http_output_flush */
+};
+
+/* --- Arriving --- */
+
+/* Moves what is there to the front, and makes the buffer `cap` bytes large. */
+static bool make_room(struct http_input *in, size_t cap)
+{
+    if (in->start) {
+        if (in->len)
+            memmove(in->data, in->data + in->start, in->len);
+        in->start = 0;
+    }
+    if (in->cap >= cap)
+        return true;
+    char *data = realloc(in->data, cap);
+    if (!data)
+        return false;
+    in->data = data;
+    in->cap = cap;
+    return true;
+}
+
+enum http_io http_input_fill(struct http_input *in, int socket, size_t cap, size_t *got)
+{
+    *got = 0;
+    if (!make_room(in, cap))
+        return HTTP_IO_FAILED;
+    ssize_t n;
+    do
+        n = recv(socket, in->data + in->len, in->cap - in->len, 0);
+    while (n < 0 && errno == EINTR);
+    if (n == 0)
+        return HTTP_IO_CLOSED;
+    if (n < 0)
+        return errno == EAGAIN || errno == EWOULDBLOCK ? HTTP_IO_WAIT : HTTP_IO_FAILED;
+    in->len += (size_t)n;
+    *got = (size_t)n;
+    return HTTP_IO_OK;
+}
+
+void http_input_consume(struct http_input *in, size_t len)
+{
+    in->start += len;
+    in->len -= len;
+    if (in->len == 0)
+        in->start = 0;
+}
+
+void http_input_trim(struct http_input *in)
+{
+    size_t cap = in->len > HTTP_INPUT_MIN ? in->len : HTTP_INPUT_MIN;
+    if (in->cap <= OUTPUT_KEPT || in->cap <= cap)
+        return;
+    if (in->start && in->len)
+        memmove(in->data, in->data + in->start, in->len);
+    in->start = 0;
+    char *data = realloc(in->data, cap);
+    if (!data)
+        return; /* it only stays larger than it need be */
+    in->data = data;
+    in->cap = cap;
+}
+
+void http_input_free(struct http_input *in)
+{
+    free(in->data);
+    *in = (struct http_input){NULL, 0, 0, 0};
+}
+
+/* --- Leaving --- */
+
+void http_output_init(struct http_output *out)
+{
+    *out = (struct http_output){.bytes = BUF_INIT, .file = -1};
+}
+
+bool http_output_empty(const struct http_output *out)
+{
+    return out->bytes.len == out->sent && out->left == 0;
+}
+
+static void close_file(struct http_output *out)
+{
+    if (out->file >= 0)
+        (void)close(out->file);
+    out->file = -1;
+    out->left = 0;
+}
+
+void http_output_file(struct http_output *out, int fd, uint64_t offset, uint64_t length)
+{
+    out->file = fd;
+    out->offset = offset;
+    out->left = length;
+    if (length == 0)
+        close_file(out);
+}
+
+/* What a failed send or sendfile means. */
+static enum http_io failure(const struct http_output *out, const char *doing)
+{
+    if (errno == EAGAIN || errno == EWOULDBLOCK)
+        return HTTP_IO_WAIT;
+    /* A client that goes away is no event; a disk that cannot be read is. */
+    if (errno != EPIPE && errno != ECONNRESET && errno != ETIMEDOUT && errno != ENOTCONN)
+        log_event(LOG_WARN, "http", "error=\"%s failed, the answer is cut off: %s\" left=%llu",
+                  doing, strerror(errno), (unsigned long long)out->left);
+    return HTTP_IO_FAILED;
+}
+
+static enum http_io send_bytes(struct http_output *out, int socket, uint64_t *sent)
+{
+    while (out->sent < out->bytes.len) {
+        ssize_t n = send(socket, out->bytes.data + out->sent, out->bytes.len - out->sent,
+                         MSG_NOSIGNAL | (out->left ? MSG_MORE : 0));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return failure(out, "sending");
+        out->sent += (size_t)n;
+        *sent += (uint64_t)n;
+    }
+    out->sent = 0;
+    buf_clear(&out->bytes);
+    if (out->bytes.cap > OUTPUT_KEPT)
+        buf_free(&out->bytes);
+    return HTTP_IO_OK;
+}
+
+static enum http_io send_file(struct http_output *out, int socket, uint64_t *sent)
+{
+    while (out->left && *sent < FLUSH_BUDGET) {
+        off_t at = (off_t)out->offset;
+        size_t piece = out->left < FILE_PIECE ? (size_t)out->left : FILE_PIECE;
+        ssize_t n = sendfile(socket, out->file, &at, piece);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return failure(out, "sending a file");
+        if (n == 0) {
+            log_event(LOG_WARN, "http",
+                      "error=\"a file became shorter while it was sent; the answer is cut off\" "
+                      "left=%llu",
+                      (unsigned long long)out->left);
+            return HTTP_IO_FAILED;
+        }
+        out->offset = (uint64_t)at;
+        out->left -= (uint64_t)n;
+        *sent += (uint64_t)n;
+    }
+    if (out->left)
+        return HTTP_IO_WAIT;
+    close_file(out);
+    return HTTP_IO_OK;
+}
+
+enum http_io http_output_flush(struct http_output *out, int socket, uint64_t *sent)
+{
+    *sent = 0;
+    enum http_io result = send_bytes(out, socket, sent);
+    return result == HTTP_IO_OK ? send_file(out, socket, sent) : result;
+}
+
+void http_output_drop(struct http_output *out)
+{
+    close_file(out);
+    buf_free(&out->bytes);
+    out->sent = 0;
+}

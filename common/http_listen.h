@@ -1,0 +1,28 @@
+/*
+ * A listening TCP socket on a loop. Internal to the HTTP server. Several may listen on the same
+ * address and port (SO_REUSEPORT); the kernel spreads the connections.
+ */
+#ifndef LARDER_COMMON_HTTP_LISTEN_H
+#define LARDER_COMMON_HTTP_LISTEN_H
+
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "common/attr.h"
+#include "common/loop.h"
+#include "common/status.h"
+
+struct http_listen;
+
+/* Takes over the accepted socket: non-blocking, close-on-exec. */
+typedef void (*http_listen_fn)(void *arg, int socket, const struct sockaddr_storage *peer);
+
+/* Listens on `address` (a name: the first of its addresses that can be had). ST_IO (logged) where
+ * it cannot, ST_NO_MEMORY. */
+enum status http_listen_start(struct http_listen **started, struct loop *loop, const char *address,
+                              uint16_t port, http_listen_fn accepted, void *arg) MUST_CHECK;
+uint16_t http_listen_port(const struct http_listen *listen);
+/* Hands over the connections that wait to be accepted, then closes and frees. NULL is fine. */
+void http_listen_stop(struct http_listen *listen);
+
+#endif
