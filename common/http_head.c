@@ -129,7 +129,7 @@ static size_t find_end(const char *bytes, size_t begin, size_t len, size_t *at,
         if (stop >= begin + 3 && bytes[stop - 2] == '\n')
             return stop + 1;
         if (memchr(bytes + begin, '\n', stop + 1 - begin) == lf)
-            *refusal = check_line(bytes + begin, stop);
+            *refusal = check_line(bytes + begin, stop - begin);
         if (*refusal)
             return 0;
     }
