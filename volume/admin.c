@@ -1,0 +1,275 @@
+/*
+ * GET /admin/health and /admin/metrics.
+ *
+ * health: admin_check (on the pool: looks at every disk) → admin_checked: JSON.
+ * metrics: the numbers of each loop belong to its thread, so a message goes around all of them:
+ * metrics_visit on loop 0, 1, … → metrics_gathered on the request's own loop: text.
+ */
+#include "volume/admin.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/buf.h"
+#include "common/http_server.h"
+#include "common/json.h"
+#include "common/log.h"
+#include "common/loop.h"
+#include "common/pool.h"
+#include "common/version.h"
+#include "volume/flow.h"
+#include "volume/server.h"
+#include "volume/subvolume.h"
+#include "volume/subvolumes.h"
+
+/* --- Health --- */
+
+struct health {
+    struct server *server;
+    struct http_request *req;
+    struct pool_job job;
+    struct buf text;
+    unsigned count;             /* of subvolumes so far */
+    enum subvolume_state state; /* of DIR itself */
+    uint64_t free, total;       /* of all file systems, each once */
+    dev_t devices[64];          /* that were counted; beyond, one may be counted twice */
+    unsigned device_count;
+};
+
+static void admin_check(void *arg); /* on the pool */
+static void admin_checked(void *arg);
+
+void admin_health_start(struct server *server, struct http_request *req)
+{
+    struct health *health = calloc(1, sizeof *health);
+    if (!health) {
+        http_reply_status(req, ST_NO_MEMORY, NULL);
+        return;
+    }
+    health->server = server;
+    health->req = req;
+    health->job = (struct pool_job){
+        .run = admin_check, .done = admin_checked, .arg = health, .loop = http_request_loop(req)};
+    /* Where the pool has no room, what was known a second ago is good enough. */
+    if (!pool_submit(server_pool(server), &health->job))
+        admin_checked(health);
+}
+
+static void admin_check(void *arg)
+{
+    struct health *health = arg;
+    subvolumes_check(server_subvolumes(health->server));
+}
+
+static bool is_counted(struct health *health, dev_t device)
+{
+    for (unsigned i = 0; i < health->device_count; i++)
+        if (health->devices[i] == device)
+            return true;
+    if (health->device_count < sizeof health->devices / sizeof health->devices[0])
+        health->devices[health->device_count++] = device;
+    return false;
+}
+
+static void add_health(void *arg, struct subvolume *sub)
+{
+    struct health *health = arg;
+    struct subvolume_report report;
+    subvolume_report(sub, &report);
+    if (!report.present)
+        return;
+    buf_adds(&health->text, health->count++ ? "," : "");
+    json_add_string(&health->text, report.name, strlen(report.name));
+    buf_addf(&health->text,
+             ":{\"state\":\"%s\",\"free\":%" PRIu64 ",\"total\":%" PRIu64 ",\"errors\":%" PRIu64
+             "}",
+             subvolume_state_text(report.state), report.free, report.total, report.errors);
+    if (report.name[0] == '\0')
+        health->state = report.state;
+    if (report.state != SUBVOLUME_MISSING && !is_counted(health, report.device)) {
+        health->free += report.free;
+        health->total += report.total;
+    }
+}
+
+static void admin_checked(void *arg)
+{
+    struct health *health = arg;
+    struct subvolumes *all = server_subvolumes(health->server);
+    buf_addf(&health->text,
+             "{\"server\":\"larder-volume\",\"id\":\"%s\",\"version\":\"%s\",\"subvolumes\":{",
+             subvolumes_id(all), LARDER_VERSION);
+    subvolumes_each(all, add_health, health);
+    buf_addf(&health->text, "},\"state\":\"%s\",\"free\":%" PRIu64 ",\"total\":%" PRIu64 "}\n",
+             subvolume_state_text(health->state), health->free, health->total);
+    if (buf_ok(&health->text)) {
+        http_reply_field(health->req, "Content-Type", "application/json");
+        http_reply(health->req, 200, health->text.data, health->text.len);
+    } else {
+        http_reply_status(health->req, ST_NO_MEMORY, NULL);
+    }
+    buf_free(&health->text);
+    free(health);
+}
+
+/* --- Metrics --- */
+
+struct metrics {
+    struct server *server;
+    struct http_request *req;
+    struct loop_message message;
+    unsigned visited; /* loops so far */
+    struct http_server_stats sum;
+};
+
+static void metrics_visit(void *arg);
+static void metrics_gathered(void *arg);
+
+void admin_metrics_start(struct server *server, struct http_request *req)
+{
+    struct metrics *metrics = calloc(1, sizeof *metrics);
+    if (!metrics) {
+        http_reply_status(req, ST_NO_MEMORY, NULL);
+        return;
+    }
+    metrics->server = server;
+    metrics->req = req;
+    metrics->message = (struct loop_message){.fn = metrics_visit, .arg = metrics};
+    loop_post(server_loop(server, 0), &metrics->message);
+}
+
+static void add_stats(struct http_server_stats *sum, const struct http_server_stats *stats)
+{
+    sum->connections += stats->connections;
+    sum->accepted += stats->accepted;
+    sum->refused += stats->refused;
+    sum->requests += stats->requests;
+    sum->bytes_in += stats->bytes_in;
+    sum->bytes_out += stats->bytes_out;
+    for (size_t i = 0; i < sizeof sum->answers / sizeof sum->answers[0]; i++)
+        sum->answers[i] += stats->answers[i];
+}
+
+static void metrics_visit(void *arg)
+{
+    struct metrics *metrics = arg;
+    struct server *server = metrics->server;
+    add_stats(&metrics->sum, http_server_stats(server_http(server, metrics->visited)));
+    metrics->visited++;
+    if (metrics->visited < server_loops(server)) {
+        loop_post(server_loop(server, metrics->visited), &metrics->message);
+        return;
+    }
+    metrics->message.fn = metrics_gathered;
+    loop_post(http_request_loop(metrics->req), &metrics->message);
+}
+
+/* The heading of a metric, and its value where it has no labels. */
+static void add_head(struct buf *text, const char *name, const char *type, const char *help)
+{
+    buf_addf(text, "# HELP larder_volume_%s %s\n# TYPE larder_volume_%s %s\n", name, help, name,
+             type);
+}
+
+static void add_metric(struct buf *text, const char *name, const char *type, const char *help,
+                       uint64_t value)
+{
+    add_head(text, name, type, help);
+    buf_addf(text, "larder_volume_%s %" PRIu64 "\n", name, value);
+}
+
+static void add_requests(struct buf *text, struct server_counters *counters)
+{
+    const struct {
+        const char *kind;
+        uint64_t count;
+    } kinds[] = {{"put", atomic_load(&counters->puts)},
+                 {"get", atomic_load(&counters->gets)},
+                 {"delete", atomic_load(&counters->deletes)},
+                 {"unlink", atomic_load(&counters->unlinks)},
+                 {"list", atomic_load(&counters->lists)}};
+    add_head(text, "operations_total", "counter", "Operations on values that began.");
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        buf_addf(text, "larder_volume_operations_total{kind=\"%s\"} %" PRIu64 "\n", kinds[i].kind,
+                 kinds[i].count);
+    add_metric(text, "value_bytes_written_total", "counter", "Bytes of values acknowledged.",
+               atomic_load(&counters->bytes_written));
+    add_metric(text, "holes_total", "counter", "Readers sent to a master for another copy.",
+               atomic_load(&counters->holes));
+}
+
+static void add_http(struct buf *text, const struct http_server_stats *sum)
+{
+    add_head(text, "answers_total", "counter", "Answers by class of their status.");
+    for (unsigned i = 2; i < sizeof sum->answers / sizeof sum->answers[0]; i++)
+        buf_addf(text, "larder_volume_answers_total{class=\"%uxx\"} %" PRIu64 "\n", i,
+                 sum->answers[i]);
+    add_metric(text, "requests_total", "counter", "Requests.", sum->requests);
+    add_metric(text, "connections", "gauge", "Connections that are open.", sum->connections);
+    add_metric(text, "connections_total", "counter", "Connections accepted.", sum->accepted);
+    add_metric(text, "connections_refused_total", "counter", "Connections refused.", sum->refused);
+    add_metric(text, "received_bytes_total", "counter", "Bytes received.", sum->bytes_in);
+    add_metric(text, "sent_bytes_total", "counter", "Bytes sent.", sum->bytes_out);
+}
+
+/* The metrics of a subvolume, one a pass, as Prometheus wants them together. */
+struct pass {
+    struct buf *text;
+    int which;
+};
+
+static void add_subvolume(void *arg, struct subvolume *sub)
+{
+    static const char *const names[] = {"free_bytes", "total_bytes", "errors_total"};
+    const struct pass *pass = arg;
+    struct subvolume_report report;
+    subvolume_report(sub, &report);
+    if (!report.present)
+        return;
+    uint64_t values[] = {report.free, report.total, report.errors};
+    if (pass->which < 3)
+        buf_addf(pass->text, "larder_volume_subvolume_%s{subvolume=\"%s\"} %" PRIu64 "\n",
+                 names[pass->which], report.name, values[pass->which]);
+    for (int state = SUBVOLUME_UP; pass->which == 3 && state <= SUBVOLUME_MISSING; state++)
+        buf_addf(pass->text, "larder_volume_subvolume_state{subvolume=\"%s\",state=\"%s\"} %d\n",
+                 report.name, subvolume_state_text((enum subvolume_state)state),
+                 (int)report.state == state);
+}
+
+static void add_subvolumes(struct buf *text, struct subvolumes *all)
+{
+    static const char *const heads[][3] = {
+        {"subvolume_free_bytes", "gauge", "Room for new values."},
+        {"subvolume_total_bytes", "gauge", "Size of the file system."},
+        {"subvolume_errors_total", "counter", "Errors of the disk."},
+        {"subvolume_state", "gauge", "1 for the state that the subvolume is in."},
+    };
+    for (int i = 0; i < 4; i++) {
+        struct pass pass = {text, i};
+        add_head(text, heads[i][0], heads[i][1], heads[i][2]);
+        subvolumes_each(all, add_subvolume, &pass);
+    }
+}
+
+static void metrics_gathered(void *arg)
+{
+    struct metrics *metrics = arg;
+    struct server *server = metrics->server;
+    struct buf text = BUF_INIT;
+    add_requests(&text, server_counters(server));
+    add_http(&text, &metrics->sum);
+    add_subvolumes(&text, server_subvolumes(server));
+    add_metric(&text, "pool_queued", "gauge", "Jobs that wait for a thread of the pool.",
+               pool_queued(server_pool(server)));
+    add_metric(&text, "start_time_seconds", "gauge", "When it was started, unix time.",
+               server_started_ms(server) / 1000);
+    if (buf_ok(&text)) {
+        http_reply_field(metrics->req, "Content-Type", "text/plain; version=0.0.4");
+        http_reply(metrics->req, 200, text.data, text.len);
+    } else {
+        http_reply_status(metrics->req, ST_NO_MEMORY, NULL);
+    }
+    buf_free(&text);
+    free(metrics);
+}

@@ -1,0 +1,11 @@
+/* What an operator, a master or a monitor asks: /admin/. Each owns the request. */
+#ifndef LARDER_VOLUME_ADMIN_H
+#define LARDER_VOLUME_ADMIN_H
+
+struct http_request;
+struct server;
+
+void admin_health_start(struct server *server, struct http_request *req);
+void admin_metrics_start(struct server *server, struct http_request *req);
+
+#endif

@@ -1,0 +1,74 @@
+#include "volume/disk.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "common/attr.h"
+
+static int real_open(int dir, const char *path, int flags, mode_t mode)
+{
+    return openat(dir, path, flags | O_CLOEXEC, mode);
+}
+
+static int real_spread(int fd, uint64_t offset, uint64_t len)
+{
+    return sync_file_range(fd, (off_t)offset, (off_t)len, SYNC_FILE_RANGE_WRITE);
+}
+
+static int real_unlink(int dir, const char *path)
+{
+    return unlinkat(dir, path, 0);
+}
+
+static int real_stat_at(int dir, const char *path, struct stat *st)
+{
+    return fstatat(dir, path, st, AT_SYMLINK_NOFOLLOW);
+}
+
+static int real_set_attribute(int fd, const char *name, const void *value, size_t len)
+{
+    return fsetxattr(fd, name, value, len, 0);
+}
+
+const struct disk disk_real = {
+    .open = real_open,
+    .close = close,
+    .write = write,
+    .spread = real_spread,
+    .sync = fsync,
+    .rename = renameat,
+    .unlink = real_unlink,
+    .mkdir = mkdirat,
+    .stat = fstat,
+    .stat_at = real_stat_at,
+    .set_attribute = real_set_attribute,
+    .attribute = fgetxattr,
+};
+
+static int unsynced_spread(UNUSED int fd, UNUSED uint64_t offset, UNUSED uint64_t len)
+{
+    return 0;
+}
+
+static int unsynced_sync(UNUSED int fd)
+{
+    return 0;
+}
+
+const struct disk disk_unsynced = {
+    .open = real_open,
+    .close = close,
+    .write = write,
+    .spread = unsynced_spread,
+    .sync = unsynced_sync,
+    .rename = renameat,
+    .unlink = real_unlink,
+    .mkdir = mkdirat,
+    .stat = fstat,
+    .stat_at = real_stat_at,
+    .set_attribute = real_set_attribute,
+    .attribute = fgetxattr,
+};

@@ -1,0 +1,37 @@
+/*
+ * The system calls by which values are kept. All that must be durable goes through this table, so
+ * a test can put a twin in its place that fails the k-th call, or writes less than it was given.
+ */
+#ifndef LARDER_VOLUME_DISK_H
+#define LARDER_VOLUME_DISK_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct stat;
+
+/* Each member returns what the system call does, with errno set. */
+struct disk {
+    int (*open)(int dir, const char *path, int flags, mode_t mode);
+    int (*close)(int fd);
+    ssize_t (*write)(int fd, const void *data, size_t len);
+    /* Starts to write these bytes of the file to the disk, and does not wait for it. */
+    int (*spread)(int fd, uint64_t offset, uint64_t len);
+    int (*sync)(int fd);
+    int (*rename)(int from_dir, const char *from, int to_dir, const char *to);
+    int (*unlink)(int dir, const char *path);
+    int (*mkdir)(int dir, const char *path, mode_t mode);
+    int (*stat)(int fd, struct stat *st);
+    /* Does not follow a symbolic link in the last component. */
+    int (*stat_at)(int dir, const char *path, struct stat *st);
+    int (*set_attribute)(int fd, const char *name, const void *value, size_t len);
+    ssize_t (*attribute)(int fd, const char *name, void *to, size_t max);
+};
+
+extern const struct disk disk_real;
+
+/* As disk_real, but sync and spread do nothing (--sync=none). */
+extern const struct disk disk_unsynced;
+
+#endif

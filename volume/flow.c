@@ -1,0 +1,62 @@
+#include "volume/flow.h"
+
+#include <stdlib.h>
+
+#include "common/http_server.h"
+#include "volume/server.h"
+#include "volume/subvolumes.h"
+
+void flow_init(struct flow *flow, struct server *server, struct http_request *req,
+               struct path *path)
+{
+    *flow = (struct flow){.server = server, .req = req, .path = path};
+    flow->at = (struct store_at){
+        .all = server_subvolumes(server),
+        .subvolume = path->subvolume,
+        .file = path->file,
+        .request = http_request_id(req),
+    };
+    flow->job.loop = http_request_loop(req);
+}
+
+void flow_release(struct flow *flow)
+{
+    free(flow->path);
+}
+
+enum status flow_admit(const struct flow *flow, enum subvolume_use use, uint64_t bytes)
+{
+    struct subvolume *sub = subvolumes_find(flow->at.all, flow->at.subvolume);
+    return sub ? subvolume_admit(sub, use, bytes) : ST_OK;
+}
+
+static void set_job(struct flow *flow, void (*run)(void *arg), void (*next)(void *arg), void *arg)
+{
+    flow->job.run = run;
+    flow->job.done = next;
+    flow->job.arg = arg;
+}
+
+bool flow_begin(struct flow *flow, void (*run)(void *arg), void (*next)(void *arg), void *arg)
+{
+    set_job(flow, run, next, arg);
+    return pool_submit(server_pool(flow->server), &flow->job);
+}
+
+void flow_continue(struct flow *flow, void (*run)(void *arg), void (*next)(void *arg), void *arg)
+{
+    set_job(flow, run, next, arg);
+    pool_continue(server_pool(flow->server), &flow->job);
+}
+
+void flow_refuse(struct http_request *req, enum status st)
+{
+    const char *detail = NULL;
+    if (st == ST_UNAVAILABLE)
+        detail = "the disk of this path is away, or is not the one that it was";
+    else if (st == ST_CONFLICT)
+        detail = "a directory stands at this path, or a file where a directory would have to";
+    else if (st == ST_LENGTH_REQUIRED)
+        detail = "a value must come with a Content-Length, or chunked";
+    http_reply_status(req, st, detail);
+}

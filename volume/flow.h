@@ -1,0 +1,57 @@
+/*
+ * What every flow of a request has: the request, its path, a job for the pool.
+ */
+#ifndef LARDER_VOLUME_FLOW_H
+#define LARDER_VOLUME_FLOW_H
+
+#include <stdbool.h>
+
+#include "common/attr.h"
+#include "common/pool.h"
+#include "common/status.h"
+#include "volume/path.h"
+#include "volume/store.h"
+#include "volume/subvolume.h"
+
+struct http_request;
+struct server;
+
+struct flow {
+    struct server *server;
+    struct http_request *req; /* ours until we answer it */
+    struct path *path;        /* ours */
+    struct store_at at;       /* points into `path` and `req` */
+    struct pool_job job;
+};
+
+/* Takes over `path`. */
+void flow_init(struct flow *flow, struct server *server, struct http_request *req,
+               struct path *path);
+
+/* Frees what belongs to it (not the flow itself). The request has been answered. */
+void flow_release(struct flow *flow);
+
+/* Whether the subvolume, as far as it is known, lets the operation begin: see subvolume_admit(). */
+enum status flow_admit(const struct flow *flow, enum subvolume_use use, uint64_t bytes) MUST_CHECK;
+
+/* Runs `run(arg)` on the pool, then `next(arg)` on the request's loop. False where the pool is
+ * full: answer ST_BUSY. */
+bool flow_begin(struct flow *flow, void (*run)(void *arg), void (*next)(void *arg),
+                void *arg) MUST_CHECK;
+/* The same for a flow whose work has begun already: is never refused. */
+void flow_continue(struct flow *flow, void (*run)(void *arg), void (*next)(void *arg), void *arg);
+
+/* Answers with an error, and says what it means for a volume. */
+void flow_refuse(struct http_request *req, enum status st);
+
+/* --- The flows; each owns `req` and `path` from here on. --- */
+
+void put_start(struct server *server, struct http_request *req, struct path *path);
+void get_start(struct server *server, struct http_request *req, struct path *path);
+void delete_start(struct server *server, struct http_request *req, struct path *path);
+void unlink_start(struct server *server, struct http_request *req, struct path *path);
+void list_start(struct server *server, struct http_request *req, struct path *path);
+/* GET /admin/tombstones; the path is in its query. */
+void list_tombstones_start(struct server *server, struct http_request *req);
+
+#endif

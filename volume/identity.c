@@ -1,0 +1,153 @@
+#include "volume/identity.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "common/buf.h"
+#include "common/log.h"
+#include "volume/subvolume.h"
+
+enum status identity_read(int dir_fd, const char *file, char id[IDENTITY_SIZE + 1])
+{
+    struct buf text = BUF_INIT;
+    enum status st = durable_read(dir_fd, file, &text);
+    size_t len = strspn(buf_text(&text), "0123456789abcdef");
+    if (!st && (len != IDENTITY_SIZE || strspn(buf_text(&text) + len, "\r\n ") + len != text.len))
+        st = ST_CORRUPT;
+    if (!st) {
+        memcpy(id, text.data, IDENTITY_SIZE);
+        id[IDENTITY_SIZE] = '\0';
+    }
+    buf_free(&text);
+    return st;
+}
+
+static enum status write_id(int dir_fd, const char *file, const char *id)
+{
+    char line[IDENTITY_SIZE + 1];
+    memcpy(line, id, IDENTITY_SIZE);
+    line[IDENTITY_SIZE] = '\n';
+    return durable_write(dir_fd, file, line, sizeof line);
+}
+
+/* True where DIR knows this identity under another name: a copied disk, or one mounted twice. */
+static bool is_recorded(const struct subvolume_home *home, const char *id)
+{
+    bool found = false;
+    int fd = openat(home->records_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    if (!dir && fd >= 0)
+        (void)close(fd);
+    const struct dirent *entry;
+    while (dir && !found && (entry = readdir(dir))) {
+        char other[IDENTITY_SIZE + 1];
+        found = entry->d_name[0] != '.' && !identity_read(home->records_fd, entry->d_name, other) &&
+                !strcmp(other, id);
+    }
+    if (dir)
+        (void)closedir(dir);
+    return found;
+}
+
+/* A disk that bears an identity which DIR does not know: it came from elsewhere, or DIR is new. */
+static bool adopt(const struct subvolume_home *home, const char *name, const char *id)
+{
+    if (is_recorded(home, id)) {
+        log_event(LOG_ERROR, "subvolume",
+                  "subvolume=\"%s\" id=%s error=\"another subvolume has this identity\" "
+                  "advice=\"a disk that is mounted twice, or was copied: unmount one of them\"",
+                  name, id);
+        return false;
+    }
+    enum status st = write_id(home->records_fd, name, id);
+    log_event(st ? LOG_ERROR : LOG_INFO, "subvolume",
+              "subvolume=\"%s\" id=%s doing=\"remember the identity\" result=\"%s\"", name, id,
+              status_text(st));
+    return st == ST_OK;
+}
+
+static bool is_right_disk(int fd, const struct subvolume_home *home, const char *name,
+                          const char *expected, char id[IDENTITY_SIZE + 1])
+{
+    id[0] = '\0';
+    enum status st = identity_read(fd, ".larder/id", id);
+    if (st && st != ST_NOT_FOUND) {
+        log_event(LOG_ERROR, "subvolume", "subvolume=\"%s\" doing=\"read .larder/id\" error=\"%s\"",
+                  name, status_text(st));
+        return false;
+    }
+    if (!strcmp(id, expected))
+        return true;
+    if (expected[0] == '\0')
+        return adopt(home, name, id);
+    log_event(LOG_DEBUG, "subvolume", "subvolume=\"%s\" expected=%s found=\"%s\"", name, expected,
+              id);
+    return false;
+}
+
+bool identity_look(int fd, const struct subvolume_home *home, const char *name,
+                   const char *expected, struct identity_look *look)
+{
+    struct stat st;
+    struct statvfs room;
+    if (fstat(fd, &st) || fstatvfs(fd, &room)) {
+        log_event(LOG_ERROR, "subvolume", "subvolume=\"%s\" doing=statvfs error=\"%s\"", name,
+                  strerror(errno));
+        return false;
+    }
+    look->device = st.st_dev;
+    look->inode = st.st_ino;
+    look->free = (uint64_t)room.f_bavail * room.f_frsize;
+    look->total = (uint64_t)room.f_blocks * room.f_frsize;
+    look->no_inodes = room.f_files > 0 && room.f_favail == 0;
+    look->mounted_read_only = (room.f_flag & ST_RDONLY) != 0;
+    return is_right_disk(fd, home, name, expected, look->id);
+}
+
+enum status identity_claim(int fd, const struct subvolume_home *home, const char *name,
+                           char id[IDENTITY_SIZE + 1])
+{
+    enum status st = durable_new_identity(id);
+    if (!st)
+        st = durable_mkdir(fd, ".larder");
+    if (st)
+        return st;
+    int own = openat(fd, ".larder", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (own < 0)
+        return status_of_errno(errno);
+    st = durable_mkdir(own, "tmp");
+    if (!st)
+        st = write_id(own, "id", id);
+    if (!st && name[0])
+        st = write_id(home->records_fd, name, id);
+    (void)close(own);
+    return st;
+}
+
+void identity_clear_temp(int fd, const char *prefix)
+{
+    int tmp = openat(fd, ".larder/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = tmp < 0 ? NULL : fdopendir(tmp);
+    if (!dir && tmp >= 0)
+        (void)close(tmp);
+    unsigned removed = 0;
+    const struct dirent *entry;
+    while (dir && (entry = readdir(dir))) {
+        if (entry->d_name[0] == '.' || !strncmp(entry->d_name, prefix, strlen(prefix)))
+            continue;
+        if (unlinkat(tmp, entry->d_name, 0))
+            log_event(LOG_WARN, "subvolume", "doing=\"remove temp file %s\" error=\"%s\"",
+                      entry->d_name, strerror(errno));
+        else
+            removed++;
+    }
+    if (removed > 0)
+        log_event(LOG_INFO, "subvolume", "temp_files_removed=%u", removed);
+    if (dir)
+        (void)closedir(dir);
+}

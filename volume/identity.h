@@ -1,0 +1,48 @@
+/*
+ * Who a disk is: the identity that it bears, compared with the one that DIR remembers for it, and
+ * what else a look at it tells. Everything here blocks.
+ */
+#ifndef LARDER_VOLUME_IDENTITY_H
+#define LARDER_VOLUME_IDENTITY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/attr.h"
+#include "common/durable.h"
+#include "common/status.h"
+
+struct subvolume_home;
+
+struct identity_look {
+    char id[IDENTITY_SIZE + 1]; /* "" where the disk bears none */
+    dev_t device;
+    ino_t inode;
+    uint64_t free, total; /* bytes; free for new values */
+    bool no_inodes;       /* none left, on a file system that counts them */
+    bool mounted_read_only;
+};
+
+/*
+ * Looks at the open directory of the subvolume `name`. False (logged, unless it is just as it was)
+ * where it is not the disk that it must be, or cannot be read. `expected` is the identity that it
+ * must have, "" where none is known: then the one that it bears is recorded, unless another
+ * subvolume has it.
+ */
+bool identity_look(int fd, const struct subvolume_home *home, const char *name,
+                   const char *expected, struct identity_look *look) MUST_CHECK;
+
+/* Gives the disk a new identity, there and in DIR's records; `id` is set. For DIR itself (name "")
+ * there is no record. Durable. */
+enum status identity_claim(int fd, const struct subvolume_home *home, const char *name,
+                           char id[IDENTITY_SIZE + 1]) MUST_CHECK;
+
+/* Reads an identity from a file below `dir_fd`. ST_NOT_FOUND; ST_CORRUPT where it is none. */
+enum status identity_read(int dir_fd, const char *file, char id[IDENTITY_SIZE + 1]) MUST_CHECK;
+
+/* Removes temp files below the subvolume's `fd` that do not begin with `prefix`: those of dead
+ * processes. What cannot be removed is logged and stays. */
+void identity_clear_temp(int fd, const char *prefix);
+
+#endif

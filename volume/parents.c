@@ -1,0 +1,210 @@
+#include "volume/parents.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "volume/disk.h"
+#include "volume/path.h"
+#include "volume/subvolume.h"
+
+bool parents_set_init(struct parents_set *set)
+{
+    set->first = NULL;
+    set->number = 0;
+    if (pthread_mutex_init(&set->lock, NULL))
+        return false;
+    if (pthread_cond_init(&set->gone, NULL)) {
+        (void)pthread_mutex_destroy(&set->lock);
+        return false;
+    }
+    return true;
+}
+
+void parents_set_destroy(struct parents_set *set)
+{
+    (void)pthread_cond_destroy(&set->gone);
+    (void)pthread_mutex_destroy(&set->lock);
+}
+
+const char *parents_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+/* Joins the set, before the first mkdir: whoever sees the directory sees this too. */
+static void join(struct parents *p)
+{
+    struct parents_set *set = subvolume_parents(p->sub);
+    (void)pthread_mutex_lock(&set->lock);
+    p->number = ++set->number;
+    p->next = set->first;
+    set->first = p;
+    p->making = true;
+    (void)pthread_mutex_unlock(&set->lock);
+}
+
+static void leave(struct parents *p)
+{
+    struct parents_set *set = subvolume_parents(p->sub);
+    (void)pthread_mutex_lock(&set->lock);
+    struct parents **at = &set->first;
+    while (*at != p)
+        at = &(*at)->next;
+    *at = p->next;
+    p->making = false;
+    (void)pthread_cond_broadcast(&set->gone);
+    (void)pthread_mutex_unlock(&set->lock);
+}
+
+/* Two paths can share a directory where their first components are the same. */
+static bool may_share(const struct parents *a, const struct parents *b)
+{
+    size_t len = strcspn(a->path, "/");
+    return len == strcspn(b->path, "/") && !memcmp(a->path, b->path, len);
+}
+
+static bool others_are_making(const struct parents_set *set, const struct parents *p, uint64_t last)
+{
+    for (const struct parents *other = set->first; other; other = other->next)
+        if (other->number <= last && may_share(other, p))
+            return true;
+    return false;
+}
+
+/* Waits for those that were making directories when it began, not for ones that come later. Nobody
+ * waits while in the set, so they do not wait for each other. */
+static void wait_for_others(struct parents *p)
+{
+    struct parents_set *set = subvolume_parents(p->sub);
+    (void)pthread_mutex_lock(&set->lock);
+    uint64_t last = set->number;
+    while (others_are_making(set, p, last))
+        (void)pthread_cond_wait(&set->gone, &set->lock);
+    (void)pthread_mutex_unlock(&set->lock);
+}
+
+/* Opens the first `len` bytes of the path. -1 and errno. */
+static int open_part(const struct parents *p, size_t len)
+{
+    char part[PATH_LIMIT + 64];
+    if (len == 0)
+        return subvolume_disk(p->sub)->open(p->root, ".", O_RDONLY | O_DIRECTORY, 0);
+    if (len >= sizeof part) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    memcpy(part, p->path, len);
+    part[len] = '\0';
+    return subvolume_disk(p->sub)->open(p->root, part, O_RDONLY | O_DIRECTORY, 0);
+}
+
+static enum status open_failed(struct parents *p, const char *doing, int err)
+{
+    if (err == ENOENT)
+        return ST_NOT_FOUND;
+    if (err == ENOTDIR || err == ELOOP)
+        return ST_CONFLICT;
+    return subvolume_error(p->sub, p->request, doing, p->path, err);
+}
+
+/* The end of the component that begins at `from`. */
+static size_t component_end(const struct parents *p, size_t from)
+{
+    const char *slash = memchr(p->path + from, '/', p->len - from);
+    return slash ? (size_t)(slash - p->path) : p->len;
+}
+
+/* Makes every component; `there` is where the first new one begins. */
+static enum status make_all(struct parents *p)
+{
+    const struct disk *disk = subvolume_disk(p->sub);
+    char part[PATH_LIMIT + 64];
+    size_t end;
+    p->there = p->len;
+    for (size_t from = 0; from < p->len; from = end + 1) {
+        end = component_end(p, from);
+        memcpy(part, p->path, end);
+        part[end] = '\0';
+        if (disk->mkdir(p->root, part, 0755) == 0) {
+            if (p->there == p->len)
+                p->there = from > 0 ? from - 1 : 0;
+        } else if (errno != EEXIST) {
+            return open_failed(p, "mkdir", errno);
+        }
+    }
+    return ST_OK;
+}
+
+enum status parents_open(struct parents *p, struct subvolume *sub, int root, const char *path,
+                         bool make, const char *request)
+{
+    const char *slash = strrchr(path, '/');
+    *p = (struct parents){.sub = sub, .request = request, .root = root, .path = path};
+    p->len = slash ? (size_t)(slash - path) : 0;
+    p->there = p->len;
+    if (p->len >= PATH_LIMIT + 64)
+        return ST_URI_TOO_LONG;
+    p->fd = open_part(p, p->len);
+    if (p->fd >= 0)
+        return ST_OK;
+    if (errno != ENOENT || !make)
+        return open_failed(p, "opendir", errno);
+
+    join(p);
+    enum status st = make_all(p);
+    if (!st) {
+        p->fd = open_part(p, p->len);
+        if (p->fd >= 0)
+            return ST_OK;
+        st = open_failed(p, "opendir", errno);
+    }
+    /* What was made must be durable even so: another may rely on it already. */
+    enum status closed = parents_close(p, false);
+    return closed ? closed : st;
+}
+
+/* Syncs the made directories from the innermost to the one above the first: a journal takes all of
+ * them with the first fsync. */
+static enum status sync_made(struct parents *p)
+{
+    const struct disk *disk = subvolume_disk(p->sub);
+    size_t len = p->len;
+    while (len > p->there) {
+        do
+            len--;
+        while (len > p->there && p->path[len] != '/');
+        int fd = open_part(p, len);
+        if (fd < 0 && errno == ENOENT)
+            continue; /* removed again, behind our back: the rename will have noticed */
+        if (fd < 0)
+            return subvolume_sync_error(p->sub, p->request, "opendir", p->path, errno);
+        int err = disk->sync(fd) ? errno : 0;
+        (void)disk->close(fd); /* it was only synced */
+        if (err)
+            return subvolume_sync_error(p->sub, p->request, "fsync directory", p->path, err);
+    }
+    return ST_OK;
+}
+
+enum status parents_close(struct parents *p, bool changed)
+{
+    const struct disk *disk = subvolume_disk(p->sub);
+    enum status st = ST_OK;
+    if (p->fd >= 0) {
+        if (changed && disk->sync(p->fd))
+            st = subvolume_sync_error(p->sub, p->request, "fsync directory", p->path, errno);
+        (void)disk->close(p->fd);
+        p->fd = -1;
+    }
+    if (p->making) {
+        if (!st)
+            st = sync_made(p);
+        leave(p);
+    }
+    wait_for_others(p);
+    if (!st && subvolume_failed(p->sub))
+        st = ST_IO;
+    return st;
+}

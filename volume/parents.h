@@ -1,0 +1,67 @@
+/*
+ * Directories that a value needs: made where they are missing, and made durable before the value in
+ * them is acknowledged.
+ *
+ * An fsync of a directory says nothing of the entry for itself in the directory above. So whoever
+ * makes directories syncs all of them, from the innermost to the first that was there; and whoever
+ * only finds a directory that another has just made waits until that one has done so. Nothing is
+ * remembered longer than that, so directories may be removed behind our back.
+ */
+#ifndef LARDER_VOLUME_PARENTS_H
+#define LARDER_VOLUME_PARENTS_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/attr.h"
+#include "common/status.h"
+
+struct parents;
+struct subvolume;
+
+/* Those that make directories in a subvolume now. */
+struct parents_set {
+    pthread_mutex_t lock; /* guards what follows */
+    pthread_cond_t gone;  /* one has left the list */
+    struct parents *first;
+    uint64_t number; /* of the last that joined */
+};
+
+bool parents_set_init(struct parents_set *set) MUST_CHECK;
+void parents_set_destroy(struct parents_set *set);
+
+/* One operation's hold on the directory of a file. Lives on the caller's stack from parents_open()
+ * to parents_close(). */
+struct parents {
+    struct subvolume *sub;
+    const char *request;
+    int root; /* the subvolume's directory, the caller's */
+    int fd;   /* the directory itself, for openat and the like */
+    const char *path;
+    size_t len;   /* of the directory's part of `path` */
+    size_t there; /* of the part of it that was there: what is longer was made now */
+    bool making;  /* is in the set */
+    uint64_t number;
+    struct parents *next;
+};
+
+/*
+ * Opens the directory that the file `path` stands in, below `root`. With `make` it is made where
+ * missing. ST_NOT_FOUND where it is missing, ST_CONFLICT where a part of it is not a directory.
+ * After any result but ST_OK there is nothing to close.
+ */
+enum status parents_open(struct parents *p, struct subvolume *sub, int root, const char *path,
+                         bool make, const char *request) MUST_CHECK;
+
+/*
+ * Makes durable the directories that were made, and with `changed` the content of the directory
+ * itself; waits for others that are making a part of the path. ST_OK: all of it is on the disk.
+ */
+enum status parents_close(struct parents *p, bool changed) MUST_CHECK;
+
+/* The last component of a path: the file's name in its directory. */
+const char *parents_name(const char *path);
+
+#endif

@@ -1,0 +1,159 @@
+#include "volume/register.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/http_client.h"
+#include "common/log.h"
+#include "common/loop.h"
+#include "volume/config.h"
+
+/*
+ * One master: due -> call under way -> answered -> due …
+ * Whatever the answer, there is a next time; only how soon depends on it.
+ */
+enum { FIRST_MS = 1000, LONGEST_MS = 30000, AGAIN_MS = 60000, TIMEOUT_MS = 10000 };
+
+struct registration {
+    struct registrar *registrar;
+    const char *master; /* the configuration's */
+    char *url;
+    struct loop_timer *timer;
+    struct http_call *call; /* under way, or NULL */
+    size_t sent;            /* of the base URL */
+    unsigned wait_ms;       /* before the next try, if this one fails */
+    bool known;             /* its last answer was 200 */
+};
+
+struct registrar {
+    struct http_client *client;
+    char *base;
+    size_t count;
+    struct registration list[];
+};
+
+static void registration_due(void *arg);
+static void registration_answered(void *arg, struct http_call *call, enum status st);
+
+static size_t registration_read(void *arg, char *to, size_t max)
+{
+    struct registration *reg = arg;
+    const char *base = reg->registrar->base;
+    size_t len = strlen(base) - reg->sent;
+    if (len > max)
+        len = max;
+    memcpy(to, base + reg->sent, len);
+    reg->sent += len;
+    return len;
+}
+
+static void try_later(struct registration *reg)
+{
+    loop_timer_set(reg->timer, reg->wait_ms);
+    reg->wait_ms = reg->wait_ms * 2 < LONGEST_MS ? reg->wait_ms * 2 : LONGEST_MS;
+}
+
+static void registration_due(void *arg)
+{
+    struct registration *reg = arg;
+    static const char *const fields[] = {"Content-Type: text/plain", NULL};
+    struct http_call_spec spec = {
+        .method = "POST",
+        .url = reg->url,
+        .fields = fields,
+        .has_body = true,
+        .body_length = (int64_t)strlen(reg->registrar->base),
+        .read = registration_read,
+        .done = registration_answered,
+        .arg = reg,
+        .timeout_ms = TIMEOUT_MS,
+    };
+    reg->sent = 0;
+    reg->call = http_call_start(reg->registrar->client, &spec);
+    if (!reg->call) {
+        log_event(LOG_ERROR, "register", "master=%s error=\"out of memory\"", reg->master);
+        try_later(reg);
+    }
+}
+
+static void registration_answered(void *arg, struct http_call *call, enum status st)
+{
+    struct registration *reg = arg;
+    int answer = st ? 0 : http_call_status(call);
+    reg->call = NULL;
+    bool known = answer == 200;
+    if (known && !reg->known)
+        log_event(LOG_INFO, "register", "master=%s base=%s result=registered", reg->master,
+                  reg->registrar->base);
+    /* Once an outage, not once a try. */
+    if (!known && (reg->known || reg->wait_ms == FIRST_MS))
+        log_event(
+            LOG_WARN, "register",
+            "master=%s base=%s status=%d error=\"%s\" advice=\"trying again; is the master up, "
+            "and does it reach this volume under that address?\"",
+            reg->master, reg->registrar->base, answer, st ? status_text(st) : "the master refused");
+    reg->known = known;
+    if (known) {
+        reg->wait_ms = FIRST_MS;
+        loop_timer_set(reg->timer, AGAIN_MS);
+    } else {
+        try_later(reg);
+    }
+}
+
+static enum status add_master(struct registrar *registrar, struct loop *loop, const char *master)
+{
+    struct registration *reg = &registrar->list[registrar->count++];
+    reg->registrar = registrar;
+    reg->master = master;
+    reg->wait_ms = FIRST_MS;
+    if (asprintf(&reg->url, "http://%s/admin/add-volume", master) < 0) {
+        reg->url = NULL;
+        return ST_NO_MEMORY;
+    }
+    reg->timer = loop_timer_new(loop, registration_due, reg);
+    if (!reg->timer)
+        return ST_NO_MEMORY;
+    loop_timer_set(reg->timer, 0);
+    return ST_OK;
+}
+
+enum status registrar_new(struct registrar **registrar, struct loop *loop,
+                          const struct config *config, uint16_t port)
+{
+    size_t masters = config->masters.count;
+    struct registrar *new = calloc(1, sizeof *new + masters * sizeof new->list[0]);
+    if (!new)
+        return ST_NO_MEMORY;
+    enum status st = ST_NO_MEMORY;
+    new->base = config_base(config, port);
+    new->client = http_client_new(loop, 1);
+    if (new->base &&new->client)
+        st = ST_OK;
+    for (size_t i = 0; i < masters && !st; i++)
+        st = add_master(new, loop, config->masters.items[i]);
+    if (st) {
+        registrar_free(new);
+        return st;
+    }
+    *registrar = new;
+    return ST_OK;
+}
+
+void registrar_free(struct registrar *registrar)
+{
+    if (!registrar)
+        return;
+    for (size_t i = 0; i < registrar->count; i++) {
+        struct registration *reg = &registrar->list[i];
+        if (reg->call)
+            http_call_cancel(reg->call);
+        loop_timer_free(reg->timer);
+        free(reg->url);
+    }
+    http_client_free(registrar->client);
+    free(registrar->base);
+    free(registrar);
+}

@@ -1,0 +1,105 @@
+#include "volume/routes.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/http_server.h"
+#include "volume/admin.h"
+#include "volume/config.h"
+#include "volume/flow.h"
+#include "volume/path.h"
+#include "volume/server.h"
+
+/* What follows "/admin/" in a request's path, also below the path of the base URL; else NULL. */
+static const char *admin_part(const struct server *server, const char *raw, size_t len,
+                              size_t *part_len)
+{
+    static const char admin[] = "/admin/";
+    const char *base = server_config(server)->base_path;
+    size_t base_len = strlen(base);
+    if (base_len > 0 && len > base_len && !memcmp(raw, base, base_len)) {
+        raw += base_len;
+        len -= base_len;
+    }
+    if (len < sizeof admin - 1 || memcmp(raw, admin, sizeof admin - 1) != 0)
+        return NULL;
+    *part_len = len - (sizeof admin - 1);
+    return raw + sizeof admin - 1;
+}
+
+static bool is_read(enum http_method method)
+{
+    return method == HTTP_GET || method == HTTP_HEAD;
+}
+
+static void handle_admin(struct server *server, struct http_request *req, const char *part,
+                         size_t len)
+{
+    static const struct {
+        const char *name;
+        void (*start)(struct server *server, struct http_request *req);
+    } pages[] = {
+        {"health", admin_health_start},
+        {"metrics", admin_metrics_start},
+        {"tombstones", list_tombstones_start},
+    };
+    for (size_t i = 0; i < sizeof pages / sizeof pages[0]; i++) {
+        if (strlen(pages[i].name) != len || memcmp(pages[i].name, part, len) != 0)
+            continue;
+        if (is_read(http_request_method(req))) {
+            pages[i].start(server, req);
+        } else {
+            http_reply_field(req, "Allow", "GET, HEAD");
+            http_reply_status(req, ST_METHOD, NULL);
+        }
+        return;
+    }
+    http_reply_status(req, ST_NOT_FOUND, NULL);
+}
+
+static void start_flow(struct server *server, struct http_request *req, struct path *path)
+{
+    switch (http_request_method(req)) {
+    case HTTP_GET:
+    case HTTP_HEAD:
+        if (path->directory)
+            list_start(server, req, path);
+        else
+            get_start(server, req, path);
+        break;
+    case HTTP_PUT:
+        put_start(server, req, path);
+        break;
+    case HTTP_DELETE:
+        delete_start(server, req, path);
+        break;
+    case HTTP_UNLINK:
+        unlink_start(server, req, path);
+        break;
+    default:
+        free(path);
+        http_reply_status(req, ST_METHOD, NULL);
+    }
+}
+
+void routes_handle(struct http_request *req, void *arg)
+{
+    struct server *server = arg;
+    size_t len, part_len;
+    const char *raw = http_request_path(req, &len);
+    const char *part = admin_part(server, raw, len, &part_len);
+    if (part) {
+        handle_admin(server, req, part, part_len);
+        return;
+    }
+    struct path *path = malloc(sizeof *path);
+    enum status st = path ? path_parse(path, raw, len) : ST_NO_MEMORY;
+    if (st) {
+        free(path);
+        http_reply_status(req, st,
+                          st == ST_BAD_REQUEST ? "this path cannot be a file of a volume" : NULL);
+        return;
+    }
+    start_flow(server, req, path);
+}

@@ -1,0 +1,10 @@
+/* From a request to its flow. */
+#ifndef LARDER_VOLUME_ROUTES_H
+#define LARDER_VOLUME_ROUTES_H
+
+struct http_request;
+
+/* An http_handler; `server` is the struct server. */
+void routes_handle(struct http_request *req, void *server);
+
+#endif

@@ -1,0 +1,321 @@
+#include "volume/server.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "common/http_server.h"
+#include "common/log.h"
+#include "common/loop.h"
+#include "common/pool.h"
+#include "volume/config.h"
+#include "volume/register.h"
+#include "volume/routes.h"
+#include "volume/subvolumes.h"
+
+enum {
+    CHECK_EVERY_MS = 1000,
+    DRAIN_LOOK_MS = 10,
+    ADMIN_RESERVE = 16,
+    JOBS_A_THREAD = 64 /* that wait in the pool's queue */
+};
+
+/* One event loop and what belongs to it. */
+struct lane {
+    struct server *server;
+    struct loop *loop;
+    struct http_server *http;
+    pthread_t thread;
+    bool running;
+    struct loop_message drain; /* posted by server_stop() */
+    struct loop_timer *look;   /* whether the loop is idle yet */
+    bool idle;                 /* its last request was answered in time; read after the join */
+};
+
+struct server {
+    const struct config *config;
+    struct subvolumes *all;
+    struct pool *pool;
+    struct registrar *registrar; /* on lane 0; NULL without masters */
+    struct server_counters counters;
+    uint64_t started;
+    uint64_t drain_until;          /* loop_now_ms() at which the loops stop anyway */
+    struct loop_timer *check_time; /* on lane 0 */
+    struct pool_job check_job;
+    unsigned lanes;
+    struct lane lane[];
+};
+
+/* --- What is done every second --- */
+
+static void check_on_pool(void *arg)
+{
+    struct server *server = arg;
+    subvolumes_check(server->all);
+}
+
+static void check_was_done(void *arg)
+{
+    struct server *server = arg;
+    if (server->check_time)
+        loop_timer_set(server->check_time, CHECK_EVERY_MS);
+}
+
+static void check_is_due(void *arg)
+{
+    struct server *server = arg;
+    pool_continue(server->pool, &server->check_job);
+}
+
+/* --- Starting --- */
+
+static enum status start_lane(struct server *server, unsigned i, uint16_t port)
+{
+    const struct config *config = server->config;
+    struct lane *lane = &server->lane[i];
+    unsigned share = (config->max_connections + server->lanes - 1) / server->lanes;
+    struct http_server_options options = {
+        .loop = lane->loop,
+        .listen = config->listen,
+        .port = port,
+        .handler = routes_handle,
+        .arg = server,
+        .name = "larder-volume",
+        .max_connections = share,
+        .admin_reserve = ADMIN_RESERVE,
+    };
+    return http_server_start(&lane->http, &options);
+}
+
+static void look_whether_idle(void *arg);
+
+static enum status make_lanes(struct server *server)
+{
+    for (unsigned i = 0; i < server->lanes; i++) {
+        struct lane *lane = &server->lane[i];
+        lane->server = server;
+        lane->loop = loop_new();
+        if (!lane->loop)
+            return ST_NO_MEMORY;
+        lane->look = loop_timer_new(lane->loop, look_whether_idle, lane);
+        if (!lane->look)
+            return ST_NO_MEMORY;
+        /* All of them on the port that the first one got. */
+        enum status st =
+            start_lane(server, i, i ? server_port(server) : (uint16_t)server->config->port);
+        if (st)
+            return st;
+    }
+    return ST_OK;
+}
+
+static void *run_lane(void *arg)
+{
+    struct lane *lane = arg;
+    loop_run(lane->loop);
+    return NULL;
+}
+
+/* With all signals blocked: those belong to the main thread. */
+static bool start_threads(struct server *server)
+{
+    sigset_t all, before;
+    bool good = true;
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    for (unsigned i = 0; i < server->lanes && good; i++) {
+        struct lane *lane = &server->lane[i];
+        good = pthread_create(&lane->thread, NULL, run_lane, lane) == 0;
+        lane->running = good;
+    }
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return good;
+}
+
+/* What runs on lane 0 beside requests. */
+static enum status start_services(struct server *server)
+{
+    struct loop *loop = server->lane[0].loop;
+    server->check_job = (struct pool_job){
+        .run = check_on_pool, .done = check_was_done, .arg = server, .loop = loop};
+    server->check_time = loop_timer_new(loop, check_is_due, server);
+    if (!server->check_time)
+        return ST_NO_MEMORY;
+    loop_timer_set(server->check_time, CHECK_EVERY_MS);
+    if (server->config->masters.count == 0)
+        return ST_OK;
+    return registrar_new(&server->registrar, loop, server->config, server_port(server));
+}
+
+static enum status open_directory(struct server *server, const struct disk *disk)
+{
+    char *error = NULL;
+    struct subvolumes_options options = {
+        .dir = server->config->dir,
+        .disk = disk,
+        .reserve = server->config->reserve,
+        .sync = server->config->sync == CONFIG_SYNC_FULL,
+    };
+    enum status st = subvolumes_open(&server->all, &options, &error);
+    if (st)
+        (void)fprintf(stderr, "larder-volume: %s\n", error ? error : status_text(st));
+    free(error);
+    return st;
+}
+
+/* Prints what has not been printed yet. */
+static enum status start_all(struct server *server, const struct disk *disk)
+{
+    enum status st = open_directory(server, disk);
+    if (st)
+        return st;
+    unsigned threads = server->config->pool_threads;
+    server->pool = pool_new(threads, (size_t)threads * JOBS_A_THREAD);
+    st = server->pool ? make_lanes(server) : ST_NO_MEMORY;
+    if (!st)
+        st = start_services(server);
+    if (!st && !start_threads(server))
+        st = ST_BUSY;
+    if (st)
+        (void)fprintf(stderr, "larder-volume: cannot start on %s port %u: %s\n",
+                      server->config->listen, server->config->port, status_text(st));
+    return st;
+}
+
+enum status server_start(struct server **server, const struct config *config,
+                         const struct disk *disk)
+{
+    struct server *new = calloc(1, sizeof *new + config->threads * sizeof new->lane[0]);
+    if (!new) {
+        (void)fprintf(stderr, "larder-volume: out of memory\n");
+        return ST_NO_MEMORY;
+    }
+    new->config = config;
+    new->lanes = config->threads;
+    new->started = loop_wall_ms();
+    enum status st = start_all(new, disk);
+    if (st) {
+        if (server_stop(new, 0))
+            server_free(new);
+        return st;
+    }
+    log_event(LOG_INFO, "volume", "listen=%s port=%u dir=\"%s\" id=%s threads=%u", config->listen,
+              server_port(new), config->dir, subvolumes_id(new->all), config->threads);
+    *server = new;
+    return ST_OK;
+}
+
+/* --- Stopping --- */
+
+static void look_whether_idle(void *arg)
+{
+    struct lane *lane = arg;
+    lane->idle = http_server_idle(lane->http);
+    if (lane->idle || loop_now_ms() >= lane->server->drain_until)
+        loop_stop(lane->loop);
+    else
+        loop_timer_set(lane->look, DRAIN_LOOK_MS);
+}
+
+static void lane_drains(void *arg)
+{
+    struct lane *lane = arg;
+    struct server *server = lane->server;
+    if (lane == &server->lane[0]) {
+        registrar_free(server->registrar);
+        server->registrar = NULL;
+        loop_timer_free(server->check_time);
+        server->check_time = NULL;
+    }
+    http_server_drain(lane->http);
+    look_whether_idle(lane);
+}
+
+bool server_stop(struct server *server, unsigned timeout_ms)
+{
+    bool idle = true;
+    server->drain_until = loop_now_ms() + timeout_ms;
+    for (unsigned i = 0; i < server->lanes; i++) {
+        struct lane *lane = &server->lane[i];
+        lane->drain = (struct loop_message){.fn = lane_drains, .arg = lane};
+        if (lane->running)
+            loop_post(lane->loop, &lane->drain);
+    }
+    for (unsigned i = 0; i < server->lanes; i++) {
+        struct lane *lane = &server->lane[i];
+        if (!lane->running)
+            continue;
+        (void)pthread_join(lane->thread, NULL);
+        lane->running = false;
+        idle = idle && lane->idle;
+    }
+    return idle;
+}
+
+void server_free(struct server *server)
+{
+    if (!server)
+        return;
+    /* Jobs first: what they post to the loops is delivered when those are freed. */
+    pool_free(server->pool);
+    registrar_free(server->registrar);
+    loop_timer_free(server->check_time);
+    server->check_time = NULL;
+    for (unsigned i = 0; i < server->lanes; i++) {
+        struct lane *lane = &server->lane[i];
+        http_server_free(lane->http);
+        loop_timer_free(lane->look);
+        loop_free(lane->loop);
+    }
+    subvolumes_free(server->all);
+    free(server);
+}
+
+/* --- What it has --- */
+
+uint16_t server_port(const struct server *server)
+{
+    return http_server_port(server->lane[0].http);
+}
+
+const struct config *server_config(const struct server *server)
+{
+    return server->config;
+}
+
+struct pool *server_pool(const struct server *server)
+{
+    return server->pool;
+}
+
+struct subvolumes *server_subvolumes(const struct server *server)
+{
+    return server->all;
+}
+
+struct server_counters *server_counters(struct server *server)
+{
+    return &server->counters;
+}
+
+uint64_t server_started_ms(const struct server *server)
+{
+    return server->started;
+}
+
+unsigned server_loops(const struct server *server)
+{
+    return server->lanes;
+}
+
+struct loop *server_loop(const struct server *server, unsigned i)
+{
+    return server->lane[i].loop;
+}
+
+struct http_server *server_http(const struct server *server, unsigned i)
+{
+    return server->lane[i].http;
+}

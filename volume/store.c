@@ -1,0 +1,218 @@
+#include "volume/store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/log.h"
+#include "volume/disk.h"
+#include "volume/parents.h"
+#include "volume/subvolume.h"
+#include "volume/subvolumes.h"
+
+int store_enter(const struct store_at *at, int use, struct subvolume **sub, enum status *st)
+{
+    *sub = subvolumes_get(at->all, at->subvolume);
+    if (*sub)
+        return subvolume_enter(*sub, (enum subvolume_use)use, at->request, st);
+    *st = ST_NO_MEMORY;
+    return -1;
+}
+
+/* --- Attributes --- */
+
+/* One attribute as text; "" where there is none. */
+static enum status read_attribute(struct subvolume *sub, int fd, const struct store_at *at,
+                                  const char *name, char *to, size_t max)
+{
+    to[0] = '\0';
+    ssize_t len = subvolume_disk(sub)->attribute(fd, name, to, max - 1);
+    if (len >= 0) {
+        to[len] = '\0';
+        return ST_OK;
+    }
+    if (errno == ENODATA || errno == EOPNOTSUPP || errno == ERANGE || errno == EPERM)
+        return ST_OK;
+    return subvolume_error(sub, at->request, "read attributes", at->file, errno);
+}
+
+static bool read_decimal(const char *text, uint64_t *number)
+{
+    char *end;
+    if (text[0] < '0' || text[0] > '9')
+        return false;
+    errno = 0;
+    *number = strtoull(text, &end, 10);
+    return errno == 0 && *end == '\0';
+}
+
+/* A type goes out as a header, so it must be one. */
+static bool is_header_text(const char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            return false;
+    return true;
+}
+
+enum status store_read_attributes(struct subvolume *sub, int fd, const struct store_at *at,
+                                  struct store_attributes *attributes)
+{
+    char text[64];
+    memset(attributes, 0, sizeof *attributes);
+    enum status st = read_attribute(sub, fd, at, "user.larder.md5", text, sizeof text);
+    if (!st && strlen(text) == MD5_HEX && md5_parse(text, attributes->md5))
+        attributes->md5[0] = '\0';
+    if (!st)
+        st = read_attribute(sub, fd, at, "user.larder.size", text, sizeof text);
+    if (!st)
+        attributes->has_size = read_decimal(text, &attributes->size);
+    if (!st)
+        st = read_attribute(sub, fd, at, "user.larder.created", text, sizeof text);
+    if (!st && !read_decimal(text, &attributes->created))
+        attributes->created = 0;
+    if (!st)
+        st = read_attribute(sub, fd, at, "user.larder.unlinked", text, sizeof text);
+    if (!st)
+        attributes->unlinked = text[0] == '1';
+    if (!st)
+        st = read_attribute(sub, fd, at, "user.larder.type", attributes->type,
+                            sizeof attributes->type);
+    if (!st && !is_header_text(attributes->type))
+        attributes->type[0] = '\0';
+    return st;
+}
+
+/* --- Reading --- */
+
+/* Opens the file, if it is one. -1 and *st. A link is not followed, and a pipe not waited for. */
+static int open_file(struct subvolume *sub, int root, const struct store_at *at, struct stat *is,
+                     enum status *st)
+{
+    const struct disk *disk = subvolume_disk(sub);
+    *st = ST_OK;
+    int fd = disk->open(root, at->file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0);
+    if (fd < 0) {
+        bool nothing =
+            errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == ENAMETOOLONG;
+        *st = nothing ? ST_NOT_FOUND : subvolume_error(sub, at->request, "open", at->file, errno);
+        return -1;
+    }
+    if (disk->stat(fd, is))
+        *st = subvolume_error(sub, at->request, "stat", at->file, errno);
+    else if (S_ISDIR(is->st_mode))
+        *st = ST_CONFLICT;
+    else if (!S_ISREG(is->st_mode))
+        *st = ST_NOT_FOUND;
+    if (!*st)
+        return fd;
+    (void)disk->close(fd);
+    return -1;
+}
+
+static bool has_right_size(const struct store_at *at, const struct store_value *value)
+{
+    const struct store_attributes *attributes = &value->attributes;
+    if (!attributes->has_size || attributes->size == value->size)
+        return true;
+    log_event(LOG_ERROR, "store",
+              "request=%s subvolume=%u path=\"%s\" size=%" PRIu64 " expected=%" PRIu64
+              " error=\"the value is damaged, and treated as missing\"",
+              at->request, at->subvolume, at->file, value->size, attributes->size);
+    return false;
+}
+
+enum status store_open(const struct store_at *at, struct store_value *value)
+{
+    struct subvolume *sub;
+    enum status st;
+    int root = store_enter(at, SUBVOLUME_READ, &sub, &st);
+    if (root < 0)
+        return st;
+    if (at->file[0] == '\0') {
+        (void)subvolume_disk(sub)->close(root);
+        return ST_CONFLICT;
+    }
+    struct stat is;
+    value->fd = open_file(sub, root, at, &is, &st);
+    (void)subvolume_disk(sub)->close(root);
+    if (value->fd < 0)
+        return st;
+    value->size = (uint64_t)is.st_size;
+    value->modified = is.st_mtime;
+    st = store_read_attributes(sub, value->fd, at, &value->attributes);
+    if (!st && !has_right_size(at, value))
+        st = ST_NOT_FOUND;
+    if (st)
+        (void)subvolume_disk(sub)->close(value->fd);
+    return st;
+}
+
+/* --- Removing --- */
+
+static enum status remove_in(struct subvolume *sub, const struct parents *p,
+                             const struct store_at *at)
+{
+    if (subvolume_disk(sub)->unlink(p->fd, parents_name(at->file)) == 0)
+        return ST_OK;
+    switch (errno) {
+    case ENOENT:
+    case ENAMETOOLONG:
+        return ST_NOT_FOUND;
+    case EISDIR:
+        return ST_CONFLICT;
+    default:
+        return subvolume_error(sub, at->request, "unlink", at->file, errno);
+    }
+}
+
+enum status store_delete(const struct store_at *at)
+{
+    struct subvolume *sub;
+    struct parents p;
+    enum status st;
+    int root = store_enter(at, SUBVOLUME_DELETE, &sub, &st);
+    if (root < 0)
+        return st;
+    st = at->file[0] ? parents_open(&p, sub, root, at->file, false, at->request) : ST_CONFLICT;
+    if (!st) {
+        st = remove_in(sub, &p, at);
+        /* Also where it was gone already: another may have removed it without an fsync yet. */
+        enum status closed = parents_close(&p, st == ST_OK || st == ST_NOT_FOUND);
+        if (closed)
+            st = closed;
+    }
+    (void)subvolume_disk(sub)->close(root);
+    return st;
+}
+
+enum status store_unlink(const struct store_at *at)
+{
+    struct subvolume *sub;
+    struct stat is;
+    enum status st;
+    int root = store_enter(at, SUBVOLUME_DELETE, &sub, &st);
+    if (root < 0)
+        return st;
+    const struct disk *disk = subvolume_disk(sub);
+    int fd = at->file[0] ? open_file(sub, root, at, &is, &st) : -1;
+    if (!at->file[0])
+        st = ST_CONFLICT;
+    if (fd >= 0) {
+        if (disk->set_attribute(fd, "user.larder.unlinked", "1", 1))
+            st = errno == EOPNOTSUPP
+                     ? ST_NOT_IMPLEMENTED
+                     : subvolume_error(sub, at->request, "set attribute", at->file, errno);
+        else if (disk->sync(fd))
+            st = subvolume_sync_error(sub, at->request, "fsync", at->file, errno);
+        (void)disk->close(fd);
+    }
+    (void)disk->close(root);
+    if (!st && subvolume_failed(sub))
+        st = ST_IO;
+    return st;
+}

@@ -1,0 +1,66 @@
+/*
+ * Values on the disk: everything here blocks, and runs on the pool.
+ */
+#ifndef LARDER_VOLUME_STORE_H
+#define LARDER_VOLUME_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
+
+#include "common/attr.h"
+#include "common/md5.h"
+#include "common/status.h"
+
+struct subvolumes;
+struct subvolume;
+
+/* What an operation works on; the strings are the caller's. */
+struct store_at {
+    struct subvolumes *all;
+    unsigned subvolume;  /* index, see struct path */
+    const char *file;    /* below the subvolume */
+    const char *request; /* its id, for the log */
+};
+
+enum { STORE_TYPE_MAX = 255 }; /* bytes of a Content-Type that is kept */
+
+/* The attributes that a value bears. */
+struct store_attributes {
+    char md5[MD5_HEX + 1];         /* "": none */
+    char type[STORE_TYPE_MAX + 1]; /* "": none */
+    bool has_size;
+    uint64_t size;    /* that it must have */
+    uint64_t created; /* unix milliseconds; 0: none */
+    bool unlinked;
+};
+
+struct store_value {
+    int fd; /* the caller's */
+    uint64_t size;
+    time_t modified;
+    struct store_attributes attributes;
+};
+
+/* Enters the subvolume of `at`, see subvolume_enter(). A subvolume that is not known is made (in
+ * memory). */
+int store_enter(const struct store_at *at, int use, struct subvolume **sub,
+                enum status *st) MUST_CHECK;
+
+/* Reads what attributes there are; what cannot be read or understood counts as not there, but for
+ * an I/O error. */
+enum status store_read_attributes(struct subvolume *sub, int fd, const struct store_at *at,
+                                  struct store_attributes *attributes) MUST_CHECK;
+
+/* Opens a value. ST_NOT_FOUND without one, or where its size is not the one that it must have
+ * (logged); ST_CONFLICT where it is a directory. */
+enum status store_open(const struct store_at *at, struct store_value *value) MUST_CHECK;
+
+/* Removes it, durably. ST_NOT_FOUND (that, too, is durable); ST_CONFLICT for a directory. */
+enum status store_delete(const struct store_at *at) MUST_CHECK;
+
+/* Marks it as unlinked, durably. ST_NOT_FOUND; ST_NOT_IMPLEMENTED without attributes. */
+enum status store_unlink(const struct store_at *at) MUST_CHECK;
+
+#endif

@@ -1,0 +1,467 @@
+#include "volume/subvolume.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "common/loop.h"
+#include "volume/disk.h"
+#include "volume/identity.h"
+#include "volume/parents.h"
+
+/* A check that takes longer than this stands before a disk that hangs. */
+enum { CHECK_STUCK_MS = 10000, LOCKS = 16 };
+
+struct subvolume {
+    const struct subvolume_home *home;
+    unsigned index;
+    char name[PATH_SUBVOLUME_NAME];
+    struct parents_set parents;
+    pthread_mutex_t locks[LOCKS];
+    atomic_uint_least64_t temps;
+    pthread_mutex_t check_lock; /* held by the one that looks at the disk, while it blocks */
+    pthread_mutex_t lock;       /* guards what follows; never held over a system call */
+    char id[IDENTITY_SIZE + 1]; /* that it must have; "" where it has none yet */
+    bool claimed;               /* the identity is on the disk */
+    bool present;               /* the last check found it */
+    bool was_present;           /* any did */
+    bool failed;                /* an I/O error, a failed fsync: until the restart */
+    bool mounted_read_only;
+    bool full;
+    dev_t device; /* these two say which directory the last check saw */
+    ino_t inode;
+    uint64_t free, total, errors;
+    uint64_t checking_since; /* 0: nobody looks */
+    enum subvolume_state state;
+};
+
+static bool init_locks(struct subvolume *sub)
+{
+    unsigned made = 0;
+    if (pthread_mutex_init(&sub->check_lock, NULL))
+        return false;
+    if (pthread_mutex_init(&sub->lock, NULL))
+        goto no_lock;
+    for (; made < LOCKS; made++)
+        if (pthread_mutex_init(&sub->locks[made], NULL))
+            goto no_locks;
+    if (parents_set_init(&sub->parents))
+        return true;
+no_locks:
+    while (made > 0)
+        (void)pthread_mutex_destroy(&sub->locks[--made]);
+    (void)pthread_mutex_destroy(&sub->lock);
+no_lock:
+    (void)pthread_mutex_destroy(&sub->check_lock);
+    return false;
+}
+
+struct subvolume *subvolume_new(const struct subvolume_home *home, unsigned index,
+                                const char *recorded)
+{
+    struct subvolume *sub = calloc(1, sizeof *sub);
+    if (!sub)
+        return NULL;
+    sub->home = home;
+    sub->index = index;
+    sub->state = SUBVOLUME_MISSING;
+    path_subvolume_name(index, sub->name);
+    (void)snprintf(sub->id, sizeof sub->id, "%s", recorded);
+    if (!init_locks(sub)) {
+        free(sub);
+        return NULL;
+    }
+    return sub;
+}
+
+void subvolume_free(struct subvolume *sub)
+{
+    if (!sub)
+        return;
+    for (unsigned i = 0; i < LOCKS; i++)
+        (void)pthread_mutex_destroy(&sub->locks[i]);
+    parents_set_destroy(&sub->parents);
+    (void)pthread_mutex_destroy(&sub->lock);
+    (void)pthread_mutex_destroy(&sub->check_lock);
+    free(sub);
+}
+
+const struct disk *subvolume_disk(const struct subvolume *sub)
+{
+    return sub->home->disk;
+}
+
+const char *subvolume_name(const struct subvolume *sub)
+{
+    return sub->name;
+}
+
+struct parents_set *subvolume_parents(struct subvolume *sub)
+{
+    return &sub->parents;
+}
+
+void subvolume_temp_name(struct subvolume *sub, char name[SUBVOLUME_TEMP_NAME])
+{
+    (void)snprintf(name, SUBVOLUME_TEMP_NAME, ".larder/tmp/%s-%llx", sub->home->temp_prefix,
+                   (unsigned long long)atomic_fetch_add(&sub->temps, 1));
+}
+
+static pthread_mutex_t *lock_of(struct subvolume *sub, const char *path)
+{
+    unsigned hash = 5381;
+    for (; *path; path++)
+        hash = hash * 33 + (unsigned char)*path;
+    return &sub->locks[hash % LOCKS];
+}
+
+void subvolume_lock(struct subvolume *sub, const char *path)
+{
+    (void)pthread_mutex_lock(lock_of(sub, path));
+}
+
+void subvolume_unlock(struct subvolume *sub, const char *path)
+{
+    (void)pthread_mutex_unlock(lock_of(sub, path));
+}
+
+/* --- The state --- */
+
+const char *subvolume_state_text(enum subvolume_state state)
+{
+    static const char *const texts[] = {"up", "full", "read-only", "missing"};
+    return texts[state];
+}
+
+/* The one place that says which state follows from what is known. With the lock held. */
+static enum subvolume_state evaluate(struct subvolume *sub)
+{
+    enum subvolume_state state = SUBVOLUME_UP;
+    if (!sub->present)
+        state = SUBVOLUME_MISSING;
+    else if (sub->failed || sub->mounted_read_only)
+        state = SUBVOLUME_READ_ONLY;
+    else if (sub->full)
+        state = SUBVOLUME_FULL;
+    if (state != sub->state)
+        log_event(state == SUBVOLUME_UP ? LOG_INFO : LOG_WARN, "subvolume",
+                  "subvolume=\"%s\" state=%s was=%s free=%llu", sub->name,
+                  subvolume_state_text(state), subvolume_state_text(sub->state),
+                  (unsigned long long)sub->free);
+    sub->state = state;
+    return state;
+}
+
+/* With the lock held. A disk that hangs is as good as away, whatever was known of it before. */
+static enum subvolume_state state_now(const struct subvolume *sub)
+{
+    if (sub->checking_since != 0 && loop_now_ms() - sub->checking_since > CHECK_STUCK_MS)
+        return SUBVOLUME_MISSING;
+    return sub->state;
+}
+
+enum subvolume_state subvolume_state(struct subvolume *sub)
+{
+    (void)pthread_mutex_lock(&sub->lock);
+    enum subvolume_state state = state_now(sub);
+    (void)pthread_mutex_unlock(&sub->lock);
+    return state;
+}
+
+bool subvolume_failed(struct subvolume *sub)
+{
+    (void)pthread_mutex_lock(&sub->lock);
+    bool failed = sub->failed;
+    (void)pthread_mutex_unlock(&sub->lock);
+    return failed;
+}
+
+void subvolume_report(struct subvolume *sub, struct subvolume_report *report)
+{
+    (void)snprintf(report->name, sizeof report->name, "%s", sub->name);
+    (void)pthread_mutex_lock(&sub->lock);
+    report->state = state_now(sub);
+    report->free = sub->free;
+    report->total = sub->total;
+    report->errors = sub->errors;
+    report->device = sub->device;
+    report->present = sub->was_present || sub->id[0];
+    (void)pthread_mutex_unlock(&sub->lock);
+}
+
+enum status subvolume_admit(struct subvolume *sub, enum subvolume_use use, uint64_t bytes)
+{
+    (void)pthread_mutex_lock(&sub->lock);
+    enum subvolume_state state = state_now(sub);
+    /* One that was never there is no disk that is away: a write makes it. */
+    bool absent = state == SUBVOLUME_MISSING && !sub->id[0] && !sub->was_present;
+    bool fits = absent || (bytes <= sub->free && sub->free - bytes >= sub->home->reserve);
+    (void)pthread_mutex_unlock(&sub->lock);
+    if (state == SUBVOLUME_MISSING && !absent)
+        return ST_UNAVAILABLE;
+    if (use != SUBVOLUME_READ && state == SUBVOLUME_READ_ONLY)
+        return ST_READ_ONLY;
+    if (use == SUBVOLUME_WRITE && (state == SUBVOLUME_FULL || !fits))
+        return ST_NO_SPACE;
+    return ST_OK;
+}
+
+/* --- Errors --- */
+
+/* Errors of the disk itself or of the file system on it, not of what was asked for. */
+static bool is_disk_error(int err)
+{
+    return err == EIO || err == EUCLEAN || err == EBADMSG || err == ENXIO || err == ENODEV ||
+           err == EREMOTEIO || err == ESHUTDOWN || err == EILSEQ || err == ENOTRECOVERABLE;
+}
+
+static void note_error(struct subvolume *sub, bool failed, int err)
+{
+    bool no_space = err == ENOSPC || err == EDQUOT;
+    (void)pthread_mutex_lock(&sub->lock);
+    sub->failed = sub->failed || failed;
+    sub->full = sub->full || no_space;
+    sub->mounted_read_only = sub->mounted_read_only || err == EROFS;
+    if (failed || !no_space)
+        sub->errors++;
+    (void)evaluate(sub);
+    (void)pthread_mutex_unlock(&sub->lock);
+}
+
+static void log_error(const struct subvolume *sub, const char *request, const char *doing,
+                      const char *path, int err, bool failed)
+{
+    log_event(failed ? LOG_ERROR : LOG_WARN, "subvolume",
+              "request=%s subvolume=\"%s\" doing=\"%s\" path=\"%s\" error=\"%s\"%s", request,
+              sub->name, doing, path, strerror(err),
+              failed ? " advice=\"no more writes to this disk until a restart: check it\"" : "");
+}
+
+enum status subvolume_error(struct subvolume *sub, const char *request, const char *doing,
+                            const char *path, int err)
+{
+    bool failed = is_disk_error(err);
+    log_error(sub, request, doing, path, err, failed);
+    note_error(sub, failed, err);
+    if (err == EFBIG)
+        return ST_TOO_LARGE;
+    enum status st = status_of_errno(err);
+    return st ? st : ST_IO;
+}
+
+enum status subvolume_sync_error(struct subvolume *sub, const char *request, const char *doing,
+                                 const char *path, int err)
+{
+    log_error(sub, request, doing, path, err, true);
+    note_error(sub, true, err);
+    return status_of_errno(err) == ST_NO_SPACE ? ST_NO_SPACE : ST_IO;
+}
+
+/* --- Looking at the disk --- */
+
+static const char *directory_name(const struct subvolume *sub)
+{
+    return sub->index == 0 ? "." : sub->name;
+}
+
+/* DIR itself must still be what stands at its path: another disk may be mounted over it. */
+static bool home_is_there(const struct subvolume_home *home)
+{
+    struct stat held, there;
+    return fstat(home->dir_fd, &held) == 0 && stat(home->dir, &there) == 0 &&
+           held.st_dev == there.st_dev && held.st_ino == there.st_ino;
+}
+
+static void publish_absent(struct subvolume *sub)
+{
+    (void)pthread_mutex_lock(&sub->lock);
+    sub->present = false;
+    sub->device = 0;
+    sub->inode = 0;
+    if (!sub->id[0])
+        sub->was_present = false; /* a directory that somebody removed: nothing is missing */
+    (void)evaluate(sub);
+    (void)pthread_mutex_unlock(&sub->lock);
+}
+
+static void publish(struct subvolume *sub, const struct identity_look *look)
+{
+    (void)pthread_mutex_lock(&sub->lock);
+    (void)snprintf(sub->id, sizeof sub->id, "%s", look->id);
+    sub->claimed = look->id[0] != '\0';
+    sub->present = true;
+    sub->was_present = true;
+    sub->device = look->device;
+    sub->inode = look->inode;
+    sub->free = look->free;
+    sub->total = look->total;
+    sub->full = look->no_inodes || look->free < sub->home->reserve;
+    sub->mounted_read_only = look->mounted_read_only;
+    (void)evaluate(sub);
+    (void)pthread_mutex_unlock(&sub->lock);
+}
+
+/* A disk that this process has not seen before. What a process that was killed left in memory may
+ * be visible, and found by its master, and not be on the disk yet: so it is written now. */
+static void first_look(struct subvolume *sub, int fd)
+{
+    identity_clear_temp(fd, sub->home->temp_prefix);
+    if (sub->home->sync && syncfs(fd))
+        (void)subvolume_sync_error(sub, "-", "syncfs", directory_name(sub), errno);
+}
+
+static void look_at_disk(struct subvolume *sub)
+{
+    char expected[IDENTITY_SIZE + 1];
+    (void)pthread_mutex_lock(&sub->lock);
+    memcpy(expected, sub->id, sizeof expected);
+    dev_t device = sub->device;
+    ino_t inode = sub->inode;
+    (void)pthread_mutex_unlock(&sub->lock);
+
+    struct identity_look look;
+    int fd = home_is_there(sub->home) ? openat(sub->home->dir_fd, directory_name(sub),
+                                               O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+                                      : -1;
+    if (fd < 0 || !identity_look(fd, sub->home, sub->name, expected, &look)) {
+        publish_absent(sub);
+    } else {
+        if (look.device != device || look.inode != inode)
+            first_look(sub, fd);
+        publish(sub, &look);
+    }
+    if (fd >= 0)
+        (void)close(fd);
+}
+
+static void set_checking(struct subvolume *sub, uint64_t since)
+{
+    (void)pthread_mutex_lock(&sub->lock);
+    sub->checking_since = since;
+    (void)pthread_mutex_unlock(&sub->lock);
+}
+
+void subvolume_check(struct subvolume *sub, bool wait)
+{
+    if (wait)
+        (void)pthread_mutex_lock(&sub->check_lock);
+    else if (pthread_mutex_trylock(&sub->check_lock))
+        return;
+    set_checking(sub, loop_now_ms());
+    look_at_disk(sub);
+    set_checking(sub, 0);
+    (void)pthread_mutex_unlock(&sub->check_lock);
+}
+
+/* --- Entering --- */
+
+/* Gives a disk its identity: on the disk first, so that a crash leaves nothing that looks like a
+ * disk that went away. */
+static enum status claim(struct subvolume *sub, int fd, const char *request)
+{
+    (void)pthread_mutex_lock(&sub->check_lock);
+    char id[IDENTITY_SIZE + 1];
+    (void)pthread_mutex_lock(&sub->lock);
+    bool claimed = sub->claimed;
+    (void)pthread_mutex_unlock(&sub->lock);
+    enum status st = claimed ? ST_OK : identity_claim(fd, sub->home, sub->name, id);
+    if (!claimed && !st) {
+        (void)pthread_mutex_lock(&sub->lock);
+        memcpy(sub->id, id, sizeof id);
+        sub->claimed = true;
+        (void)pthread_mutex_unlock(&sub->lock);
+        log_event(LOG_INFO, "subvolume", "subvolume=\"%s\" id=%s new", sub->name, id);
+    }
+    (void)pthread_mutex_unlock(&sub->check_lock);
+    if (st)
+        log_event(LOG_ERROR, "subvolume",
+                  "request=%s subvolume=\"%s\" doing=\"give it an identity\" error=\"%s\"", request,
+                  sub->name, status_text(st));
+    return st;
+}
+
+/* True where the descriptor is the directory that the last check saw. */
+static bool is_known(struct subvolume *sub, const struct stat *st, bool *claimed)
+{
+    (void)pthread_mutex_lock(&sub->lock);
+    bool known = sub->present && sub->device == st->st_dev && sub->inode == st->st_ino;
+    *claimed = sub->claimed;
+    (void)pthread_mutex_unlock(&sub->lock);
+    return known;
+}
+
+static int open_directory(struct subvolume *sub, enum subvolume_use use, const char *request,
+                          enum status *st)
+{
+    const struct disk *disk = sub->home->disk;
+    const char *name = directory_name(sub);
+    int fd = disk->open(sub->home->dir_fd, name, O_RDONLY | O_DIRECTORY, 0);
+    if (fd < 0 && errno == ENOENT && use == SUBVOLUME_WRITE) {
+        *st = durable_mkdir(sub->home->dir_fd, name);
+        if (*st) {
+            log_event(LOG_ERROR, "subvolume",
+                      "request=%s subvolume=\"%s\" doing=mkdir error=\"%s\"", request, name,
+                      status_text(*st));
+            return -1;
+        }
+        fd = disk->open(sub->home->dir_fd, name, O_RDONLY | O_DIRECTORY, 0);
+    }
+    if (fd >= 0)
+        return fd;
+    if (errno == ENOENT || errno == ENOTDIR)
+        *st = ST_NOT_FOUND;
+    else
+        *st = subvolume_error(sub, request, "open", name, errno);
+    return -1;
+}
+
+/* Checks that the open directory is the right disk. */
+static enum status verify(struct subvolume *sub, int fd, enum subvolume_use use,
+                          const char *request)
+{
+    struct stat st;
+    bool claimed;
+    if (sub->home->disk->stat(fd, &st))
+        return subvolume_error(sub, request, "stat", directory_name(sub), errno);
+    if (!is_known(sub, &st, &claimed)) {
+        subvolume_check(sub, true);
+        if (!is_known(sub, &st, &claimed))
+            return ST_UNAVAILABLE;
+        enum status admitted = subvolume_admit(sub, use, 0);
+        if (admitted)
+            return admitted;
+    }
+    return use == SUBVOLUME_WRITE && !claimed ? claim(sub, fd, request) : ST_OK;
+}
+
+int subvolume_enter(struct subvolume *sub, enum subvolume_use use, const char *request,
+                    enum status *st)
+{
+    *st = subvolume_admit(sub, use, 0);
+    if (*st)
+        return -1;
+    int fd = open_directory(sub, use, request, st);
+    if (fd < 0) {
+        bool recorded;
+        (void)pthread_mutex_lock(&sub->lock);
+        recorded = sub->id[0] != '\0';
+        (void)pthread_mutex_unlock(&sub->lock);
+        if (*st == ST_NOT_FOUND && recorded) {
+            subvolume_check(sub, true);
+            *st = ST_UNAVAILABLE;
+        }
+        return -1;
+    }
+    *st = verify(sub, fd, use, request);
+    if (!*st)
+        return fd;
+    (void)sub->home->disk->close(fd);
+    return -1;
+}

@@ -1,0 +1,116 @@
+/*
+ * A subvolume: one directory that may be a disk of its own. Who it is, in which state it is, how
+ * much room it has, and what went wrong on it. No descriptor of it stays open between operations,
+ * so that it can be unmounted and mounted at any time; each operation enters it anew.
+ */
+#ifndef LARDER_VOLUME_SUBVOLUME_H
+#define LARDER_VOLUME_SUBVOLUME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/attr.h"
+#include "common/durable.h"
+#include "common/status.h"
+#include "volume/path.h"
+
+struct disk;
+struct parents_set;
+struct subvolume;
+
+/* What the subvolumes of one volume share; it outlives them. */
+struct subvolume_home {
+    const char *dir;         /* as the operator wrote it */
+    int dir_fd;              /* DIR, open for as long as the process lives */
+    int records_fd;          /* DIR/.larder/subvolumes */
+    const struct disk *disk; /* the caller's */
+    uint64_t reserve;        /* bytes that new values leave free */
+    bool sync;               /* false with --sync=none */
+    char temp_prefix[20];    /* of this process's temp files */
+};
+
+/* From best to worst. */
+enum subvolume_state {
+    SUBVOLUME_UP,
+    SUBVOLUME_FULL,      /* no new values: below the reserve, or the disk said so */
+    SUBVOLUME_READ_ONLY, /* after an I/O error (until a restart), or mounted read-only */
+    SUBVOLUME_MISSING    /* gone, another disk, or it does not answer */
+};
+
+enum subvolume_use {
+    SUBVOLUME_READ,
+    SUBVOLUME_DELETE, /* writes, but needs no room */
+    SUBVOLUME_WRITE   /* makes the subvolume, and gives it an identity, where it has none */
+};
+
+struct subvolume_report {
+    char name[PATH_SUBVOLUME_NAME];
+    enum subvolume_state state;
+    uint64_t free, total; /* bytes */
+    uint64_t errors;      /* since the start */
+    dev_t device;         /* tells subvolumes that share a file system */
+    bool present;         /* false: nothing was ever seen of it */
+};
+
+/* `recorded` is the identity that DIR/.larder/subvolumes says it must have, "" without one. Copied.
+ * Nothing of the disk is looked at yet. NULL: no memory. */
+struct subvolume *subvolume_new(const struct subvolume_home *home, unsigned index,
+                                const char *recorded) MUST_CHECK;
+void subvolume_free(struct subvolume *sub);
+
+/*
+ * Looks at the disk: identity, room, mounted read-only. Blocks. Where another thread is looking
+ * already it waits with `wait`, and returns at once without. The first look at a disk also removes
+ * the temp files of dead processes, and makes durable what those left in memory.
+ */
+void subvolume_check(struct subvolume *sub, bool wait);
+
+enum subvolume_state subvolume_state(struct subvolume *sub);
+void subvolume_report(struct subvolume *sub, struct subvolume_report *report);
+const char *subvolume_state_text(enum subvolume_state state);
+
+/* Whether an operation may go on, by what is known: does not touch the disk. `bytes` is the length
+ * of the value that is to be written, 0 where it is not known. ST_UNAVAILABLE (missing),
+ * ST_READ_ONLY, ST_NO_SPACE. */
+enum status subvolume_admit(struct subvolume *sub, enum subvolume_use use,
+                            uint64_t bytes) MUST_CHECK;
+
+/*
+ * Opens the subvolume's directory for one operation, after making sure that it is the one that it
+ * was. Blocks. The descriptor (the caller closes it, by the disk's close), or -1 with *st set: as
+ * subvolume_admit(), and ST_NOT_FOUND where there is no such directory.
+ */
+int subvolume_enter(struct subvolume *sub, enum subvolume_use use, const char *request,
+                    enum status *st) MUST_CHECK;
+
+/*
+ * Notes and logs that an operation failed with errno `err`. An I/O error makes the subvolume
+ * read-only until the restart; ENOSPC and EROFS until a check finds otherwise. Returns the status
+ * for the client. `doing` is a verb ("write"), `path` is below the subvolume.
+ */
+enum status subvolume_error(struct subvolume *sub, const char *request, const char *doing,
+                            const char *path, int err);
+
+/* The same for a failed fsync, whatever its errno: afterwards the kernel may report success for
+ * data that it has dropped, so nothing is written to this disk any more. */
+enum status subvolume_sync_error(struct subvolume *sub, const char *request, const char *doing,
+                                 const char *path, int err);
+
+/* True after an I/O error or a failed fsync: nothing may be acknowledged any more. */
+bool subvolume_failed(struct subvolume *sub);
+
+const struct disk *subvolume_disk(const struct subvolume *sub);
+const char *subvolume_name(const struct subvolume *sub);
+/* The directories that are being made in it now. */
+struct parents_set *subvolume_parents(struct subvolume *sub);
+/* A name for a temp file, below the subvolume; unique. */
+enum { SUBVOLUME_TEMP_NAME = 64 };
+void subvolume_temp_name(struct subvolume *sub, char name[SUBVOLUME_TEMP_NAME]);
+
+/* Locks one of a few locks, chosen by `path`: for what reads a file, decides, and replaces it. */
+void subvolume_lock(struct subvolume *sub, const char *path);
+void subvolume_unlock(struct subvolume *sub, const char *path);
+
+#endif

@@ -1,0 +1,28 @@
+/*
+ * Tombstones: small files that keep the deletion of a key, so that no copy which turns up later is
+ * believed. Everything here blocks, and runs on the pool.
+ */
+#ifndef LARDER_VOLUME_TOMBSTONE_H
+#define LARDER_VOLUME_TOMBSTONE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/attr.h"
+#include "common/status.h"
+#include "volume/store.h"
+
+struct key;
+
+/* Keeps a tombstone for the key in the subvolume of `at` (whose `file` is only for the log). One
+ * of a larger generation stays. Durable when it returns. */
+enum status tombstone_put(const struct store_at *at, const struct key *key,
+                          uint64_t generation) MUST_CHECK;
+
+/* Forgets it, durably. ST_NOT_FOUND where there is none. */
+enum status tombstone_drop(const struct store_at *at, const struct key *key) MUST_CHECK;
+
+/* Reads the tombstone at `path` below `dir_fd`. ST_NOT_FOUND; ST_CORRUPT where it is no number. */
+enum status tombstone_read(int dir_fd, const char *path, uint64_t *generation) MUST_CHECK;
+
+#endif

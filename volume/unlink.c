@@ -1,0 +1,55 @@
+/*
+ * UNLINK /path: marks a value as unlinked, durably. What that means is the master's to say; the
+ * mark lets a lost index be rebuilt.
+ *
+ * unlink_mark (on the pool) → unlink_finish: 204 or 404.
+ */
+#include <stdlib.h>
+
+#include "common/http_server.h"
+#include "volume/flow.h"
+#include "volume/server.h"
+
+struct unlink {
+    struct flow flow;
+    enum status result;
+};
+
+static void unlink_mark(void *arg); /* on the pool */
+static void unlink_finish(void *arg);
+
+void unlink_start(struct server *server, struct http_request *req, struct path *path)
+{
+    struct unlink *un = calloc(1, sizeof *un);
+    if (!un) {
+        free(path);
+        flow_refuse(req, ST_NO_MEMORY);
+        return;
+    }
+    flow_init(&un->flow, server, req, path);
+    atomic_fetch_add(&server_counters(server)->unlinks, 1);
+    un->result = path->directory ? ST_NOT_FOUND : flow_admit(&un->flow, SUBVOLUME_DELETE, 0);
+    if (!un->result && !flow_begin(&un->flow, unlink_mark, unlink_finish, un))
+        un->result = ST_BUSY;
+    if (un->result)
+        unlink_finish(un);
+}
+
+static void unlink_mark(void *arg)
+{
+    struct unlink *un = arg;
+    un->result = store_unlink(&un->flow.at);
+}
+
+static void unlink_finish(void *arg)
+{
+    struct unlink *un = arg;
+    if (un->result == ST_NOT_IMPLEMENTED)
+        http_reply_status(un->flow.req, un->result, "this file system keeps no attributes");
+    else if (un->result)
+        flow_refuse(un->flow.req, un->result);
+    else
+        http_reply(un->flow.req, 204, NULL, 0);
+    flow_release(&un->flow);
+    free(un);
+}

@@ -1,0 +1,250 @@
+#include "volume/writing.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/log.h"
+#include "common/loop.h"
+#include "volume/disk.h"
+#include "volume/parents.h"
+#include "volume/subvolume.h"
+
+/* A big value goes to the disk while it arrives, so that the fsync at its end does not take long.
+ */
+enum { SPREAD_BYTES = 8 * 1024 * 1024, RENAME_TRIES = 3 };
+
+struct writing {
+    const struct store_at *at; /* the caller's */
+    struct subvolume *sub;
+    const struct disk *disk;
+    int root; /* the subvolume's directory */
+    int fd;   /* the temp file; -1 once it is closed */
+    char temp[SUBVOLUME_TEMP_NAME];
+    bool has_temp; /* it is there, to be removed */
+    struct md5 *md5;
+    uint64_t written;
+    uint64_t spread; /* bytes that are on their way to the disk */
+};
+
+static enum status failed(struct writing *w, const char *doing, int err)
+{
+    return subvolume_error(w->sub, w->at->request, doing, w->at->file, err);
+}
+
+/* --- Beginning --- */
+
+/* The directory for temp files of a subvolume that has none yet. It needs no fsync: what matters
+ * leaves it. */
+static void make_temp_directory(const struct writing *w)
+{
+    (void)w->disk->mkdir(w->root, ".larder", 0755); /* the open that follows tells */
+    (void)w->disk->mkdir(w->root, ".larder/tmp", 0755);
+}
+
+static enum status open_temp(struct writing *w)
+{
+    const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
+    subvolume_temp_name(w->sub, w->temp);
+    w->fd = w->disk->open(w->root, w->temp, flags, 0644);
+    if (w->fd < 0 && errno == ENOENT) {
+        make_temp_directory(w);
+        w->fd = w->disk->open(w->root, w->temp, flags, 0644);
+    }
+    if (w->fd < 0)
+        return failed(w, "make a temp file", errno);
+    w->has_temp = true;
+    return ST_OK;
+}
+
+enum status writing_begin(struct writing **writing, const struct store_at *at)
+{
+    enum status st = ST_NO_MEMORY;
+    struct writing *w = calloc(1, sizeof *w);
+    if (!w)
+        return ST_NO_MEMORY;
+    w->at = at;
+    w->md5 = md5_new();
+    if (!w->md5)
+        goto no_md5;
+    w->root = store_enter(at, SUBVOLUME_WRITE, &w->sub, &st);
+    if (w->root < 0)
+        goto no_root;
+    w->disk = subvolume_disk(w->sub);
+    st = open_temp(w);
+    if (st)
+        goto no_temp;
+    *writing = w;
+    return ST_OK;
+
+no_temp:
+    (void)w->disk->close(w->root);
+no_root:
+    md5_free(w->md5);
+no_md5:
+    free(w);
+    return st;
+}
+
+/* --- Adding --- */
+
+static enum status write_all(struct writing *w, const char *data, size_t len)
+{
+    while (len > 0) {
+        ssize_t n = w->disk->write(w->fd, data, len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return failed(w, "write", n < 0 ? errno : EIO);
+        data += n;
+        len -= (size_t)n;
+        w->written += (uint64_t)n;
+    }
+    return ST_OK;
+}
+
+enum status writing_add(struct writing *w, const void *data, size_t len)
+{
+    md5_update(w->md5, data, len);
+    enum status st = write_all(w, data, len);
+    if (st || w->written - w->spread < SPREAD_BYTES)
+        return st;
+    if (w->disk->spread(w->fd, w->spread, w->written - w->spread) && errno != ENOSYS &&
+        errno != EINVAL && errno != ESPIPE && errno != EOPNOTSUPP)
+        return failed(w, "sync_file_range", errno);
+    w->spread = w->written;
+    return ST_OK;
+}
+
+/* --- Finishing --- */
+
+/* Sets *supported to false where the file system has no attributes: a value is good without. */
+static enum status set_attribute(struct writing *w, const char *name, const char *text,
+                                 bool *supported)
+{
+    if (!*supported || w->disk->set_attribute(w->fd, name, text, strlen(text)) == 0)
+        return ST_OK;
+    if (errno != EOPNOTSUPP && errno != ENOSYS)
+        return failed(w, "set attribute", errno);
+    *supported = false;
+    return ST_OK;
+}
+
+static enum status set_attributes(struct writing *w, const struct writing_end *end)
+{
+    char number[32];
+    bool supported = true;
+    enum status st = set_attribute(w, "user.larder.md5", end->md5, &supported);
+    if (!st) {
+        (void)snprintf(number, sizeof number, "%" PRIu64, w->written);
+        st = set_attribute(w, "user.larder.size", number, &supported);
+    }
+    if (!st) {
+        (void)snprintf(number, sizeof number, "%" PRIu64, loop_wall_ms());
+        st = set_attribute(w, "user.larder.created", number, &supported);
+    }
+    if (!st && end->type && strlen(end->type) <= STORE_TYPE_MAX)
+        st = set_attribute(w, "user.larder.type", end->type, &supported);
+    return st;
+}
+
+static enum status check_digest(struct writing *w, struct writing_end *end)
+{
+    unsigned char digest[MD5_SIZE];
+    enum status st = md5_finish(w->md5, digest);
+    if (st)
+        return st;
+    md5_hex(digest, end->md5);
+    return end->expected && strcmp(end->expected, end->md5) != 0 ? ST_DIGEST : ST_OK;
+}
+
+/* All of the file, with its attributes, onto the disk. */
+static enum status sync_file(struct writing *w)
+{
+    if (w->disk->sync(w->fd))
+        return subvolume_sync_error(w->sub, w->at->request, "fsync", w->at->file, errno);
+    int fd = w->fd;
+    w->fd = -1;
+    if (w->disk->close(fd))
+        return failed(w, "close", errno);
+    return ST_OK;
+}
+
+/* Moves the temp file into the open directory. */
+static enum status rename_into(struct writing *w, const struct parents *p, bool *replaced)
+{
+    const char *name = parents_name(w->at->file);
+    struct stat is;
+    *replaced = false;
+    if (w->disk->stat_at(p->fd, name, &is) == 0) {
+        if (S_ISDIR(is.st_mode))
+            return ST_CONFLICT;
+        *replaced = true;
+    } else if (errno != ENOENT) {
+        return failed(w, "stat", errno);
+    }
+    if (w->disk->rename(w->root, w->temp, p->fd, name) == 0) {
+        w->has_temp = false;
+        return ST_OK;
+    }
+    if (errno == ENOENT)
+        return ST_NOT_FOUND;
+    if (errno == EISDIR || errno == ENOTEMPTY || errno == EEXIST)
+        return ST_CONFLICT;
+    return failed(w, "rename", errno);
+}
+
+/* Somebody may remove empty directories between the open and the rename, which says ENOENT then. */
+static enum status put_in_place(struct writing *w, bool *replaced)
+{
+    enum status st = ST_NOT_FOUND;
+    for (int i = 0; i < RENAME_TRIES && st == ST_NOT_FOUND; i++) {
+        struct parents p;
+        st = parents_open(&p, w->sub, w->root, w->at->file, true, w->at->request);
+        if (st)
+            continue;
+        st = rename_into(w, &p, replaced);
+        enum status closed = parents_close(&p, st == ST_OK);
+        if (closed)
+            st = closed;
+    }
+    if (st == ST_NOT_FOUND) {
+        (void)failed(w, "rename", ENOENT);
+        return ST_CONFLICT;
+    }
+    return st;
+}
+
+static void free_writing(struct writing *w)
+{
+    if (w->fd >= 0)
+        (void)w->disk->close(w->fd); /* what matters was synced */
+    if (w->has_temp && w->disk->unlink(w->root, w->temp))
+        (void)failed(w, "remove the temp file", errno);
+    (void)w->disk->close(w->root);
+    md5_free(w->md5);
+    free(w);
+}
+
+enum status writing_finish(struct writing *w, struct writing_end *end)
+{
+    enum status st = check_digest(w, end);
+    if (!st)
+        st = set_attributes(w, end);
+    if (!st)
+        st = sync_file(w);
+    if (!st)
+        st = put_in_place(w, &end->replaced);
+    free_writing(w);
+    return st;
+}
+
+void writing_abort(struct writing *w)
+{
+    if (w)
+        free_writing(w);
+}
