@@ -84,8 +84,11 @@ $(OUT)/tests/%: $(OUT)/tests/%.o $$(call part_lib,$$(notdir $$*)) $(COMMON_LIB)
 unit: $(UNIT)
 	@tools/run-unit.sh $(UNIT)
 
-cluster: all
-	@LARDER_BIN=$(abspath $(BIN)) tools/run-cluster.sh
+MKVDB := $(OUT)/tests/cluster/mkvdb
+$(MKVDB): $(OUT)/tests/cluster/mkvdb.o $(COMMON_LIB)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+cluster: all $(MKVDB)
+	@LARDER_BIN=$(abspath $(BIN)) CLUSTER_MKVDB=$(abspath $(MKVDB)) tools/run-cluster.sh
 
 check: unit cluster
 

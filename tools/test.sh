@@ -79,7 +79,7 @@ step one format 120 make format-check
 step one includes 60 make includes
 step one tidy 900 make -j2 tidy
 step counted unit 600 make -j2 unit
-step counted cluster 600 tools/run-cluster.sh
+step counted cluster 600 make -s cluster
 step one asan-unit 600 $plain_addresses make -j2 SAN=$asan unit
 step one asan-cluster 600 env CLUSTER_SMALL=1 $plain_addresses make SAN=$asan cluster
 step one tsan-unit 600 $plain_addresses make -j2 SAN=thread unit
