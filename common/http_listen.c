@@ -85,9 +85,27 @@ static void connection_waits(void *arg, bool readable UNUSED, bool writable UNUS
 
 /* --- Starting --- */
 
-/* A socket that listens on one address; -1 with errno set. */
-static int open_socket(const struct addrinfo *info)
+/* With SO_REUSEPORT a second program would get the port as well, and half of the connections. One
+ * socket without it tells whether anybody listens. */
+static bool is_free(const struct addrinfo *info)
 {
+    int fd = socket(info->ai_family, info->ai_socktype | SOCK_CLOEXEC, info->ai_protocol);
+    if (fd < 0)
+        return false;
+    int on = 1;
+    bool free_port = setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
+                     bind(fd, info->ai_addr, info->ai_addrlen) == 0;
+    int saved = errno;
+    (void)close(fd);
+    errno = saved;
+    return free_port;
+}
+
+/* A socket that listens on one address; -1 with errno set. */
+static int open_socket(const struct addrinfo *info, bool exclusive)
+{
+    if (exclusive && !is_free(info))
+        return -1;
     int fd = socket(info->ai_family, info->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC,
                     info->ai_protocol);
     if (fd < 0)
@@ -106,7 +124,7 @@ static int open_socket(const struct addrinfo *info)
     return fd;
 }
 
-static int open_any(const char *address, uint16_t port)
+static int open_any(const char *address, uint16_t port, bool exclusive)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
     struct addrinfo *list = NULL;
@@ -115,7 +133,7 @@ static int open_any(const char *address, uint16_t port)
     int code = getaddrinfo(address, service, &hints, &list);
     int fd = -1;
     for (struct addrinfo *info = list; !code && info && fd < 0; info = info->ai_next)
-        fd = open_socket(info);
+        fd = open_socket(info, exclusive);
     if (fd < 0)
         log_event(LOG_ERROR, "http", "address=%s port=%u error=\"cannot listen there: %s\"",
                   address, port, code && code != EAI_SYSTEM ? gai_strerror(code) : strerror(errno));
@@ -138,7 +156,7 @@ static uint16_t bound_port(int fd)
 }
 
 enum status http_listen_start(struct http_listen **started, struct loop *loop, const char *address,
-                              uint16_t port, http_listen_fn accepted, void *arg)
+                              uint16_t port, bool exclusive, http_listen_fn accepted, void *arg)
 {
     enum status st = ST_NO_MEMORY;
     struct http_listen *listen = calloc(1, sizeof *listen);
@@ -150,7 +168,7 @@ enum status http_listen_start(struct http_listen **started, struct loop *loop, c
     listen->pause = loop_timer_new(loop, resume, listen);
     if (!listen->pause)
         goto no_timer;
-    listen->socket = open_any(address, port);
+    listen->socket = open_any(address, port, exclusive);
     if (listen->socket < 0) {
         st = ST_IO;
         goto no_socket;

@@ -5,6 +5,7 @@
 #ifndef LARDER_COMMON_HTTP_LISTEN_H
 #define LARDER_COMMON_HTTP_LISTEN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
@@ -18,9 +19,10 @@ struct http_listen;
 typedef void (*http_listen_fn)(void *arg, int socket, const struct sockaddr_storage *peer);
 
 /* Listens on `address` (a name: the first of its addresses that can be had). ST_IO (logged) where
- * it cannot, ST_NO_MEMORY. */
+ * it cannot, ST_NO_MEMORY. With `exclusive` that is also where anybody listens there already. */
 enum status http_listen_start(struct http_listen **started, struct loop *loop, const char *address,
-                              uint16_t port, http_listen_fn accepted, void *arg) MUST_CHECK;
+                              uint16_t port, bool exclusive, http_listen_fn accepted,
+                              void *arg) MUST_CHECK;
 uint16_t http_listen_port(const struct http_listen *listen);
 /* Hands over the connections that wait to be accepted, then closes and frees. NULL is fine. */
 void http_listen_stop(struct http_listen *listen);

@@ -137,8 +137,8 @@ enum status http_server_start(struct http_server **started,
     server->sweep = loop_timer_new(options->loop, sweep_due, server);
     if (!server->sweep)
         goto no_sweep;
-    st = http_listen_start(&server->listen, options->loop, options->listen, options->port, accepted,
-                           server);
+    st = http_listen_start(&server->listen, options->loop, options->listen, options->port,
+                           options->exclusive, accepted, server);
     if (st)
         goto no_listen;
     server->port = http_listen_port(server->listen);

@@ -24,6 +24,7 @@ struct http_server_options {
     struct loop *loop;
     const char *listen; /* IPv4 or IPv6 address, or a name that resolves to one */
     uint16_t port;      /* 0: any free one */
+    bool exclusive;     /* fail where anybody listens there: for the first of several servers */
     http_handler handler;
     void *arg;
     const char *name;          /* for the Server header, e.g. "larder-master" */

@@ -69,7 +69,7 @@ static bool set_defaults(struct config *c)
         .pool_threads = 32,
         .log_level = LOG_INFO,
         .max_connections = 4096,
-        .reserve = 16 * 1024 * 1024,
+        .reserve = 16ULL * 1024 * 1024,
     };
     return c->listen != NULL;
 }

@@ -1,5 +1,6 @@
 #include "volume/date.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* The program never calls setlocale(), so these are the English names that HTTP wants. */
@@ -7,7 +8,7 @@ void date_format(time_t when, char text[DATE_SIZE])
 {
     struct tm tm;
     if (!gmtime_r(&when, &tm) || strftime(text, DATE_SIZE, "%a, %d %b %Y %H:%M:%S GMT", &tm) == 0)
-        strcpy(text, "Thu, 01 Jan 1970 00:00:00 GMT");
+        (void)snprintf(text, DATE_SIZE, "Thu, 01 Jan 1970 00:00:00 GMT");
 }
 
 bool date_parse(const char *text, time_t *when)

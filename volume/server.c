@@ -80,6 +80,7 @@ static enum status start_lane(struct server *server, unsigned i, uint16_t port)
         .loop = lane->loop,
         .listen = config->listen,
         .port = port,
+        .exclusive = i == 0,
         .handler = routes_handle,
         .arg = server,
         .name = "larder-volume",
@@ -174,6 +175,8 @@ static enum status start_all(struct server *server, const struct disk *disk)
     unsigned threads = server->config->pool_threads;
     server->pool = pool_new(threads, (size_t)threads * JOBS_A_THREAD);
     st = server->pool ? make_lanes(server) : ST_NO_MEMORY;
+    if (st == ST_IO)
+        return st; /* the HTTP server has said why */
     if (!st)
         st = start_services(server);
     if (!st && !start_threads(server))

@@ -42,6 +42,14 @@ static enum status refuse(char **error, enum status st, const char *format, ...)
     return st;
 }
 
+/* What stands in the way of writing: status_text() speaks of requests. */
+static const char *reason(enum status st)
+{
+    if (st == ST_READ_ONLY)
+        return "it is mounted read-only";
+    return st == ST_IO || st == ST_NOT_FOUND ? strerror(errno) : status_text(st);
+}
+
 static enum status open_dir(struct subvolumes *all, char **error)
 {
     const char *dir = all->dir;
@@ -54,8 +62,7 @@ static enum status open_dir(struct subvolumes *all, char **error)
                       strerror(errno));
     enum status st = durable_mkdir(all->home.dir_fd, ".larder");
     if (st)
-        return refuse(error, st, "cannot write to %s: making .larder in it: %s", dir,
-                      st == ST_IO ? strerror(errno) : status_text(st));
+        return refuse(error, st, "cannot write to %s: making .larder in it: %s", dir, reason(st));
     all->own_fd = openat(all->home.dir_fd, ".larder", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (all->own_fd < 0)
         return refuse(error, status_of_errno(errno), "cannot open %s/.larder: %s", dir,
@@ -82,11 +89,11 @@ static enum status take_lock(struct subvolumes *all, char **error)
         return refuse(error, st, "%s is in use by another larder-volume", all->dir);
     if (st)
         return refuse(error, st, "cannot write to %s: locking .larder/lock: %s", all->dir,
-                      st == ST_IO ? strerror(errno) : status_text(st));
+                      reason(st));
     st = durable_mkdir(all->own_fd, "subvolumes");
     if (st)
         return refuse(error, st, "cannot write to %s: making .larder/subvolumes: %s", all->dir,
-                      status_text(st));
+                      reason(st));
     all->home.records_fd = openat(all->own_fd, "subvolumes", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (all->home.records_fd < 0)
         return refuse(error, ST_IO, "cannot open %s/.larder/subvolumes: %s", all->dir,
@@ -133,8 +140,7 @@ static enum status try_writing(const struct subvolumes *all, char **error)
     if (!st)
         st = durable_write(all->own_fd, "tmp/start", "", 0);
     if (st && st != ST_NO_SPACE)
-        return refuse(error, st, "cannot write to %s: %s", all->dir,
-                      st == ST_IO ? strerror(errno) : status_text(st));
+        return refuse(error, st, "cannot write to %s: %s", all->dir, reason(st));
     (void)unlinkat(all->own_fd, "tmp/start", 0);
     return ST_OK;
 }
