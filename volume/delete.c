@@ -42,10 +42,12 @@ void delete_start(struct server *server, struct http_request *req, struct path *
     flow_init(&del->flow, server, req, path);
     atomic_fetch_add(&server_counters(server)->deletes, 1);
     del->result = delete_check_head(del);
-    if (!del->result && !flow_begin(&del->flow, delete_work, delete_finish, del))
+    /* Once it has begun it belongs to the pool: not even its result may be looked at. */
+    if (!del->result && flow_begin(&del->flow, delete_work, delete_finish, del))
+        return;
+    if (!del->result)
         del->result = ST_BUSY;
-    if (del->result)
-        delete_finish(del);
+    delete_finish(del);
 }
 
 /* "drop", or a generation in decimal. */

@@ -82,10 +82,12 @@ static void list_begin(struct server *server, struct http_request *req, struct p
     const char *query = http_request_query(req, &len);
     list->meta = key_query(query, len, "meta", none, sizeof none) != -1;
     list->result = flow_admit(&list->flow, SUBVOLUME_READ, 0);
-    if (!list->result && !flow_begin(&list->flow, list_fill, list_filled, list))
+    /* Once it has begun, the list belongs to the pool: not even its result may be looked at. */
+    if (!list->result && flow_begin(&list->flow, list_fill, list_filled, list))
+        return;
+    if (!list->result)
         list->result = ST_BUSY;
-    if (list->result)
-        list_filled(list);
+    list_filled(list);
 }
 
 static void list_fill(void *arg)

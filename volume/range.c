@@ -56,6 +56,7 @@ static enum one read_range(const char **at, uint64_t size, uint64_t *offset, uin
 enum range_result range_parse(const char *header, uint64_t size, uint64_t *offset, uint64_t *length)
 {
     unsigned inside = 0, outside = 0;
+    uint64_t from = 0, bytes = 0;
     if (!header || strncasecmp(header, "bytes=", 6) != 0)
         return RANGE_WHOLE;
     for (const char *at = skip_space(header + 6);; at = skip_space(at + 1)) {
@@ -63,7 +64,7 @@ enum range_result range_parse(const char *header, uint64_t size, uint64_t *offse
             continue;
         if (*at == '\0' && inside + outside > 0)
             break;
-        enum one one = read_range(&at, size, offset, length);
+        enum one one = read_range(&at, size, &from, &bytes);
         at = skip_space(at);
         if (one == ONE_BAD || (*at != ',' && *at != '\0'))
             return RANGE_WHOLE;
@@ -74,5 +75,9 @@ enum range_result range_parse(const char *header, uint64_t size, uint64_t *offse
     }
     if (inside == 0)
         return RANGE_UNSATISFIABLE;
-    return inside == 1 && outside == 0 ? RANGE_PART : RANGE_WHOLE;
+    if (inside > 1 || outside)
+        return RANGE_WHOLE;
+    *offset = from;
+    *length = bytes;
+    return RANGE_PART;
 }

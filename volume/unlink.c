@@ -29,10 +29,12 @@ void unlink_start(struct server *server, struct http_request *req, struct path *
     flow_init(&un->flow, server, req, path);
     atomic_fetch_add(&server_counters(server)->unlinks, 1);
     un->result = path->directory ? ST_NOT_FOUND : flow_admit(&un->flow, SUBVOLUME_DELETE, 0);
-    if (!un->result && !flow_begin(&un->flow, unlink_mark, unlink_finish, un))
+    /* Once it has begun it belongs to the pool: not even its result may be looked at. */
+    if (!un->result && flow_begin(&un->flow, unlink_mark, unlink_finish, un))
+        return;
+    if (!un->result)
         un->result = ST_BUSY;
-    if (un->result)
-        unlink_finish(un);
+    unlink_finish(un);
 }
 
 static void unlink_mark(void *arg)
