@@ -8,6 +8,9 @@
 #include "common/buf.h"
 #include "common/json.h"
 #include "common/log.h"
+#include "common/loop.h"
+
+enum { SETTLE_MS = 3000 };
 
 struct volume {
     char name[VOLUME_NAME_MAX + 1];
@@ -15,6 +18,7 @@ struct volume {
     enum volume_state state;
     enum volume_kind kind;
     char id[IDENTITY_SIZE + 1]; /* "" until it was seen */
+    uint64_t up_since_ms;       /* of loop_now_ms(); 0 while it is not up */
     unsigned silences;          /* health checks in a row without an answer */
     uint64_t errors;            /* failures of requests and checks, since the start */
     uint64_t free, total;
@@ -238,6 +242,7 @@ static void set_state(struct volume *volume, enum volume_state state, const char
     log_event(level, "volumes", "volume=%s from=%s to=%s reason=\"%s\"", volume->name,
               volume_state_text(volume->state), volume_state_text(state), why);
     volume->state = state;
+    volume->up_since_ms = state == VOLUME_UP ? loop_now_ms() : 0;
 }
 
 void volumes_failed(struct volumes *volumes, const char *place)
@@ -251,6 +256,27 @@ void volumes_failed(struct volumes *volumes, const char *place)
             set_state(volume, VOLUME_DOWN, "a request had no answer");
     }
     (void)pthread_rwlock_unlock(&volumes->lock);
+}
+
+bool volumes_lost(struct volumes *volumes, const char *place)
+{
+    const char *rest;
+    (void)pthread_rwlock_rdlock(&volumes->lock);
+    const struct volume *volume = by_place(volumes, place, &rest);
+    bool lost = volume && volume->silences >= 2;
+    (void)pthread_rwlock_unlock(&volumes->lock);
+    return lost;
+}
+
+bool volumes_settled(struct volumes *volumes, const char *place)
+{
+    const char *rest;
+    (void)pthread_rwlock_rdlock(&volumes->lock);
+    const struct volume *volume = by_place(volumes, place, &rest);
+    bool settled =
+        volume && volume->up_since_ms && loop_now_ms() - volume->up_since_ms >= SETTLE_MS;
+    (void)pthread_rwlock_unlock(&volumes->lock);
+    return settled;
 }
 
 static void silent(struct volume *volume)

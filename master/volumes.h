@@ -84,6 +84,13 @@ const char *volume_state_text(enum volume_state state);
  * check says otherwise. */
 void volumes_failed(struct volumes *volumes, const char *place);
 
+/* True where two health checks in a row had no answer: what is under way there may be given up. */
+bool volumes_lost(struct volumes *volumes, const char *place);
+
+/* True where its volume has been up without a break for a few seconds: uploads that were under way
+ * when it went away have ended by now, so what is deleted there stays deleted. */
+bool volumes_settled(struct volumes *volumes, const char *place);
+
 /* Takes what a health check of volume i found. A second silence in a row makes it down. Returns
  * true where its identity was seen for the first time (to be kept in the index). */
 bool volumes_checked(struct volumes *volumes, size_t i, struct volume_report *report);

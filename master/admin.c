@@ -1,0 +1,87 @@
+/* What is below /admin/, apart from the keys: adding volumes, and looking at the master. */
+#include <string.h>
+
+#include "common/buf.h"
+#include "common/http_server.h"
+#include "master/addvolume.h"
+#include "master/config.h"
+#include "master/flows.h"
+#include "master/index.h"
+#include "master/status_page.h"
+#include "master/volumes.h"
+#include "master/worker.h"
+
+static void reply_text(struct http_request *req, int status, const char *text)
+{
+    http_reply_field(req, "Content-Type", "text/plain");
+    http_reply(req, status, text, strlen(text));
+}
+
+static void health(struct worker *worker, struct http_request *req)
+{
+    (void)worker; /* that the loop answers is the answer */
+    reply_text(req, 200, "ok\n");
+}
+
+static void ready(struct worker *worker, struct http_request *req)
+{
+    size_t writable;
+    size_t checked;
+    size_t full;
+    volumes_tally(worker->master->volumes, &writable, &checked, &full);
+    enum status st = index_health(worker->master->index);
+    if (st) {
+        http_reply_status(req, ST_UNAVAILABLE, "the index cannot be written; see the log");
+    } else if (checked < volumes_count(worker->master->volumes) ||
+               writable < worker->master->config->min_replicas) {
+        http_reply_status(req, ST_UNAVAILABLE, "fewer volumes can be written than --min-replicas");
+    } else {
+        reply_text(req, 200, "ready\n");
+    }
+}
+
+static void list_volumes(struct worker *worker, struct http_request *req)
+{
+    struct buf text = BUF_INIT;
+    volumes_json(worker->master->volumes, &text);
+    if (buf_ok(&text)) {
+        http_reply_field(req, "Content-Type", "application/json");
+        http_reply(req, 200, buf_text(&text), text.len);
+    } else {
+        http_reply_status(req, ST_NO_MEMORY, NULL);
+    }
+    buf_free(&text);
+}
+
+static const struct {
+    const char *path;
+    bool post; /* POST or PUT; else GET or HEAD */
+    void (*start)(struct worker *worker, struct http_request *req);
+} pages[] = {
+    {"/admin/add-volume", true, addvolume_start},
+    {"/admin/volumes", false, list_volumes},
+    {"/admin/status", false, status_page_start},
+    {"/admin/health", false, health},
+    {"/admin/ready", false, ready},
+    {"/admin/metrics", false, status_page_metrics},
+    {"/admin/keys", false, keys_start},
+};
+
+void admin_start(struct worker *worker, struct http_request *req)
+{
+    size_t len;
+    const char *path = http_request_path(req, &len);
+    enum http_method method = http_request_method(req);
+    for (size_t i = 0; i < sizeof pages / sizeof pages[0]; i++) {
+        if (strlen(pages[i].path) != len || memcmp(pages[i].path, path, len) != 0)
+            continue;
+        bool reads = method == HTTP_GET || method == HTTP_HEAD;
+        bool writes = method == HTTP_POST || method == HTTP_PUT;
+        if (pages[i].post ? writes : reads)
+            pages[i].start(worker, req);
+        else
+            http_reply_status(req, ST_METHOD, pages[i].post ? "use POST here" : "use GET here");
+        return;
+    }
+    http_reply_status(req, ST_NOT_FOUND, NULL);
+}

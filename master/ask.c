@@ -1,0 +1,138 @@
+#include "master/ask.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/buf.h"
+#include "common/http_client.h"
+#include "common/key.h"
+#include "common/log.h"
+#include "common/loop.h"
+#include "master/volumes.h"
+#include "master/worker.h"
+
+/* One of the requests under way. */
+struct question {
+    struct ask *ask;
+    char *place;
+};
+
+struct ask {
+    struct worker *worker;
+    char request[32];
+    void (*answered)(void *arg, const struct ask_answer *answers, size_t count);
+    void *arg;
+    size_t count;
+    size_t left; /* answers that are still to come; set before anything is launched */
+    struct ask_answer *answers;
+    struct question *questions;
+    struct loop_timer *turn; /* for when nothing could be launched */
+};
+
+static void ask_free(struct ask *ask)
+{
+    for (size_t i = 0; ask->questions && i < ask->count; i++)
+        free(ask->questions[i].place);
+    loop_timer_free(ask->turn);
+    free(ask->questions);
+    free(ask->answers);
+    free(ask);
+}
+
+static void finish(void *arg)
+{
+    struct ask *ask = arg;
+    ask->answered(ask->arg, ask->answers, ask->count);
+    ask_free(ask);
+}
+
+static void question_answered(void *arg, struct http_call *call, enum status st)
+{
+    struct question *question = arg;
+    struct ask *ask = question->ask;
+    struct ask_answer *answer = &ask->answers[question - ask->questions];
+    answer->st = st;
+    if (!st) {
+        answer->http = http_call_status(call);
+        const char *length = http_call_field(call, "Content-Length");
+        const char *md5 = http_call_field(call, "Content-MD5");
+        answer->length = length ? strtoll(length, NULL, 10) : -1;
+        if (!md5 || md5_parse(md5, answer->md5))
+            answer->md5[0] = 0;
+    } else {
+        log_event(LOG_WARN, "ask", "request=%s place=%s error=\"%s\"", ask->request,
+                  question->place, status_text(st));
+        if (st == ST_UNAVAILABLE || st == ST_PEER_TIMEOUT)
+            volumes_failed(ask->worker->master->volumes, question->place);
+    }
+    if (--ask->left == 0)
+        finish(ask);
+}
+
+static enum status launch(struct question *question, const char *method, const struct key *key,
+                          const struct ask_item *item, unsigned timeout_ms)
+{
+    struct buf url = BUF_INIT;
+    buf_addf(&url, "http://%s", item->place);
+    enum status st = name_path(&url, key, item->generation, item->naming);
+    const char *const fields[] = {"Larder-Internal: 1", item->field, NULL};
+    const struct http_call_spec spec = {
+        .method = method,
+        .url = buf_text(&url),
+        .fields = fields,
+        .done = question_answered,
+        .arg = question,
+        .timeout_ms = timeout_ms,
+    };
+    if (!st && !http_call_start(question->ask->worker->client, &spec))
+        st = ST_NO_MEMORY;
+    buf_free(&url);
+    return st;
+}
+
+static struct ask *ask_new(struct worker *worker, size_t count)
+{
+    struct ask *ask = calloc(1, sizeof *ask);
+    if (!ask)
+        return NULL;
+    ask->worker = worker;
+    ask->count = ask->left = count;
+    ask->answers = calloc(count + 1, sizeof *ask->answers);
+    ask->questions = calloc(count + 1, sizeof *ask->questions);
+    ask->turn = loop_timer_new(worker->loop, finish, ask);
+    if (!ask->answers || !ask->questions || !ask->turn) {
+        ask_free(ask);
+        return NULL;
+    }
+    return ask;
+}
+
+enum status ask_start(struct worker *worker, const char *request, const char *method,
+                      const struct key *key, const struct ask_item *items, size_t count,
+                      unsigned timeout_ms,
+                      void (*answered)(void *arg, const struct ask_answer *answers, size_t count),
+                      void *arg)
+{
+    struct ask *ask = ask_new(worker, count);
+    if (!ask)
+        return ST_NO_MEMORY;
+    ask->answered = answered;
+    ask->arg = arg;
+    strncpy(ask->request, request, sizeof ask->request - 1);
+    for (size_t i = 0; i < count; i++)
+        if (!(ask->questions[i].place = strdup(items[i].place))) {
+            ask_free(ask);
+            return ST_NO_MEMORY;
+        }
+    for (size_t i = 0; i < count; i++) {
+        ask->questions[i].ask = ask;
+        enum status st = launch(&ask->questions[i], method, key, &items[i], timeout_ms);
+        if (st) {
+            ask->answers[i].st = st;
+            ask->left--;
+        }
+    }
+    if (ask->left == 0)
+        loop_timer_set(ask->turn, 0);
+    return ST_OK;
+}

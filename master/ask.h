@@ -1,0 +1,47 @@
+/*
+ * Sends a small request without a body to each of several places at once, and collects the answers:
+ * deletes, tombstones, unlinks, questions whether a copy is there.
+ */
+#ifndef LARDER_MASTER_ASK_H
+#define LARDER_MASTER_ASK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/attr.h"
+#include "common/md5.h"
+#include "common/name.h"
+#include "common/status.h"
+
+struct ask;
+struct key;
+struct worker;
+
+/* One question: about the file of a version of the key at a place. */
+struct ask_item {
+    const char *place; /* copied */
+    uint64_t generation;
+    enum naming naming;
+    const char *field; /* a "Name: value" line of the request, or NULL; copied */
+};
+
+struct ask_answer {
+    enum status st; /* ST_OK: there was an answer */
+    int http;
+    int64_t length;        /* Content-Length, -1 without it */
+    char md5[MD5_HEX + 1]; /* Content-MD5, "" without it */
+};
+
+/*
+ * `answered` is called once, with an answer for each item in their order (its to look at only), on
+ * the loop, never before ask_start() returned; the ask is gone afterwards. With 0 items it is
+ * called too. Silence longer than `timeout_ms` is an answer with ST_PEER_TIMEOUT; the place's
+ * volume then counts as down. ST_NO_MEMORY: nothing was begun, and nothing will be called.
+ */
+enum status ask_start(struct worker *worker, const char *request, const char *method,
+                      const struct key *key, const struct ask_item *items, size_t count,
+                      unsigned timeout_ms,
+                      void (*answered)(void *arg, const struct ask_answer *answers, size_t count),
+                      void *arg) MUST_CHECK;
+
+#endif

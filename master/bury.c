@@ -1,0 +1,212 @@
+/*
+ * The path: bury_start → bury_erased (copies) → bury_marked or bury_unmarked (tombstones) → the
+ * owner. Each step may be done twice without harm, so a crash anywhere only means that it is done
+ * again.
+ */
+#include "master/bury.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/loop.h"
+#include "common/record.h"
+#include "master/ask.h"
+#include "master/config.h"
+#include "master/volumes.h"
+#include "master/worker.h"
+
+enum { TIMEOUT_MS = 10000 };
+
+struct bury {
+    struct worker *worker;
+    char request[32];
+    const struct key *key;
+    struct record *rec;
+    bool careful;
+    struct ask_item *items; /* of the question under way; their places belong to `places` */
+    char **places;
+    size_t count;
+    void (*buried)(void *arg);
+    void *arg;
+};
+
+static void bury_erased(void *arg, const struct ask_answer *answers, size_t count);
+static void bury_marked(void *arg, const struct ask_answer *answers, size_t count);
+static void bury_unmarked(void *arg, const struct ask_answer *answers, size_t count);
+static void bury_finish(struct bury *bury);
+
+static void clear_items(struct bury *bury)
+{
+    for (size_t i = 0; i < bury->count; i++)
+        free(bury->places[i]);
+    bury->count = 0;
+}
+
+/* Room for `most` items. */
+static enum status reserve_items(struct bury *bury, size_t most)
+{
+    struct ask_item *items = realloc(bury->items, (most + 1) * sizeof *items);
+    if (items)
+        bury->items = items;
+    char **places = realloc(bury->places, (most + 1) * sizeof *places);
+    if (places)
+        bury->places = places;
+    return items && places ? ST_OK : ST_NO_MEMORY;
+}
+
+static enum status add_item(struct bury *bury, const char *place, uint64_t generation,
+                            enum naming naming, const char *field)
+{
+    char *copy = strdup(place);
+    if (!copy)
+        return ST_NO_MEMORY;
+    bury->places[bury->count] = copy;
+    bury->items[bury->count] = (struct ask_item){copy, generation, naming, field};
+    bury->count++;
+    return ST_OK;
+}
+
+static bool is_gone(const struct ask_answer *answer)
+{
+    return answer->st == ST_OK &&
+           (answer->http == 204 || answer->http == 200 || answer->http == 404);
+}
+
+static enum status ask_items(struct bury *bury,
+                             void (*answered)(void *, const struct ask_answer *, size_t))
+{
+    return ask_start(bury->worker, bury->request, "DELETE", bury->key, bury->items, bury->count,
+                     TIMEOUT_MS, answered, bury);
+}
+
+/* --- copies --- */
+
+static enum status erase(struct bury *bury)
+{
+    struct volumes *volumes = bury->worker->master->volumes;
+    const struct copies *garbage = &bury->rec->garbage;
+    enum status st = reserve_items(bury, garbage->count);
+    for (size_t i = 0; i < garbage->count && !st; i++) {
+        const struct copy *copy = &garbage->list[i];
+        if (volume_erasable(volumes_state(volumes, copy->place)) &&
+            (!bury->careful || volumes_settled(volumes, copy->place)))
+            st = add_item(bury, copy->place, copy->generation, copy->naming, NULL);
+    }
+    return st ? st : ask_items(bury, bury_erased);
+}
+
+/* Volumes of ours that are up, in the order of placement, up to --replicas of them. */
+static enum status choose_holders(struct bury *bury, const char *field)
+{
+    struct ranked *ranked;
+    size_t count;
+    enum status st = volumes_rank(bury->worker->master->volumes, bury->key, &ranked, &count);
+    if (st)
+        return st;
+    clear_items(bury);
+    size_t most = bury->worker->master->config->replicas;
+    st = reserve_items(bury, most);
+    for (size_t i = 0; i < count && bury->count < most && !st; i++)
+        if (ranked[i].kind == VOLUME_LARDER && volume_erasable(ranked[i].state))
+            st = add_item(bury, ranked[i].place, 0, NAMING_LARDER, field);
+    free(ranked);
+    return st;
+}
+
+static enum status mark(struct bury *bury)
+{
+    char field[48];
+    (void)snprintf(field, sizeof field, "Larder-Tombstone: %" PRIu64, bury->rec->tombstone);
+    enum status st = choose_holders(bury, field);
+    return st ? st : ask_items(bury, bury_marked);
+}
+
+static enum status unmark(struct bury *bury)
+{
+    const struct record *rec = bury->rec;
+    clear_items(bury);
+    enum status st = reserve_items(bury, rec->holder_count);
+    for (size_t i = 0; i < rec->holder_count && !st; i++)
+        if (volume_erasable(volumes_state(bury->worker->master->volumes, rec->holders[i])))
+            st = add_item(bury, rec->holders[i], 0, NAMING_LARDER, "Larder-Tombstone: drop");
+    return st ? st : ask_items(bury, bury_unmarked);
+}
+
+static void bury_erased(void *arg, const struct ask_answer *answers, size_t count)
+{
+    struct bury *bury = arg;
+    struct record *rec = bury->rec;
+    for (size_t i = 0; i < count; i++)
+        if (is_gone(&answers[i]))
+            record_drop_garbage(rec, bury->items[i].generation, bury->places[i]);
+    enum status st = ST_OK;
+    if (rec->garbage.count && rec->has_tombstone && rec->holder_count == 0)
+        st = mark(bury);
+    else if (rec->garbage.count == 0 && rec->holder_count)
+        st = unmark(bury);
+    else
+        bury_finish(bury);
+    if (st) {
+        log_event(LOG_WARN, "bury", "request=%s error=\"%s\"", bury->request, status_text(st));
+        bury_finish(bury); /* what is left stays on the lists, for another time */
+    }
+}
+
+static void bury_marked(void *arg, const struct ask_answer *answers, size_t count)
+{
+    struct bury *bury = arg;
+    for (size_t i = 0; i < count; i++)
+        if (is_gone(&answers[i]) && answers[i].http != 404 &&
+            record_add_holder(bury->rec, bury->places[i]))
+            log_event(LOG_WARN, "bury", "request=%s error=\"out of memory\"", bury->request);
+    bury_finish(bury);
+}
+
+static void bury_unmarked(void *arg, const struct ask_answer *answers, size_t count)
+{
+    struct bury *bury = arg;
+    for (size_t i = 0; i < count; i++)
+        if (is_gone(&answers[i]))
+            record_drop_holder(bury->rec, bury->places[i]);
+    bury_finish(bury);
+}
+
+static void bury_free(struct bury *bury)
+{
+    clear_items(bury);
+    free(bury->items);
+    free(bury->places);
+    free(bury);
+}
+
+static void bury_finish(struct bury *bury)
+{
+    /* A tombstone has done its work when nothing is left that it speaks of. */
+    struct record *rec = bury->rec;
+    if (rec->garbage.count == 0 && rec->holder_count == 0)
+        rec->has_tombstone = false;
+    bury->buried(bury->arg);
+    bury_free(bury);
+}
+
+enum status bury_start(struct worker *worker, const char *request, const struct key *key,
+                       struct record *rec, bool careful, void (*buried)(void *arg), void *arg)
+{
+    struct bury *bury = calloc(1, sizeof *bury);
+    if (!bury)
+        return ST_NO_MEMORY;
+    bury->worker = worker;
+    strncpy(bury->request, request, sizeof bury->request - 1);
+    bury->key = key;
+    bury->rec = rec;
+    bury->careful = careful;
+    bury->buried = buried;
+    bury->arg = arg;
+    enum status st = erase(bury);
+    if (st)
+        bury_free(bury);
+    return st;
+}

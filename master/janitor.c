@@ -1,0 +1,167 @@
+/*
+ * A round: janitor_begin → (page_read → page_arrived → tend … tended) until the last page → pause.
+ */
+#include "master/janitor.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "common/buf.h"
+#include "common/log.h"
+#include "common/loop.h"
+#include "common/pool.h"
+#include "master/index.h"
+#include "master/tend.h"
+#include "master/worker.h"
+
+enum {
+    PAGE = 256,     /* keys that are read at once */
+    AT_ONCE = 16,   /* keys that are worked on at the same time */
+    PAUSE_MS = 500, /* between rounds */
+};
+
+struct janitor {
+    struct worker *worker;
+    struct loop_timer *timer;
+    struct pool_job job;
+    bool reading; /* the job is the pool's now */
+    bool stopped;
+    bool last_page;
+    enum status st;   /* of the reading */
+    struct buf start; /* where the next page begins */
+    struct key *page;
+    size_t page_count, page_next;
+    size_t under_way;
+    uint64_t seen; /* keys with work in this round */
+    _Atomic uint64_t waiting, settled;
+};
+
+static void janitor_begin(void *arg);
+static void page_read(void *arg);
+static void page_arrived(void *arg);
+static void tended(void *arg, enum tend_end end);
+
+static bool take_key(void *arg, const char *bytes, size_t len)
+{
+    struct janitor *janitor = arg;
+    if (janitor->page_count == PAGE) {
+        buf_clear(&janitor->start);
+        buf_add(&janitor->start, bytes, len);
+        janitor->last_page = !buf_ok(&janitor->start);
+        return false;
+    }
+    if (key_from_bytes(&janitor->page[janitor->page_count], bytes, len) == ST_OK)
+        janitor->page_count++;
+    return true;
+}
+
+/* On the pool. */
+static void page_read(void *arg)
+{
+    struct janitor *janitor = arg;
+    janitor->page_count = janitor->page_next = 0;
+    janitor->last_page = true;
+    janitor->st =
+        index_scan_work(janitor->worker->master->index, &janitor->start, take_key, janitor);
+}
+
+static void read_page(struct janitor *janitor)
+{
+    janitor->job = (struct pool_job){
+        .run = page_read, .done = page_arrived, .arg = janitor, .loop = janitor->worker->loop};
+    janitor->reading = pool_submit(janitor->worker->master->pool, &janitor->job);
+    if (!janitor->reading)
+        loop_timer_set(janitor->timer, PAUSE_MS);
+}
+
+static void janitor_begin(void *arg)
+{
+    struct janitor *janitor = arg;
+    buf_clear(&janitor->start);
+    janitor->seen = 0;
+    read_page(janitor);
+}
+
+/* Keeps AT_ONCE keys under way; at the end of the page the next one, at the end of all a pause. */
+static void advance(struct janitor *janitor)
+{
+    while (!janitor->stopped && janitor->page_next < janitor->page_count &&
+           janitor->under_way < AT_ONCE) {
+        if (tend_start(janitor->worker, &janitor->page[janitor->page_next], tended, janitor))
+            janitor->under_way++;
+        janitor->page_next++;
+    }
+    if (janitor->under_way || janitor->stopped)
+        return;
+    if (!janitor->last_page) {
+        read_page(janitor);
+        return;
+    }
+    atomic_store(&janitor->waiting, janitor->seen);
+    loop_timer_set(janitor->timer, PAUSE_MS);
+}
+
+static void page_arrived(void *arg)
+{
+    struct janitor *janitor = arg;
+    janitor->reading = false;
+    janitor->seen += janitor->page_count;
+    if (janitor->st)
+        janitor->last_page = true; /* it was logged; the next round tries again */
+    advance(janitor);
+}
+
+static void tended(void *arg, enum tend_end end)
+{
+    struct janitor *janitor = arg;
+    janitor->under_way--;
+    if (end == TEND_DONE) {
+        atomic_fetch_add(&janitor->settled, 1);
+        if (janitor->seen)
+            janitor->seen--;
+    }
+    advance(janitor);
+}
+
+struct janitor *janitor_new(struct worker *worker)
+{
+    struct janitor *janitor = calloc(1, sizeof *janitor);
+    if (!janitor)
+        return NULL;
+    janitor->worker = worker;
+    janitor->page = calloc(PAGE, sizeof *janitor->page);
+    janitor->timer = loop_timer_new(worker->loop, janitor_begin, janitor);
+    if (!janitor->page || !janitor->timer) {
+        janitor_free(janitor);
+        return NULL;
+    }
+    loop_timer_set(janitor->timer, PAUSE_MS);
+    return janitor;
+}
+
+void janitor_stop(struct janitor *janitor)
+{
+    janitor->stopped = true;
+    loop_timer_clear(janitor->timer);
+}
+
+bool janitor_idle(const struct janitor *janitor)
+{
+    return !janitor->reading && janitor->under_way == 0;
+}
+
+void janitor_free(struct janitor *janitor)
+{
+    if (!janitor)
+        return;
+    loop_timer_free(janitor->timer);
+    buf_free(&janitor->start);
+    free(janitor->page);
+    free(janitor);
+}
+
+void janitor_counters(struct janitor *janitor, uint64_t *waiting, uint64_t *settled)
+{
+    *waiting = atomic_load(&janitor->waiting);
+    *settled = atomic_load(&janitor->settled);
+}

@@ -1,0 +1,389 @@
+#include "master/replicate.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "common/buf.h"
+#include "common/http_client.h"
+#include "common/log.h"
+#include "common/loop.h"
+#include "master/config.h"
+#include "master/volumes.h"
+#include "master/window.h"
+#include "master/worker.h"
+
+enum {
+    WINDOW = 512 * 1024,
+    WATCH_MS = 250,
+    STALL_MS = 5000,   /* a replica that takes nothing for so long is dropped */
+    ANSWER_MS = 60000, /* a volume may need so long to make a large value durable */
+    CONNECT_MS = 1000
+};
+
+/* One upload. It belongs to a candidate, and ends with it. */
+struct replica {
+    struct replicate *rep;
+    struct http_call *call; /* NULL: not under way */
+    size_t candidate;
+    uint64_t position;    /* what it has read of the value */
+    uint64_t progress_ms; /* when it last read, or the last byte was given */
+};
+
+struct replicate {
+    struct replicate_spec spec;
+    char *path;
+    char *type;
+    char expected[MD5_HEX + 1]; /* "" where there is nothing to compare */
+    char **candidates;
+    enum replica_end *results;
+    size_t next_candidate;
+
+    struct window window;
+    struct md5 *digest;
+    char md5[MD5_HEX + 1];
+    bool ended;          /* all bytes were given */
+    bool starved;        /* the writer waits for room */
+    bool no_space;       /* a volume said 507 */
+    enum status verdict; /* of the digest */
+
+    size_t running, stored;
+    struct loop_timer *turn;  /* work for outside of libcurl's callbacks */
+    struct loop_timer *watch; /* looks for replicas that stand still */
+    struct replica *replicas; /* `wanted` of them */
+};
+
+static void launch(struct replicate *rep, struct replica *replica);
+
+/* --- what the replicas may read --- */
+
+/* The last byte is held back until the digest has been compared, so that no volume can take a value
+ * for complete that is not what the client meant. */
+static uint64_t readable_end(const struct replicate *rep)
+{
+    uint64_t end = rep->window.end;
+    return rep->expected[0] && !rep->ended && end ? end - 1 : end;
+}
+
+static uint64_t slowest(const struct replicate *rep)
+{
+    uint64_t needed = rep->window.end;
+    for (size_t i = 0; i < rep->spec.wanted; i++)
+        if (rep->replicas[i].call && rep->replicas[i].position < needed)
+            needed = rep->replicas[i].position;
+    return needed;
+}
+
+static size_t replica_read(void *arg, char *to, size_t max)
+{
+    struct replica *replica = arg;
+    struct replicate *rep = replica->rep;
+    size_t n = window_read(&rep->window, replica->position, readable_end(rep), to, max);
+    if (n == 0)
+        return rep->ended && rep->verdict == ST_OK ? 0 : HTTP_READ_PAUSE;
+    replica->position += n;
+    replica->progress_ms = loop_now_ms();
+    if (rep->starved)
+        loop_timer_set(rep->turn, 0);
+    return n;
+}
+
+static void resume_all(struct replicate *rep)
+{
+    for (size_t i = 0; i < rep->spec.wanted; i++)
+        if (rep->replicas[i].call)
+            http_call_resume(rep->replicas[i].call);
+}
+
+/* --- how a replica ends --- */
+
+static void replica_failed(struct replica *replica, const char *why)
+{
+    struct replicate *rep = replica->rep;
+    const char *place = rep->candidates[replica->candidate];
+    log_event(LOG_WARN, "replicate", "request=%s place=%s sent=%" PRIu64 " error=\"%s\"",
+              rep->spec.request, place, replica->position, why);
+    rep->results[replica->candidate] = REPLICA_FAILED;
+    replica->call = NULL;
+    rep->running--;
+    /* The beginning may still be in the window: then another volume can take over. */
+    launch(rep, replica);
+    loop_timer_set(rep->turn, 0);
+}
+
+/* NULL where the answer says that the whole value is durable there. */
+static const char *judge(const struct replicate *rep, const struct http_call *call, enum status st)
+{
+    if (st)
+        return status_text(st);
+    int status = http_call_status(call);
+    if (status == 507)
+        return "no space left there";
+    if (status != 200 && status != 201 && status != 204)
+        return "the volume refused it";
+    if (!rep->ended)
+        return "the volume answered before the value was complete";
+    const char *said = http_call_field(call, "Content-MD5");
+    char hex[MD5_HEX + 1];
+    if (said && rep->md5[0] && (md5_parse(said, hex) || strcmp(hex, rep->md5) != 0))
+        return "the volume stored something else: its MD5 differs";
+    return NULL;
+}
+
+static void replica_answered(void *arg, struct http_call *call, enum status st)
+{
+    struct replica *replica = arg;
+    struct replicate *rep = replica->rep;
+    const char *wrong = judge(rep, call, st);
+    if (!wrong) {
+        rep->results[replica->candidate] = REPLICA_STORED;
+        replica->call = NULL;
+        rep->running--;
+        rep->stored++;
+        loop_timer_set(rep->turn, 0);
+        return;
+    }
+    if (st == ST_OK && http_call_status(call) == 507)
+        rep->no_space = true;
+    if (st == ST_UNAVAILABLE || st == ST_PEER_TIMEOUT)
+        volumes_failed(rep->spec.worker->master->volumes, rep->candidates[replica->candidate]);
+    replica_failed(replica, wrong);
+}
+
+/* --- launching --- */
+
+static struct http_call *call_volume(struct replica *replica)
+{
+    struct replicate *rep = replica->rep;
+    struct buf url = BUF_INIT;
+    struct buf type = BUF_INIT;
+    buf_addf(&url, "http://%s%s", rep->candidates[replica->candidate], rep->path);
+    buf_addf(&type, "Content-Type: %s", rep->type ? rep->type : "application/octet-stream");
+    const char *const fields[] = {"Larder-Internal: 1", buf_text(&type), NULL};
+    const struct http_call_spec spec = {
+        .method = "PUT",
+        .url = buf_text(&url),
+        .fields = fields,
+        .has_body = true,
+        .body_length = rep->spec.length,
+        .read = replica_read,
+        .done = replica_answered,
+        .arg = replica,
+        .connect_timeout_ms = CONNECT_MS,
+    };
+    struct http_call *call = NULL;
+    if (buf_ok(&url) && buf_ok(&type))
+        call = http_call_start(rep->spec.worker->client, &spec);
+    buf_free(&url);
+    buf_free(&type);
+    return call;
+}
+
+/* Gives the slot the next candidate, where there is one and the value's beginning is still here. */
+static void launch(struct replicate *rep, struct replica *replica)
+{
+    while (rep->next_candidate < rep->spec.candidate_count && rep->window.start == 0) {
+        replica->rep = rep;
+        replica->candidate = rep->next_candidate++;
+        replica->position = 0;
+        replica->progress_ms = loop_now_ms();
+        replica->call = call_volume(replica);
+        if (replica->call) {
+            rep->running++;
+            return;
+        }
+        rep->results[replica->candidate] = REPLICA_FAILED;
+    }
+}
+
+/* --- turns: everything that calls the owner --- */
+
+/* True where it is over, one way or the other. */
+static bool decided(const struct replicate *rep, enum status *st)
+{
+    *st = ST_OK;
+    if (rep->verdict)
+        *st = rep->verdict;
+    else if (rep->running + rep->stored < rep->spec.minimum)
+        *st = rep->no_space ? ST_NO_SPACE : ST_UNAVAILABLE;
+    else
+        return rep->running == 0 && rep->ended;
+    return true;
+}
+
+static void turned(void *arg)
+{
+    struct replicate *rep = arg;
+    enum status st;
+    if (decided(rep, &st)) {
+        loop_timer_clear(rep->watch);
+        rep->spec.done(rep->spec.arg, st);
+        return; /* it may be freed */
+    }
+    bool room = rep->window.end - slowest(rep) < rep->window.size;
+    if (rep->starved && room) {
+        rep->starved = false;
+        rep->spec.room(rep->spec.arg);
+    }
+}
+
+/* A replica that stands still must not hold the others up. */
+static const char *stuck(const struct replica *replica, uint64_t now)
+{
+    const struct replicate *rep = replica->rep;
+    uint64_t idle = now - replica->progress_ms;
+    bool has_more = replica->position < readable_end(rep);
+    if (volumes_lost(rep->spec.worker->master->volumes, rep->candidates[replica->candidate]))
+        return "the volume went down";
+    if (has_more && idle > STALL_MS)
+        return "the volume takes no more bytes";
+    if (rep->ended && !has_more && idle > ANSWER_MS)
+        return "the volume does not answer";
+    return NULL;
+}
+
+static void watched(void *arg)
+{
+    struct replicate *rep = arg;
+    uint64_t now = loop_now_ms();
+    for (size_t i = 0; i < rep->spec.wanted; i++) {
+        struct replica *replica = &rep->replicas[i];
+        const char *why = replica->call ? stuck(replica, now) : NULL;
+        if (!why)
+            continue;
+        http_call_cancel(replica->call);
+        volumes_failed(rep->spec.worker->master->volumes, rep->candidates[replica->candidate]);
+        replica_failed(replica, why);
+    }
+    loop_timer_set(rep->watch, WATCH_MS);
+}
+
+/* --- for the owner --- */
+
+static enum status copy_spec(struct replicate *rep, const struct replicate_spec *spec)
+{
+    rep->path = strdup(spec->path);
+    rep->type = spec->type ? strdup(spec->type) : NULL;
+    rep->candidates = calloc(spec->candidate_count + 1, sizeof *rep->candidates);
+    rep->results = calloc(spec->candidate_count + 1, sizeof *rep->results);
+    rep->replicas = calloc(spec->wanted + 1, sizeof *rep->replicas);
+    if (!rep->path || (spec->type && !rep->type) || !rep->candidates || !rep->results ||
+        !rep->replicas)
+        return ST_NO_MEMORY;
+    for (size_t i = 0; i < spec->candidate_count; i++)
+        if (!(rep->candidates[i] = strdup(spec->candidates[i])))
+            return ST_NO_MEMORY;
+    if (spec->expected_md5)
+        memcpy(rep->expected, spec->expected_md5, MD5_HEX);
+    return ST_OK;
+}
+
+static enum status prepare(struct replicate *rep, const struct replicate_spec *spec)
+{
+    rep->spec = *spec;
+    enum status st = copy_spec(rep, spec);
+    if (st)
+        return st;
+    /* A small value needs a small window; one byte at least, for the ring's arithmetic. */
+    bool small = spec->length >= 0 && spec->length < WINDOW;
+    if (window_init(&rep->window, small ? (size_t)spec->length + 1 : WINDOW))
+        return ST_NO_MEMORY;
+    bool digest = spec->digest || spec->expected_md5;
+    if (digest && !(rep->digest = md5_new()))
+        return ST_NO_MEMORY;
+    rep->turn = loop_timer_new(spec->worker->loop, turned, rep);
+    rep->watch = loop_timer_new(spec->worker->loop, watched, rep);
+    return rep->turn && rep->watch ? ST_OK : ST_NO_MEMORY;
+}
+
+struct replicate *replicate_start(const struct replicate_spec *spec)
+{
+    struct replicate *rep = calloc(1, sizeof *rep);
+    if (!rep)
+        return NULL;
+    if (prepare(rep, spec)) {
+        replicate_free(rep);
+        return NULL;
+    }
+    for (size_t i = 0; i < spec->wanted; i++)
+        launch(rep, &rep->replicas[i]);
+    loop_timer_set(rep->watch, WATCH_MS);
+    loop_timer_set(rep->turn, 0); /* there may be too few candidates */
+    return rep;
+}
+
+size_t replicate_data(struct replicate *rep, const void *data, size_t len)
+{
+    uint64_t now = loop_now_ms();
+    /* Who had read everything waited for us, and is not to blame for it. */
+    for (size_t i = 0; i < rep->spec.wanted; i++)
+        if (rep->replicas[i].position >= readable_end(rep))
+            rep->replicas[i].progress_ms = now;
+    size_t taken = window_write(&rep->window, data, len, slowest(rep));
+    if (taken && rep->digest)
+        md5_update(rep->digest, data, taken);
+    if (taken < len)
+        rep->starved = true;
+    if (taken)
+        resume_all(rep);
+    return taken;
+}
+
+void replicate_end(struct replicate *rep)
+{
+    unsigned char digest[MD5_SIZE];
+    rep->ended = true;
+    if (rep->digest) {
+        rep->verdict = md5_finish(rep->digest, digest);
+        md5_hex(digest, rep->md5);
+        if (!rep->verdict && rep->expected[0] && strcmp(rep->expected, rep->md5) != 0)
+            rep->verdict = ST_DIGEST;
+    }
+    for (size_t i = 0; i < rep->spec.wanted; i++)
+        rep->replicas[i].progress_ms = loop_now_ms();
+    if (!rep->verdict)
+        resume_all(rep);
+    loop_timer_set(rep->turn, 0);
+}
+
+void replicate_free(struct replicate *rep)
+{
+    if (!rep)
+        return;
+    for (size_t i = 0; rep->replicas && i < rep->spec.wanted; i++)
+        if (rep->replicas[i].call)
+            http_call_cancel(rep->replicas[i].call);
+    for (size_t i = 0; rep->candidates && i < rep->spec.candidate_count; i++)
+        free(rep->candidates[i]);
+    loop_timer_free(rep->turn);
+    loop_timer_free(rep->watch);
+    window_free(&rep->window);
+    md5_free(rep->digest);
+    free(rep->candidates);
+    free(rep->results);
+    free(rep->replicas);
+    free(rep->path);
+    free(rep->type);
+    free(rep);
+}
+
+enum replica_end replicate_result(const struct replicate *rep, size_t i)
+{
+    /* One that was under way when it was decided may have stored the value all the same. */
+    for (size_t j = 0; j < rep->spec.wanted; j++)
+        if (rep->replicas[j].call && rep->replicas[j].candidate == i)
+            return REPLICA_FAILED;
+    return rep->results[i];
+}
+
+uint64_t replicate_length(const struct replicate *rep)
+{
+    return rep->window.end;
+}
+
+const char *replicate_md5(const struct replicate *rep)
+{
+    return rep->md5;
+}

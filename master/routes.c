@@ -1,0 +1,80 @@
+#include "master/routes.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "common/http_server.h"
+#include "common/key.h"
+#include "master/flows.h"
+#include "master/worker.h"
+
+static bool has_parameter(struct http_request *req, const char *name)
+{
+    size_t len;
+    char value[4 * KEY_MAX];
+    const char *query = http_request_query(req, &len);
+    return len && key_query(query, len, name, value, sizeof value) != -1;
+}
+
+static void route_get(struct worker *worker, struct http_request *req, const struct key *key)
+{
+    if (has_parameter(req, "record"))
+        keys_record(worker, req, key);
+    else
+        get_start(worker, req, key);
+}
+
+static void route_key(struct worker *worker, struct http_request *req, const struct key *key)
+{
+    switch (http_request_method(req)) {
+    case HTTP_GET:
+    case HTTP_HEAD:
+        route_get(worker, req, key);
+        break;
+    case HTTP_PUT:
+        put_start(worker, req, key);
+        break;
+    case HTTP_DELETE:
+        if (has_parameter(req, "unlink"))
+            unlink_start(worker, req, key);
+        else
+            delete_start(worker, req, key);
+        break;
+    case HTTP_UNLINK:
+        unlink_start(worker, req, key);
+        break;
+    case HTTP_REBALANCE:
+        rebalance_start(worker, req, key);
+        break;
+    default:
+        http_reply_status(req, ST_METHOD, NULL);
+    }
+}
+
+void routes_handle(struct http_request *req, void *arg)
+{
+    struct worker *worker = arg;
+    size_t len;
+    const char *path = http_request_path(req, &len);
+    enum http_method method = http_request_method(req);
+    if (len >= 7 && memcmp(path, "/admin/", 7) == 0) {
+        admin_start(worker, req);
+        return;
+    }
+    if ((method == HTTP_GET || method == HTTP_HEAD) &&
+        (has_parameter(req, "list") || has_parameter(req, "unlinked"))) {
+        list_start(worker, req);
+        return;
+    }
+    struct key key;
+    enum status st = key_from_path(&key, path, len);
+    /* "/%61dmin/x" is the same key as "/admin/x", so it is reserved as well. */
+    if (!st && key.len >= 7 && memcmp(key.bytes, "/admin/", 7) == 0)
+        st = ST_NOT_FOUND;
+    if (st == ST_BAD_REQUEST)
+        http_reply_status(req, st, "a key has 2 to 1024 bytes, no NUL, and no broken escapes");
+    else if (st)
+        http_reply_status(req, st, NULL);
+    else
+        route_key(worker, req, &key);
+}

@@ -1,0 +1,321 @@
+#include "master/server.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/http_client.h"
+#include "common/http_server.h"
+#include "common/json.h"
+#include "common/log.h"
+#include "common/loop.h"
+#include "common/placement.h"
+#include "common/pool.h"
+#include "master/config.h"
+#include "master/health.h"
+#include "master/index.h"
+#include "master/janitor.h"
+#include "master/keylock.h"
+#include "master/routes.h"
+#include "master/volumes.h"
+#include "master/worker.h"
+
+enum { POOL_QUEUE = 4096, IDLE_CONNECTIONS = 512, ADMIN_RESERVE = 16, STOP_MS = 10000 };
+
+struct server {
+    struct master master;
+    struct config const *config;
+    struct health *health;
+    pthread_t *threads;
+    size_t thread_count;
+    _Atomic size_t draining; /* workers that still have requests */
+};
+
+/* --- volumes: those of the index, then those of the command line --- */
+
+static bool add_known(void *arg, const char *name, const char *value)
+{
+    struct volumes *volumes = arg;
+    struct json *json = json_parse(value, strlen(value), NULL);
+    const char *id = json_text(json_member(json, "id"));
+    bool was_there;
+    enum status st = volumes_add(volumes, name, id, &was_there);
+    json_free(json);
+    return st == ST_OK;
+}
+
+static enum status add_volumes(struct server *server)
+{
+    const struct option_list *list = &server->config->volumes;
+    enum status st = index_scan_volumes(server->master.index, add_known, server->master.volumes);
+    for (size_t i = 0; i < list->count && !st; i++) {
+        char name[VOLUME_NAME_MAX + 1];
+        bool was_there;
+        st = placement_volume_name(list->items[i], strlen(list->items[i]), name);
+        if (st)
+            log_event(LOG_ERROR, "master",
+                      "event=bad-volume volume=\"%s\" advice=\"--volumes host:port[/path],...\"",
+                      list->items[i]);
+        else
+            st = volumes_add(server->master.volumes, name, NULL, &was_there);
+    }
+    size_t count = volumes_count(server->master.volumes);
+    if (!st && count < server->config->replicas)
+        log_event(LOG_WARN, "master", "event=few-volumes volumes=%zu replicas=%u", count,
+                  server->config->replicas);
+    return st;
+}
+
+/* --- workers --- */
+
+static void *run_loop(void *arg)
+{
+    struct worker *worker = arg;
+    loop_run(worker->loop);
+    return NULL;
+}
+
+static enum status start_worker(struct server *server, size_t i, uint16_t port)
+{
+    struct worker *worker = &server->master.workers[i];
+    const struct config *config = server->config;
+    worker->master = &server->master;
+    worker->random = loop_wall_ms() * 2654435761U + i + 1;
+    worker->loop = loop_new();
+    worker->client = worker->loop ? http_client_new(worker->loop, IDLE_CONNECTIONS) : NULL;
+    if (!worker->client)
+        return ST_NO_MEMORY;
+    const struct http_server_options options = {
+        .loop = worker->loop,
+        .listen = config->listen,
+        .port = port,
+        .exclusive = i == 0,
+        .handler = routes_handle,
+        .arg = worker,
+        .name = "larder-master",
+        .max_connections = config->max_connections / config->threads + 1,
+        .admin_reserve = ADMIN_RESERVE,
+    };
+    return http_server_start(&worker->server, &options);
+}
+
+static enum status start_workers(struct server *server)
+{
+    const struct config *config = server->config;
+    uint16_t port = (uint16_t)config->port;
+    server->master.workers = calloc(config->threads, sizeof *server->master.workers);
+    server->threads = calloc(config->threads, sizeof *server->threads);
+    if (!server->master.workers || !server->threads)
+        return ST_NO_MEMORY;
+    for (size_t i = 0; i < config->threads; i++) {
+        server->master.worker_count++;
+        enum status st = start_worker(server, i, port);
+        if (st)
+            return st;
+        port = http_server_port(server->master.workers[0].server);
+    }
+    server->master.janitor = janitor_new(&server->master.workers[0]);
+    server->health = health_new(&server->master.workers[0]);
+    return server->master.janitor && server->health ? ST_OK : ST_NO_MEMORY;
+}
+
+/* Signals are the main thread's. */
+static enum status start_threads(struct server *server)
+{
+    sigset_t all;
+    sigset_t before;
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    enum status st = ST_OK;
+    for (size_t i = 0; i < server->master.worker_count && !st; i++) {
+        if (pthread_create(&server->threads[i], NULL, run_loop, &server->master.workers[i]))
+            st = ST_NO_MEMORY;
+        else
+            server->thread_count++;
+    }
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return st;
+}
+
+static enum status open_index(struct server *server)
+{
+    const struct config *config = server->config;
+    const struct index_options options = {
+        .path = config->db,
+        .sync = config->sync == 0,
+        .cache_bytes = (size_t)config->cache_bytes,
+        .reserve_bytes = config->reserve_bytes,
+    };
+    return index_open(&server->master.index, &options);
+}
+
+static enum status start_parts(struct server *server)
+{
+    struct master *master = &server->master;
+    master->started_ms = loop_now_ms();
+    master->config = server->config;
+    master->locks = keylock_new();
+    master->volumes = volumes_new(server->config->subvolumes);
+    master->pool = pool_new(server->config->pool_threads, POOL_QUEUE);
+    if (!master->locks || !master->volumes || !master->pool)
+        return ST_NO_MEMORY;
+    enum status st = open_index(server);
+    if (!st)
+        st = add_volumes(server);
+    if (!st)
+        st = start_workers(server);
+    if (!st)
+        st = start_threads(server);
+    return st;
+}
+
+/* --- stopping --- */
+
+static void stop_loops(struct server *server)
+{
+    for (size_t i = 0; i < server->thread_count; i++)
+        loop_stop(server->master.workers[i].loop);
+    for (size_t i = 0; i < server->thread_count; i++)
+        (void)pthread_join(server->threads[i], NULL);
+    server->thread_count = 0;
+}
+
+static void free_parts(struct server *server)
+{
+    struct master *master = &server->master;
+    stop_loops(server);
+    pool_free(master->pool);
+    health_free(server->health);
+    janitor_free(master->janitor);
+    for (size_t i = 0; i < master->worker_count; i++) {
+        http_server_free(master->workers[i].server);
+        http_client_free(master->workers[i].client);
+        loop_free(master->workers[i].loop);
+    }
+    volumes_free(master->volumes);
+    keylock_free(master->locks);
+    free(master->workers);
+    free(server->threads);
+    free(server);
+}
+
+enum status server_start(struct server **to, const struct config *config)
+{
+    struct server *server = calloc(1, sizeof *server);
+    if (!server)
+        return ST_NO_MEMORY;
+    server->config = config;
+    enum status st = start_parts(server);
+    if (st) {
+        log_event(LOG_ERROR, "master", "event=start-failed error=\"%s\"", status_text(st));
+        stop_loops(server);
+        index_close(server->master.index);
+        free_parts(server);
+        return st;
+    }
+    *to = server;
+    return ST_OK;
+}
+
+uint16_t server_port(const struct server *server)
+{
+    return http_server_port(server->master.workers[0].server);
+}
+
+/* On a worker's loop. */
+static void drain(void *arg)
+{
+    const struct worker *worker = arg;
+    http_server_drain(worker->server);
+    if (worker == worker->master->workers)
+        janitor_stop(worker->master->janitor);
+}
+
+/* On a worker's loop: counts it out where it has come to rest. */
+static void count_idle(void *arg)
+{
+    struct worker *worker = arg;
+    struct server *server = (struct server *)(void *)worker->master; /* its first member */
+    bool janitor = worker != worker->master->workers || janitor_idle(worker->master->janitor);
+    if (http_server_idle(worker->server) && janitor)
+        atomic_fetch_sub(&server->draining, 1);
+}
+
+/* A function that is to run once on every loop, and those that still have to. */
+struct round {
+    pthread_mutex_t lock;
+    pthread_cond_t done;
+    size_t left;
+};
+
+struct errand {
+    struct loop_message message;
+    struct round *round;
+    void (*fn)(void *arg);
+    void *arg;
+};
+
+static void run_errand(void *arg)
+{
+    struct errand *errand = arg;
+    struct round *round = errand->round;
+    errand->fn(errand->arg);
+    (void)pthread_mutex_lock(&round->lock);
+    if (--round->left == 0)
+        (void)pthread_cond_signal(&round->done);
+    (void)pthread_mutex_unlock(&round->lock);
+}
+
+/* Runs fn on all loops and waits until it has. False: no memory, nothing was run. */
+static bool on_all_loops(struct server *server, void (*fn)(void *arg))
+{
+    struct round round = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER,
+                          server->thread_count};
+    struct errand *errands = calloc(server->thread_count, sizeof *errands);
+    if (!errands)
+        return false;
+    for (size_t i = 0; i < server->thread_count; i++) {
+        struct worker *worker = &server->master.workers[i];
+        errands[i] = (struct errand){.round = &round, .fn = fn, .arg = worker};
+        errands[i].message.fn = run_errand;
+        errands[i].message.arg = &errands[i];
+        loop_post(worker->loop, &errands[i].message);
+    }
+    (void)pthread_mutex_lock(&round.lock);
+    while (round.left)
+        (void)pthread_cond_wait(&round.done, &round.lock);
+    (void)pthread_mutex_unlock(&round.lock);
+    free(errands);
+    return true;
+}
+
+static bool wait_for_rest(struct server *server)
+{
+    uint64_t deadline = loop_now_ms() + STOP_MS;
+    for (;;) {
+        atomic_store(&server->draining, server->thread_count);
+        if (!on_all_loops(server, count_idle))
+            return false;
+        if (atomic_load(&server->draining) == 0)
+            return true;
+        if (loop_now_ms() > deadline)
+            return false;
+        (void)usleep(20000);
+    }
+}
+
+bool server_stop(struct server *server)
+{
+    bool rested = on_all_loops(server, drain) && wait_for_rest(server);
+    index_close(
+        server->master.index); /* what is queued becomes durable, and is told to its flows */
+    if (!rested) {
+        log_event(LOG_WARN, "master", "event=requests-cut-off");
+        return false;
+    }
+    free_parts(server);
+    return true;
+}

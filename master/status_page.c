@@ -1,0 +1,164 @@
+/*
+ * Each server's numbers belong to its loop, so a message goes from loop to loop and adds them up:
+ * begin → gathered (on each loop in turn) → written (back on the first).
+ */
+#include "master/status_page.h"
+
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "common/buf.h"
+#include "common/http_server.h"
+#include "common/loop.h"
+#include "common/pool.h"
+#include "common/version.h"
+#include "master/config.h"
+#include "master/index.h"
+#include "master/janitor.h"
+#include "master/keylock.h"
+#include "master/volumes.h"
+#include "master/worker.h"
+
+struct page {
+    struct worker *worker; /* where the request is */
+    struct http_request *req;
+    void (*write)(struct page *page, struct buf *out);
+    const char *type;
+    size_t next; /* the worker that is asked next */
+    struct http_server_stats sum;
+    struct loop_message message;
+};
+
+static void written(void *arg)
+{
+    struct page *page = arg;
+    struct buf text = BUF_INIT;
+    page->write(page, &text);
+    if (buf_ok(&text)) {
+        http_reply_field(page->req, "Content-Type", page->type);
+        http_reply(page->req, 200, buf_text(&text), text.len);
+    } else {
+        http_reply_status(page->req, ST_NO_MEMORY, NULL);
+    }
+    buf_free(&text);
+    free(page);
+}
+
+static void gathered(void *arg)
+{
+    struct page *page = arg;
+    struct master *master = page->worker->master;
+    const struct http_server_stats *stats = http_server_stats(master->workers[page->next].server);
+    page->sum.connections += stats->connections;
+    page->sum.accepted += stats->accepted;
+    page->sum.refused += stats->refused;
+    page->sum.requests += stats->requests;
+    page->sum.bytes_in += stats->bytes_in;
+    page->sum.bytes_out += stats->bytes_out;
+    for (size_t i = 0; i < 6; i++)
+        page->sum.answers[i] += stats->answers[i];
+    page->next++;
+    bool last = page->next == master->worker_count;
+    page->message.fn = last ? written : gathered;
+    loop_post(last ? page->worker->loop : master->workers[page->next].loop, &page->message);
+}
+
+static void begin(struct worker *worker, struct http_request *req, const char *type,
+                  void (*write)(struct page *page, struct buf *out))
+{
+    struct page *page = calloc(1, sizeof *page);
+    if (!page) {
+        http_reply_status(req, ST_NO_MEMORY, NULL);
+        return;
+    }
+    page->worker = worker;
+    page->req = req;
+    page->type = type;
+    page->write = write;
+    page->message.fn = gathered;
+    page->message.arg = page;
+    loop_post(worker->master->workers[0].loop, &page->message);
+}
+
+static void write_status(struct page *page, struct buf *out)
+{
+    struct master *master = page->worker->master;
+    const struct config *config = master->config;
+    uint64_t waiting;
+    uint64_t settled;
+    janitor_counters(master->janitor, &waiting, &settled);
+    buf_addf(out,
+             "{\"version\":\"%s\",\"id\":\"%s\",\"sequence\":%" PRIu64 ",\"uptime\":%" PRIu64
+             ",\n\"replicas\":%u,\"min_replicas\":%u,\"subvolumes\":%u,\"volumes\":%zu,\n",
+             LARDER_VERSION, index_id(master->index), index_sequence(master->index),
+             (loop_now_ms() - master->started_ms) / 1000, config->replicas, config->min_replicas,
+             config->subvolumes, volumes_count(master->volumes));
+    buf_addf(out,
+             "\"index\":\"%s\",\"queues\":{\"commits\":%zu,\"pool\":%zu,\"locked_keys\":%zu},\n"
+             "\"work\":%" PRIu64 ",\"settled\":%" PRIu64 ",\n",
+             index_health(master->index) ? status_text(index_health(master->index)) : "ok",
+             index_queued(master->index), pool_queued(master->pool), keylock_count(master->locks),
+             waiting, settled);
+    buf_addf(out,
+             "\"requests\":{\"connections\":%" PRIu64 ",\"total\":%" PRIu64 ",\"refused\":%" PRIu64
+             ",\"2xx\":%" PRIu64 ",\"3xx\":%" PRIu64 ",\"4xx\":%" PRIu64 ",\"5xx\":%" PRIu64 "}}\n",
+             page->sum.connections, page->sum.requests, page->sum.refused, page->sum.answers[2],
+             page->sum.answers[3], page->sum.answers[4], page->sum.answers[5]);
+}
+
+static void add_metric(struct buf *out, const char *name, const char *type, const char *help,
+                       uint64_t value)
+{
+    buf_addf(out, "# HELP %s %s\n# TYPE %s %s\n%s %" PRIu64 "\n", name, help, name, type, name,
+             value);
+}
+
+static void add_request_metrics(const struct http_server_stats *sum, struct buf *out)
+{
+    add_metric(out, "larder_connections", "gauge", "Open connections of clients.",
+               sum->connections);
+    add_metric(out, "larder_connections_refused_total", "counter", "Connections over the limit.",
+               sum->refused);
+    buf_adds(out, "# HELP larder_requests_total Answers by class.\n"
+                  "# TYPE larder_requests_total counter\n");
+    for (int i = 2; i < 6; i++)
+        buf_addf(out, "larder_requests_total{class=\"%dxx\"} %" PRIu64 "\n", i, sum->answers[i]);
+    add_metric(out, "larder_received_bytes_total", "counter", "Bytes from clients.", sum->bytes_in);
+    add_metric(out, "larder_sent_bytes_total", "counter", "Bytes to clients.", sum->bytes_out);
+}
+
+static void write_metrics(struct page *page, struct buf *out)
+{
+    struct master *master = page->worker->master;
+    uint64_t waiting;
+    uint64_t settled;
+    uint64_t changes;
+    uint64_t writes;
+    janitor_counters(master->janitor, &waiting, &settled);
+    index_counters(master->index, &changes, &writes);
+    add_request_metrics(&page->sum, out);
+    add_metric(out, "larder_index_changes_total", "counter", "Changes of the index.", changes);
+    add_metric(out, "larder_index_writes_total", "counter", "Synced writes that carried them.",
+               writes);
+    add_metric(out, "larder_index_queue", "gauge", "Changes that wait for a write.",
+               index_queued(master->index));
+    add_metric(out, "larder_index_failing", "gauge", "1 where the last write of the index failed.",
+               index_health(master->index) != ST_OK);
+    add_metric(out, "larder_pool_queue", "gauge", "Scans that wait for a thread.",
+               pool_queued(master->pool));
+    add_metric(out, "larder_work_keys", "gauge", "Keys with work for the janitor.", waiting);
+    add_metric(out, "larder_work_settled_total", "counter", "Keys that the janitor has settled.",
+               settled);
+    volumes_metrics(master->volumes, out);
+}
+
+void status_page_start(struct worker *worker, struct http_request *req)
+{
+    begin(worker, req, "application/json", write_status);
+}
+
+void status_page_metrics(struct worker *worker, struct http_request *req)
+{
+    begin(worker, req, "text/plain; version=0.0.4", write_metrics);
+}

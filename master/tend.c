@@ -1,0 +1,136 @@
+/*
+ * The path:
+ *   tend_start      on the loop's next turn: key locked, record read; not due, or nothing to do:
+ * the end tend_buried     garbage that could be removed is gone tend_spread     there are as many
+ * copies as there should be tend_committed  the index knows tend_finish
+ */
+#include "master/tend.h"
+
+#include <stdlib.h>
+
+#include "common/log.h"
+#include "common/loop.h"
+#include "common/record.h"
+#include "master/bury.h"
+#include "master/index.h"
+#include "master/keylock.h"
+#include "master/spread.h"
+#include "master/worker.h"
+
+struct tend {
+    struct worker *worker;
+    struct key key;
+    struct record rec;
+    size_t work_before; /* so that what has not changed is not written again */
+    bool locked;
+    struct index_change change;
+    struct loop_timer *turn;
+    void (*tended)(void *arg, enum tend_end end);
+    void *arg;
+};
+
+static void tend_turned(void *arg);
+static void tend_buried(void *arg);
+static void tend_spread(void *arg, enum status st, uint64_t moved);
+static void tend_committed(void *arg, enum status st);
+static void tend_finish(struct tend *tend, enum tend_end end);
+
+static const char request[] = "janitor";
+
+/* Goes down with everything that gets done. */
+static size_t work_size(const struct record *rec)
+{
+    return rec->garbage.count + rec->holder_count + rec->few_copies + rec->has_tombstone +
+           (rec->state == KEY_PENDING);
+}
+
+bool tend_start(struct worker *worker, const struct key *key,
+                void (*tended)(void *arg, enum tend_end end), void *arg)
+{
+    struct tend *tend = calloc(1, sizeof *tend);
+    if (!tend)
+        return false;
+    tend->worker = worker;
+    tend->key = *key;
+    tend->tended = tended;
+    tend->arg = arg;
+    tend->turn = loop_timer_new(worker->loop, tend_turned, tend);
+    if (!tend->turn) {
+        free(tend);
+        return false;
+    }
+    loop_timer_set(tend->turn, 0);
+    return true;
+}
+
+static void tend_turned(void *arg)
+{
+    struct tend *tend = arg;
+    tend->locked = keylock_try(tend->worker->master->locks, &tend->key);
+    if (!tend->locked) {
+        tend_finish(tend, TEND_BUSY);
+        return;
+    }
+    enum status st = index_get_all(tend->worker->master->index, &tend->key, &tend->rec);
+    tend->work_before = work_size(&tend->rec);
+    if (st || tend->rec.due > loop_wall_ms()) {
+        tend_finish(tend, TEND_LATER);
+        return;
+    }
+    if (tend->work_before == 0) {
+        tend_finish(tend, TEND_DONE);
+        return;
+    }
+    if (bury_start(tend->worker, request, &tend->key, &tend->rec, true, tend_buried, tend))
+        tend_finish(tend, TEND_LATER);
+}
+
+static void tend_buried(void *arg)
+{
+    struct tend *tend = arg;
+    if (!tend->rec.few_copies) {
+        tend_spread(tend, ST_OK, 0);
+        return;
+    }
+    if (spread_start(tend->worker, request, &tend->key, &tend->rec, tend_spread, tend))
+        tend_spread(tend, ST_NO_MEMORY, 0);
+}
+
+static void tend_spread(void *arg, enum status st, uint64_t moved)
+{
+    struct tend *tend = arg;
+    struct record *rec = &tend->rec;
+    if (moved)
+        log_event(LOG_INFO, "janitor", "event=copied bytes=%llu copies=%zu",
+                  (unsigned long long)moved, rec->place_count);
+    if ((rec->state == KEY_DELETED && !rec->has_tombstone) ||
+        (rec->state == KEY_PENDING && rec->garbage.count == 0))
+        record_move(rec, KEY_ABSENT);
+    if (work_size(rec) == tend->work_before && !moved) {
+        tend_finish(tend, TEND_LATER);
+        return;
+    }
+    /* A spread that failed half-way has changed nothing but its intent, which is in the index. */
+    (void)st;
+    index_change_begin(&tend->change, tend->worker->loop, tend_committed, tend);
+    tend->change.lazy = moved == 0; /* what was removed is found gone again */
+    index_change_record(&tend->change, &tend->key, rec);
+    index_commit(tend->worker->master->index, &tend->change);
+}
+
+static void tend_committed(void *arg, enum status st)
+{
+    struct tend *tend = arg;
+    tend_finish(tend, st || work_size(&tend->rec) ? TEND_LATER : TEND_DONE);
+}
+
+static void tend_finish(struct tend *tend, enum tend_end end)
+{
+    if (tend->locked)
+        keylock_release(tend->worker->master->locks, &tend->key);
+    tend->tended(tend->arg, end);
+    loop_timer_free(tend->turn);
+    index_change_free(&tend->change);
+    record_free(&tend->rec);
+    free(tend);
+}
