@@ -127,6 +127,14 @@ static bool can_answer(struct http_request *req)
     return false;
 }
 
+/* What becomes of the connection must be known before the head is written. */
+static void prepare(struct http_request *req)
+{
+    if (req->conn->hub->draining && req->after == HTTP_AFTER_NEXT)
+        req->after = HTTP_AFTER_CLOSE;
+    http_body_abandon(req);
+}
+
 /* The answer is complete. */
 static void finish(struct http_request *req)
 {
@@ -152,7 +160,7 @@ void http_reply(struct http_request *req, int status, const void *body, size_t l
     assert(!req->started);
     if (!can_answer(req))
         return;
-    http_body_abandon(req);
+    prepare(req);
     put_head(req, status, has_no_body(status) ? FRAME_NO_BODY : FRAME_LENGTH, len);
     if (len && !has_no_body(status) && req->head.method != HTTP_HEAD)
         buf_add(&req->conn->out.bytes, body, len);
@@ -185,7 +193,7 @@ void http_reply_file(struct http_request *req, int status, int fd, uint64_t offs
         (void)close(fd);
         return;
     }
-    http_body_abandon(req);
+    prepare(req);
     put_head(req, status, FRAME_LENGTH, length);
     if (req->head.method == HTTP_HEAD)
         (void)close(fd);
@@ -232,7 +240,7 @@ void http_reply_end(struct http_request *req, bool whole)
     assert(req->started);
     if (!can_answer(req))
         return;
-    http_body_abandon(req);
+    prepare(req);
     if (!whole)
         req->after = HTTP_AFTER_RESET;
     else if (req->in_chunks && req->head.method != HTTP_HEAD)

@@ -1,0 +1,535 @@
+/*
+ * A server on a thread of its own, with a handler for each path that the tests need, and a client
+ * on plain sockets that sends exactly the bytes it is told to.
+ */
+#ifndef LARDER_TESTS_UNIT_HTTP_FIXTURE_H
+#define LARDER_TESTS_UNIT_HTTP_FIXTURE_H
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/buf.h"
+#include "common/http_server.h"
+#include "common/log.h"
+#include "common/loop.h"
+#include "tests/unit/suite.h"
+
+enum { FILE_BYTES = 3 * 1024 * 1024, PATIENCE_MS = 20000 };
+
+/* --- The server's side; all on its thread, but what is atomic --- */
+
+struct flow;
+
+static struct loop *server_loop;
+static struct http_server *server;
+static pthread_t server_thread;
+static int server_port;
+static struct http_request *held; /* of /hold */
+static struct flow *stuck;        /* of /narrow?0, which never ends by itself */
+static atomic_int last_end;       /* status that a sink's `end` got; -1: none yet */
+static atomic_int drains;         /* `drained` calls, and their `alive` */
+static atomic_int last_alive;
+static atomic_ulong body_bytes; /* that the sinks of this server have taken */
+
+/* What a flow of a test keeps; freed with its answer. */
+struct flow {
+    struct http_request *req;
+    struct loop_timer *timer;
+    struct buf body;
+    size_t portion;  /* what the sink takes at a time */
+    unsigned pieces; /* still to be sent */
+    uint64_t sum;
+};
+
+static inline struct flow *flow_new(struct http_request *req)
+{
+    struct flow *flow = calloc(1, sizeof *flow);
+    ck_assert_ptr_nonnull(flow);
+    flow->req = req;
+    flow->portion = SIZE_MAX;
+    return flow;
+}
+
+static inline void flow_free(struct flow *flow)
+{
+    loop_timer_free(flow->timer);
+    buf_free(&flow->body);
+    free(flow);
+}
+
+static inline void flow_later(struct flow *flow, void (*fn)(void *arg), uint64_t ms)
+{
+    flow->timer = loop_timer_new(http_request_loop(flow->req), fn, flow);
+    ck_assert_ptr_nonnull(flow->timer);
+    loop_timer_set(flow->timer, ms);
+}
+
+/* /echo: the body comes back; /sum: its length and a checksum. */
+static inline size_t keep_data(void *arg, const char *data, size_t len)
+{
+    struct flow *flow = arg;
+    buf_add(&flow->body, data, len);
+    return len;
+}
+
+static inline size_t sum_data(void *arg, const char *data, size_t len)
+{
+    struct flow *flow = arg;
+    if (len > flow->portion)
+        len = flow->portion;
+    for (size_t i = 0; i < len; i++)
+        flow->sum = flow->sum * 31 + (unsigned char)data[i];
+    atomic_fetch_add(&body_bytes, len);
+    flow->body.len += len; /* only counted */
+    if (flow->timer)
+        loop_timer_set(flow->timer, 1);
+    return len;
+}
+
+static inline void echo_end(void *arg, enum status st)
+{
+    struct flow *flow = arg;
+    atomic_store(&last_end, (int)st);
+    if (st)
+        http_reply_status(flow->req, st, NULL);
+    else
+        http_reply(flow->req, 200, buf_text(&flow->body), flow->body.len);
+    flow_free(flow);
+}
+
+static inline void sum_end(void *arg, enum status st)
+{
+    struct flow *flow = arg;
+    char text[64];
+    int len =
+        snprintf(text, sizeof text, "%zu %llx", flow->body.len, (unsigned long long)flow->sum);
+    atomic_store(&last_end, (int)st);
+    flow->body = (struct buf)BUF_INIT;
+    if (flow == stuck)
+        stuck = NULL;
+    if (st)
+        http_reply_status(flow->req, st, NULL);
+    else
+        http_reply(flow->req, 200, text, (size_t)len);
+    flow_free(flow);
+}
+
+static inline uint64_t sum_of(const char *data, size_t len)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < len; i++)
+        sum = sum * 31 + (unsigned char)data[i];
+    return sum;
+}
+
+/* /eager: answers from inside the sink's first `data`. */
+static inline size_t eager_data(void *arg, const char *data UNUSED, size_t len)
+{
+    struct flow *flow = arg;
+    http_reply_status(flow->req, ST_CONFLICT, NULL);
+    flow_free(flow);
+    return len / 2;
+}
+
+static inline void never_end(void *arg UNUSED, enum status st UNUSED)
+{
+    abort(); /* the request was answered */
+}
+
+static inline void resume_sum(void *arg)
+{
+    struct flow *flow = arg;
+    http_request_resume_body(flow->req);
+}
+
+static const struct http_body_sink echo_sink = {keep_data, echo_end};
+static const struct http_body_sink sum_sink = {sum_data, sum_end};
+static const struct http_body_sink eager_sink = {eager_data, never_end};
+
+static inline void slow_due(void *arg)
+{
+    struct flow *flow = arg;
+    http_reply(flow->req, 200, "slow\n", 5);
+    flow_free(flow);
+}
+
+static inline void piece_drained(void *arg, bool alive)
+{
+    struct flow *flow = arg;
+    atomic_fetch_add(&drains, 1);
+    atomic_store(&last_alive, alive);
+    if (alive && flow->pieces) {
+        flow->pieces--;
+        http_reply_piece(flow->req, flow->body.data, flow->body.len, piece_drained, flow);
+        return;
+    }
+    http_reply_end(flow->req,
+                   strncmp(http_request_path(flow->req, &flow->portion), "/cut", 4) != 0);
+    flow_free(flow);
+}
+
+/* /pieces?NUMBER: so many of 1000 bytes. /cut: the same, and then it breaks off. */
+static inline void start_pieces(struct http_request *req)
+{
+    size_t len;
+    struct flow *flow = flow_new(req);
+    flow->pieces = (unsigned)atoi(http_request_query(req, &len));
+    for (int i = 0; i < 100; i++)
+        buf_adds(&flow->body, "0123456789");
+    http_reply_start(req, 200);
+    http_reply_piece(req, "", 0, piece_drained, flow);
+}
+
+/* /file?OFFSET-LENGTH of a file in which each byte is the lowest of its offset / 3. */
+static inline char file_byte(uint64_t offset)
+{
+    return (char)(offset / 3);
+}
+
+static inline void send_test_file(struct http_request *req)
+{
+    char name[] = "/tmp/larder-http-XXXXXX";
+    int fd = mkstemp(name);
+    ck_assert_int_ge(fd, 0);
+    (void)unlink(name);
+    char *bytes = malloc(FILE_BYTES);
+    ck_assert_ptr_nonnull(bytes);
+    for (size_t i = 0; i < FILE_BYTES; i++)
+        bytes[i] = file_byte(i);
+    ck_assert_int_eq(write(fd, bytes, FILE_BYTES), FILE_BYTES);
+    free(bytes);
+    size_t len;
+    char *end;
+    unsigned long long offset = strtoull(http_request_query(req, &len), &end, 10);
+    http_reply_file(req, 206, fd, offset, strtoull(end + 1, NULL, 10));
+}
+
+static inline void reply_stats(struct http_request *req)
+{
+    const struct http_server_stats *stats = http_server_stats(server);
+    struct buf text = BUF_INIT;
+    buf_addf(&text, "connections %llu requests %llu refused %llu in %llu", //
+             (unsigned long long)stats->connections, (unsigned long long)stats->requests,
+             (unsigned long long)stats->refused, (unsigned long long)stats->bytes_in);
+    http_reply(req, 200, buf_text(&text), text.len);
+    buf_free(&text);
+}
+
+static inline void reply_described(struct http_request *req)
+{
+    size_t path;
+    size_t query;
+    char text[200];
+    int len = snprintf(text, sizeof text, "%s %s %s %d %d %lld", http_request_method_name(req),
+                       http_request_path(req, &path), http_request_query(req, &query),
+                       http_request_has_body(req), http_request_no_length(req),
+                       (long long)http_request_body_length(req));
+    http_reply_field(req, "Good", "value");
+    http_reply_field(req, "Bad", "a\r\nEvil: b");
+    http_reply_fieldf(req, "Long", "%0300d", 7);
+    http_reply(req, 200, text, (size_t)len);
+}
+
+static inline void read_with(struct http_request *req, const struct http_body_sink *sink)
+{
+    http_request_read_body(req, sink, flow_new(req));
+}
+
+/* /narrow?SIZE: the sink takes so much, and again a millisecond later. */
+static inline void read_narrow(struct http_request *req)
+{
+    size_t len;
+    struct flow *flow = flow_new(req);
+    flow->portion = (size_t)atol(http_request_query(req, &len));
+    if (!flow->portion)
+        stuck = flow;
+    flow_later(flow, resume_sum, 1);
+    http_request_read_body(req, &sum_sink, flow);
+}
+
+static inline void release(struct http_request *req)
+{
+    ck_assert_ptr_nonnull(held);
+    http_reply(held, 200, "held\n", 5);
+    held = NULL;
+    http_reply(req, 200, "", 0);
+}
+
+static inline void handle(struct http_request *req, void *arg UNUSED)
+{
+    size_t len;
+    const char *path = http_request_path(req, &len);
+    if (strcmp(path, "/hello") == 0 || strcmp(path, "/admin/hello") == 0)
+        http_reply(req, 200, "hello\n", 6);
+    else if (strcmp(path, "/echo") == 0)
+        read_with(req, &echo_sink);
+    else if (strcmp(path, "/sum") == 0)
+        read_with(req, &sum_sink);
+    else if (strcmp(path, "/eager") == 0)
+        read_with(req, &eager_sink);
+    else if (strcmp(path, "/narrow") == 0)
+        read_narrow(req);
+    else if (strcmp(path, "/slow") == 0)
+        flow_later(flow_new(req), slow_due, 30);
+    else if (strcmp(path, "/hold") == 0)
+        held = req;
+    else if (strcmp(path, "/release") == 0)
+        release(req);
+    else if (strcmp(path, "/file") == 0)
+        send_test_file(req);
+    else if (strcmp(path, "/pieces") == 0 || strcmp(path, "/cut") == 0)
+        start_pieces(req);
+    else if (strcmp(path, "/describe") == 0)
+        reply_described(req);
+    else if (strcmp(path, "/stats") == 0)
+        reply_stats(req);
+    else if (strncmp(path, "/status/", 8) == 0)
+        http_reply_status(req, (enum status)atoi(path + 8), NULL);
+    else if (strncmp(path, "/code/", 6) == 0)
+        http_reply(req, atoi(path + 6), "body", 4);
+    else
+        http_reply_status(req, ST_NOT_FOUND, NULL);
+}
+
+static inline void *server_main(void *arg UNUSED)
+{
+    loop_run(server_loop);
+    return NULL;
+}
+
+/* Starts a server with these limits; its loop, listen address, port and handler are filled in. */
+static inline void start_server(struct http_server_options options)
+{
+    (void)signal(SIGPIPE, SIG_IGN);
+    log_set_level(LOG_ERROR);
+    atomic_store(&last_end, -1);
+    atomic_store(&last_alive, -1);
+    server_loop = loop_new();
+    ck_assert_ptr_nonnull(server_loop);
+    options.loop = server_loop;
+    options.listen = options.listen ? options.listen : "127.0.0.1";
+    options.handler = handle;
+    options.name = "larder-test";
+    if (!options.max_connections)
+        options.max_connections = 100;
+    ck_assert_int_eq(http_server_start(&server, &options), ST_OK);
+    server_port = http_server_port(server);
+    ck_assert_int_eq(pthread_create(&server_thread, NULL, server_main, NULL), 0);
+}
+
+static inline void stop_server(void)
+{
+    loop_stop(server_loop);
+    ck_assert_int_eq(pthread_join(server_thread, NULL), 0);
+    http_server_free(server);
+    if (stuck)
+        flow_free(stuck);
+    loop_free(server_loop);
+}
+
+/* --- The client's side --- */
+
+struct client {
+    int fd;
+    size_t len; /* bytes that arrived behind the last answer */
+    char bytes[64 * 1024];
+};
+
+struct answer {
+    int status;
+    char head[4096]; /* with NUL */
+    struct buf body;
+};
+
+static inline struct client *client_new(void)
+{
+    struct client *client = calloc(1, sizeof *client);
+    ck_assert_ptr_nonnull(client);
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)server_port)};
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    struct timeval patience = {PATIENCE_MS / 1000, 0};
+    client->fd = socket(AF_INET, SOCK_STREAM, 0);
+    ck_assert_int_ge(client->fd, 0);
+    (void)setsockopt(client->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    (void)setsockopt(client->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    int on = 1;
+    (void)setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    ck_assert_int_eq(connect(client->fd, (struct sockaddr *)&to, sizeof to), 0);
+    return client;
+}
+
+static inline void client_free(struct client *client)
+{
+    (void)close(client->fd);
+    free(client);
+}
+
+static inline void client_send_bytes(struct client *client, const char *bytes, size_t len)
+{
+    while (len) {
+        ssize_t n = send(client->fd, bytes, len, MSG_NOSIGNAL);
+        ck_assert_msg(n > 0, "send: %s", strerror(errno));
+        bytes += n;
+        len -= (size_t)n;
+    }
+}
+
+static inline void client_send(struct client *client, const char *text)
+{
+    client_send_bytes(client, text, strlen(text));
+}
+
+/* One more read; false at the end of the connection. */
+static inline bool client_more(struct client *client)
+{
+    ck_assert_uint_lt(client->len, sizeof client->bytes - 1);
+    ssize_t n =
+        recv(client->fd, client->bytes + client->len, sizeof client->bytes - 1 - client->len, 0);
+    ck_assert_msg(n >= 0, "recv: %s", strerror(errno));
+    client->len += (size_t)n;
+    client->bytes[client->len] = 0;
+    return n > 0;
+}
+
+/* Moves `len` bytes to the body; they may have to arrive first. */
+static inline void client_take(struct client *client, struct buf *to, size_t len)
+{
+    while (len) {
+        if (!client->len)
+            ck_assert_msg(client_more(client), "the answer broke off, %zu bytes missing", len);
+        size_t n = client->len < len ? client->len : len;
+        buf_add(to, client->bytes, n);
+        client->len -= n;
+        memmove(client->bytes, client->bytes + n, client->len + 1);
+        len -= n;
+    }
+}
+
+/* Moves up to and with `end`. */
+static inline void client_take_to(struct client *client, struct buf *to, const char *end)
+{
+    char *at;
+    while (!(at = client->len ? strstr(client->bytes, end) : NULL))
+        ck_assert_msg(client_more(client), "the answer broke off before '%s'", end);
+    client_take(client, to, (size_t)(at - client->bytes) + strlen(end));
+}
+
+static inline void client_take_chunks(struct client *client, struct buf *to)
+{
+    size_t len;
+    do {
+        struct buf line = BUF_INIT;
+        client_take_to(client, &line, "\r\n");
+        len = strtoul(buf_text(&line), NULL, 16);
+        buf_free(&line);
+        client_take(client, to, len);
+        struct buf end = BUF_INIT;
+        client_take(client, &end, 2);
+        ck_assert_str_eq(buf_text(&end), "\r\n");
+        buf_free(&end);
+    } while (len);
+}
+
+static inline bool answer_has(const struct answer *answer, const char *line)
+{
+    return strstr(answer->head, line) != NULL;
+}
+
+static inline void answer_free(struct answer *answer)
+{
+    buf_free(&answer->body);
+}
+
+/* Reads one answer. `to_head`: to a HEAD request, without a body. */
+static inline struct answer client_answer_to(struct client *client, bool to_head)
+{
+    struct answer answer = {.body = BUF_INIT};
+    struct buf head = BUF_INIT;
+    client_take_to(client, &head, "\r\n\r\n");
+    ck_assert_uint_lt(head.len, sizeof answer.head);
+    memcpy(answer.head, buf_text(&head), head.len + 1);
+    buf_free(&head);
+    ck_assert_msg(sscanf(answer.head, "HTTP/1.1 %d ", &answer.status) == 1, "%s", answer.head);
+    const char *length = strstr(answer.head, "\r\nContent-Length: ");
+    if (to_head || answer.status == 204 || answer.status == 304 || answer.status < 200)
+        return answer;
+    if (length)
+        client_take(client, &answer.body, strtoul(length + 18, NULL, 10));
+    else if (answer_has(&answer, "\r\nTransfer-Encoding: chunked\r\n"))
+        client_take_chunks(client, &answer.body);
+    else
+        do
+            client_take(client, &answer.body, client->len);
+        while (client_more(client));
+    return answer;
+}
+
+static inline struct answer client_answer(struct client *client)
+{
+    return client_answer_to(client, false);
+}
+
+/* The next answer has this status and this body (NULL: any). */
+static inline void client_expect(struct client *client, int status, const char *body)
+{
+    struct answer answer = client_answer(client);
+    ck_assert_msg(answer.status == status, "%d expected: %s", status, answer.head);
+    if (body)
+        ck_assert_str_eq(buf_text(&answer.body), body);
+    answer_free(&answer);
+}
+
+/* The server closes, properly, and sends nothing more. */
+static inline void client_expect_end(struct client *client)
+{
+    ck_assert_msg(client->len == 0, "more than was asked for: %s", client->bytes);
+    ck_assert_msg(!client_more(client), "more than was asked for: %s", client->bytes);
+}
+
+/* Sends one request on a connection of its own; the answer's status, and its body in `body`. */
+static inline int ask(const char *text, struct buf *body)
+{
+    struct client *client = client_new();
+    client_send(client, text);
+    struct answer answer = client_answer(client);
+    if (body)
+        buf_add(body, buf_text(&answer.body), answer.body.len);
+    answer_free(&answer);
+    client_free(client);
+    return answer.status;
+}
+
+/* One number out of /stats. */
+static inline unsigned long long stat_of(const char *name)
+{
+    struct buf body = BUF_INIT;
+    ck_assert_int_eq(ask("GET /stats HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", &body),
+                     200);
+    const char *at = strstr(buf_text(&body), name);
+    ck_assert_ptr_nonnull(at);
+    unsigned long long value = strtoull(at + strlen(name), NULL, 10);
+    buf_free(&body);
+    return value;
+}
+
+/* Asks again and again until the number is what it should be. */
+static inline void wait_for_stat(const char *name, unsigned long long value)
+{
+    uint64_t give_up = loop_now_ms() + PATIENCE_MS;
+    while (stat_of(name) != value)
+        ck_assert_msg(loop_now_ms() < give_up, "%s never became %llu", name, value);
+}
+
+#endif
