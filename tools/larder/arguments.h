@@ -1,0 +1,27 @@
+/*
+ * What stands on the command line beside options.
+ *
+ * KEY is written as in a URL: %XX is the byte XX, every other byte stands for itself; the leading
+ * '/' may be left off. With --raw it is taken as it is. `larder ls` prints keys so that they can be
+ * given back.
+ */
+#ifndef LARDER_TOOLS_ARGUMENTS_H
+#define LARDER_TOOLS_ARGUMENTS_H
+
+#include <stdbool.h>
+
+#include "common/attr.h"
+
+struct key;
+struct buf;
+
+/* True where there are `min` to `max` of them; else it has said so. `command` is "larder put". */
+bool arguments_fit(const char *command, int count, int min, int max) MUST_CHECK;
+
+/* A KEY; false (said) where it is none. */
+bool arguments_key(const char *text, bool raw, struct key *key) MUST_CHECK;
+
+/* A PREFIX: a KEY that may be short, even empty; appended to `out` with its leading '/'. */
+bool arguments_prefix(const char *text, bool raw, struct buf *out) MUST_CHECK;
+
+#endif

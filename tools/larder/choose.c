@@ -1,0 +1,395 @@
+#include "tools/larder/choose.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/larder/places.h"
+#include "tools/larder/scan.h"
+
+/* Where a volume stands in the order of placement for the key at hand. */
+struct rank {
+    size_t position;
+    const char *place; /* on that volume, as placement wants it */
+};
+
+struct chooser {
+    struct choose_options options;
+    struct place *ranked; /* scratch, one a volume */
+    struct rank *ranks;   /* scratch, by position in the list of volumes */
+};
+
+/* What decides between copies of one generation. */
+struct kind {
+    const struct scan_file *first; /* the best placed one of them */
+    size_t copies;
+    uint64_t newest; /* when the newest of them was made */
+};
+
+struct chooser *chooser_new(const struct choose_options *options)
+{
+    struct chooser *chooser = calloc(1, sizeof *chooser);
+    if (!chooser)
+        return NULL;
+    chooser->options = *options;
+    chooser->ranked = calloc(options->volume_count + 1, sizeof *chooser->ranked);
+    chooser->ranks = calloc(options->volume_count + 1, sizeof *chooser->ranks);
+    if (!chooser->ranked || !chooser->ranks) {
+        chooser_free(chooser);
+        return NULL;
+    }
+    return chooser;
+}
+
+void chooser_free(struct chooser *chooser)
+{
+    if (!chooser)
+        return;
+    free(chooser->ranked);
+    free(chooser->ranks);
+    free(chooser);
+}
+
+/* --- the order of placement --- */
+
+static enum status rank_volumes(struct chooser *chooser, const struct key *key)
+{
+    const struct choose_options *options = &chooser->options;
+    enum status st = placement_rank(key, options->volumes, options->volume_count,
+                                    options->subvolumes, chooser->ranked);
+    for (size_t i = 0; i < options->volume_count && !st; i++)
+        chooser->ranks[chooser->ranked[i].volume] = (struct rank){i, chooser->ranked[i].name};
+    return st;
+}
+
+/* Newer generations first, then in the order of placement. */
+static int compare_files(const void *a, const void *b, void *arg)
+{
+    const struct chooser *chooser = arg;
+    const struct scan_file *x = a;
+    const struct scan_file *y = b;
+    const struct places *places = chooser->options.places;
+    if (x->generation != y->generation)
+        return x->generation > y->generation ? -1 : 1;
+    const struct rank *p = &chooser->ranks[places_volume(places, x->place)];
+    const struct rank *q = &chooser->ranks[places_volume(places, y->place)];
+    if (p->position != q->position)
+        return p->position < q->position ? -1 : 1;
+    /* The same volume: the disk that placement wants, then by name. */
+    const char *s = places_name(places, x->place);
+    const char *t = places_name(places, y->place);
+    int order = (strcmp(s, p->place) != 0) - (strcmp(t, p->place) != 0);
+    if (order == 0)
+        order = strcmp(s, t);
+    return order ? order : (int)x->naming - (int)y->naming;
+}
+
+/* --- which version --- */
+
+static bool is_sound(const struct scan_file *file)
+{
+    return file->size > 0 && (!file->has_expected || file->expected == file->size);
+}
+
+static bool has_sound_copy(const struct scan_file *files, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (is_sound(&files[i]))
+            return true;
+    return false;
+}
+
+/* How many files from the first on are of its generation. */
+static size_t generation_length(const struct scan_file *files, size_t count)
+{
+    size_t n = 0;
+    while (n < count && files[n].generation == files[0].generation)
+        n++;
+    return n;
+}
+
+/* A run of copies of one generation. */
+struct version {
+    const struct scan_file *files;
+    size_t count;
+};
+
+/* The version that readers should see, of those newer than the tombstone; count 0: none. */
+static struct version choose_version(const struct scan_group *group, size_t newer,
+                                     struct choice *choice)
+{
+    struct version newest = {group->files, 0};
+    for (size_t at = 0; at < newer;) {
+        struct version version = {group->files + at, 0};
+        version.count = generation_length(version.files, newer - at);
+        if (newest.count == 0)
+            newest = version;
+        if (has_sound_copy(version.files, version.count)) {
+            choice->fell_back = at > 0;
+            return version;
+        }
+        at += version.count;
+    }
+    choice->none_is_sound = newest.count > 0;
+    return newest;
+}
+
+/* --- which copies of it --- */
+
+/* Of the same kind: the same MD5; or, while `by_size`, the same size. */
+static bool same_kind(const struct scan_file *a, const struct scan_file *b, bool by_size)
+{
+    return by_size ? a->size == b->size : strcmp(a->md5, b->md5) == 0;
+}
+
+static bool is_better(const struct kind *a, const struct kind *b)
+{
+    if (a->copies != b->copies)
+        return a->copies > b->copies;
+    return a->newest > b->newest;
+}
+
+/* The kind that most sound copies are of. By size, those that have an MD5 may be left out of it. */
+static struct kind majority(const struct version *version, bool by_size, const char *md5,
+                            unsigned *kinds)
+{
+    struct kind best = {NULL, 0, 0};
+    *kinds = 0;
+    for (size_t i = 0; i < version->count; i++) {
+        const struct scan_file *file = &version->files[i];
+        struct kind kind = {file, 0, 0};
+        bool seen = false;
+        if (!is_sound(file) || (!by_size && !file->md5[0]) ||
+            (by_size && *md5 && strcmp(file->md5, md5) != 0))
+            continue;
+        for (size_t j = 0; j < version->count; j++) {
+            const struct scan_file *other = &version->files[j];
+            if (!is_sound(other) || !same_kind(file, other, by_size))
+                continue;
+            seen = seen || j < i;
+            kind.copies++;
+            kind.newest = other->created > kind.newest ? other->created : kind.newest;
+        }
+        *kinds += !seen;
+        if (!seen && (!best.first || is_better(&kind, &best)))
+            best = kind;
+    }
+    return best;
+}
+
+/* What the chosen copies have in common. */
+struct content {
+    const char *md5; /* "": not known */
+    uint64_t size;
+    enum naming naming;
+};
+
+static bool has_content(const struct scan_file *file, const struct content *content)
+{
+    if (!is_sound(file) || file->size != content->size)
+        return false;
+    return !content->md5[0] || !file->md5[0] || strcmp(file->md5, content->md5) == 0;
+}
+
+/* The naming that more of the good copies have; larder's where it is the same. */
+static enum naming choose_naming(const struct version *version, const struct content *content)
+{
+    size_t old = 0;
+    size_t ours = 0;
+    for (size_t i = 0; i < version->count; i++) {
+        if (!has_content(&version->files[i], content))
+            continue;
+        if (version->files[i].naming == NAMING_MKV)
+            old++;
+        else
+            ours++;
+    }
+    return old > ours ? NAMING_MKV : NAMING_LARDER;
+}
+
+static struct content choose_content(const struct version *version, struct choice *choice)
+{
+    struct content content = {"", 0, NAMING_LARDER};
+    unsigned kinds;
+    struct kind kind = majority(version, false, "", &kinds);
+    choice->conflict = kinds > 1;
+    if (kind.first)
+        content.md5 = kind.first->md5;
+    kind = majority(version, true, content.md5, &kinds);
+    choice->conflict = choice->conflict || kinds > 1;
+    content.size = kind.first->size;
+    content.naming = choose_naming(version, &content);
+    return content;
+}
+
+/* --- the record --- */
+
+static enum status add_garbage(const struct chooser *chooser, struct record *record,
+                               const struct scan_file *file)
+{
+    return record_add_garbage(record, file->generation, file->naming,
+                              places_name(chooser->options.places, file->place));
+}
+
+/* Files that are not of the chosen version go. */
+static enum status add_other_versions(const struct chooser *chooser, const struct scan_group *group,
+                                      const struct version *version, struct record *record)
+{
+    enum status st = ST_OK;
+    for (size_t i = 0; i < group->file_count && !st; i++) {
+        const struct scan_file *file = &group->files[i];
+        if (file < version->files || file >= version->files + version->count)
+            st = add_garbage(chooser, record, file);
+    }
+    return st;
+}
+
+static enum status add_copies(const struct chooser *chooser, const struct version *version,
+                              const struct content *content, struct choice *choice)
+{
+    const struct places *places = chooser->options.places;
+    enum status st = ST_OK;
+    for (size_t i = 0; i < version->count && !st; i++) {
+        const struct scan_file *file = &version->files[i];
+        bool good = has_content(file, content);
+        if (good && file->naming == content->naming &&
+            choice->record.place_count < RECORD_COPIES_MAX) {
+            st = record_add_place(&choice->record, places_name(places, file->place));
+            continue;
+        }
+        choice->damaged += !good;
+        st = add_garbage(chooser, &choice->record, file);
+    }
+    return st;
+}
+
+/* The newest version where not one copy is sound: nothing is removed, nothing is forgotten. */
+static enum status keep_damaged(const struct chooser *chooser, const struct scan_group *group,
+                                size_t newer, const struct version *version, struct choice *choice)
+{
+    const struct scan_file *first = version->files;
+    struct record *record = &choice->record;
+    enum status st = ST_OK;
+    choice->size = first->size;
+    record->naming = first->naming;
+    memcpy(record->md5, first->md5, sizeof record->md5);
+    for (size_t i = 0; i < version->count && !st; i++)
+        if (version->files[i].naming == first->naming && record->place_count < RECORD_COPIES_MAX)
+            st = record_add_place(record,
+                                  places_name(chooser->options.places, version->files[i].place));
+    choice->damaged = (unsigned)version->count;
+    record->few_copies = true;
+    /* Only what the tombstone covers goes. */
+    for (size_t i = newer; i < group->file_count && !st; i++)
+        st = add_garbage(chooser, record, &group->files[i]);
+    return st;
+}
+
+/* Two disks of one volume are lost together: they count as one copy. */
+static size_t count_volumes(const struct chooser *chooser, const struct version *version,
+                            const struct content *content)
+{
+    size_t count = 0;
+    size_t last = SIZE_MAX;
+    for (size_t i = 0; i < version->count; i++) {
+        const struct scan_file *file = &version->files[i];
+        size_t volume = places_volume(chooser->options.places, file->place);
+        if (!has_content(file, content) || file->naming != content->naming || volume == last)
+            continue;
+        last = volume; /* copies of one volume stand together */
+        count++;
+    }
+    return count;
+}
+
+static bool any_unlinked(const struct version *version)
+{
+    for (size_t i = 0; i < version->count; i++)
+        if (version->files[i].unlinked)
+            return true;
+    return false;
+}
+
+static enum status make_record(const struct chooser *chooser, const struct scan_group *group,
+                               size_t newer, const struct version *version, struct choice *choice)
+{
+    struct record *record = &choice->record;
+    record->state = any_unlinked(version) ? KEY_UNLINKED : KEY_LIVE;
+    record->generation = version->files[0].generation;
+    if (choice->none_is_sound)
+        return keep_damaged(chooser, group, newer, version, choice);
+    struct content content = choose_content(version, choice);
+    choice->size = content.size;
+    record->naming = content.naming;
+    memcpy(record->md5, content.md5, strlen(content.md5) + 1);
+    enum status st = add_copies(chooser, version, &content, choice);
+    if (!st)
+        st = add_other_versions(chooser, group, version, record);
+    record->few_copies = count_volumes(chooser, version, &content) < chooser->options.replicas;
+    return st;
+}
+
+/* Where a deleted key may have a copy that nobody looked for. */
+static enum status add_unseen(const struct chooser *chooser, const struct key *key,
+                              struct record *record)
+{
+    const struct choose_options *options = &chooser->options;
+    enum status st = ST_OK;
+    for (size_t i = 0; i < options->volume_count && options->unseen && !st; i++) {
+        const char *place = chooser->ranked[i].name;
+        if (!options->unseen(options->unseen_arg, place))
+            continue;
+        st = record_add_garbage(record, record->tombstone, NAMING_LARDER, place);
+        /* Old namings exist of the first generation only; a place keeps one entry a generation. */
+        if (!st && record->tombstone > 0 && !name_same(key))
+            st = record_add_garbage(record, 0, NAMING_MKV, place);
+    }
+    return st;
+}
+
+static enum status add_tombstones(const struct chooser *chooser, const struct scan_group *group,
+                                  struct record *record)
+{
+    enum status st = ST_OK;
+    for (size_t i = 0; i < group->tombstone_count && !st; i++) {
+        const struct scan_tombstone *tombstone = &group->tombstones[i];
+        if (!record->has_tombstone || tombstone->generation > record->tombstone)
+            record->tombstone = tombstone->generation;
+        record->has_tombstone = true;
+        st = record_add_holder(record, places_name(chooser->options.places, tombstone->place));
+    }
+    return st;
+}
+
+/* How many of the files, newest first, the tombstone leaves. */
+static size_t count_newer(const struct scan_group *group, const struct record *record)
+{
+    size_t n = group->file_count;
+    while (record->has_tombstone && n > 0 && group->files[n - 1].generation <= record->tombstone)
+        n--;
+    return n;
+}
+
+enum status chooser_run(struct chooser *chooser, struct scan_group *group, struct choice *choice)
+{
+    memset(choice, 0, sizeof *choice);
+    struct record *record = &choice->record;
+    record_init(record);
+    enum status st = rank_volumes(chooser, &group->key);
+    if (!st)
+        st = add_tombstones(chooser, group, record);
+    if (st)
+        return st;
+    if (group->file_count)
+        qsort_r(group->files, group->file_count, sizeof *group->files, compare_files, chooser);
+    size_t newer = count_newer(group, record);
+    struct version version = choose_version(group, newer, choice);
+    if (version.count) {
+        st = make_record(chooser, group, newer, &version, choice);
+    } else {
+        record->state = record->has_tombstone ? KEY_DELETED : KEY_ABSENT;
+        st = add_other_versions(chooser, group, &version, record);
+    }
+    if (!st && record->has_tombstone)
+        st = add_unseen(chooser, &group->key, record);
+    return st;
+}

@@ -1,0 +1,46 @@
+/*
+ * Requests to the master, or to one of several: where one does not answer the next is asked. One
+ * client a thread.
+ */
+#ifndef LARDER_TOOLS_CLIENT_H
+#define LARDER_TOOLS_CLIENT_H
+
+#include <stddef.h>
+
+#include "common/attr.h"
+#include "common/status.h"
+
+struct client;
+struct http_call_spec;
+struct json;
+struct key;
+
+/* `masters`: URLs with commas between, "http://" may be left off; NULL: LARDER_MASTER of the
+ * environment, else http://127.0.0.1:3000. NULL (said) where one is no URL. */
+struct client *client_new(const char *masters) MUST_CHECK;
+void client_free(struct client *client);
+
+/* Sends a request; `path` begins with '/' and is encoded, and may have a query. ST_OK: there is an
+ * answer, of any HTTP status. Else nobody answered. */
+enum status client_request(struct client *client, const char *method, const char *path) MUST_CHECK;
+/* The same for /KEY; `query` begins with '?', or is "". */
+enum status client_key_request(struct client *client, const char *method, const struct key *key,
+                               const char *query) MUST_CHECK;
+/* As client_request; all but the URL is in the spec. */
+enum status client_send(struct client *client, const struct http_call_spec *spec,
+                        const char *path) MUST_CHECK;
+
+/* Of the last answer; they stay until the next request. */
+int client_status(const struct client *client);
+const char *client_field(const struct client *client, const char *name);
+const char *client_body(const struct client *client, size_t *len);
+
+/* The answer's body as JSON, NULL where it is none. json_free() it. */
+struct json *client_json(const struct client *client) MUST_CHECK;
+
+/* Says why the last request did not do what it should: "could not put /a: HOST answered 403 …".
+ * `key` may be NULL. */
+void client_explain(const struct client *client, enum status st, const char *doing,
+                    const struct key *key);
+
+#endif

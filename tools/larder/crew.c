@@ -1,0 +1,107 @@
+#include "tools/larder/crew.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+enum { QUEUE = 64 };
+
+struct member {
+    struct crew *crew;
+    pthread_t thread;
+    void *state;
+};
+
+struct crew {
+    struct crew_work work;
+    struct member *members;
+    unsigned begun;
+    unsigned started;
+    pthread_mutex_t lock; /* over all below */
+    pthread_cond_t changed;
+    void *queue[QUEUE];
+    size_t first, count;
+    bool closed; /* there will be no more items */
+};
+
+/* NULL at the end. */
+static void *next_item(struct crew *crew)
+{
+    void *item = NULL;
+    (void)pthread_mutex_lock(&crew->lock);
+    while (crew->count == 0 && !crew->closed)
+        (void)pthread_cond_wait(&crew->changed, &crew->lock);
+    if (crew->count) {
+        item = crew->queue[crew->first];
+        crew->first = (crew->first + 1) % QUEUE;
+        crew->count--;
+        (void)pthread_cond_broadcast(&crew->changed);
+    }
+    (void)pthread_mutex_unlock(&crew->lock);
+    return item;
+}
+
+static void *member_run(void *arg)
+{
+    struct member *member = arg;
+    void *item;
+    while ((item = next_item(member->crew)))
+        member->crew->work.work(member->state, item);
+    return NULL;
+}
+
+struct crew *crew_new(unsigned threads, const struct crew_work *work)
+{
+    struct crew *crew = calloc(1, sizeof *crew);
+    if (!crew)
+        return NULL;
+    crew->work = *work;
+    (void)pthread_mutex_init(&crew->lock, NULL);
+    (void)pthread_cond_init(&crew->changed, NULL);
+    crew->members = calloc(threads, sizeof *crew->members);
+    for (; crew->members && crew->begun < threads; crew->begun++) {
+        struct member *member = &crew->members[crew->begun];
+        member->crew = crew;
+        member->state = work->begin(work->arg);
+        if (!member->state)
+            break;
+    }
+    if (crew->begun == threads)
+        for (; crew->started < threads; crew->started++) {
+            struct member *member = &crew->members[crew->started];
+            if (pthread_create(&member->thread, NULL, member_run, member))
+                break;
+        }
+    if (crew->started)
+        return crew;
+    crew_finish(crew);
+    return NULL;
+}
+
+void crew_give(struct crew *crew, void *item)
+{
+    (void)pthread_mutex_lock(&crew->lock);
+    while (crew->count == QUEUE)
+        (void)pthread_cond_wait(&crew->changed, &crew->lock);
+    crew->queue[(crew->first + crew->count++) % QUEUE] = item;
+    (void)pthread_cond_broadcast(&crew->changed);
+    (void)pthread_mutex_unlock(&crew->lock);
+}
+
+void crew_finish(struct crew *crew)
+{
+    if (!crew)
+        return;
+    (void)pthread_mutex_lock(&crew->lock);
+    crew->closed = true;
+    (void)pthread_cond_broadcast(&crew->changed);
+    (void)pthread_mutex_unlock(&crew->lock);
+    for (unsigned i = 0; i < crew->started; i++)
+        (void)pthread_join(crew->members[i].thread, NULL);
+    for (unsigned i = 0; i < crew->begun; i++)
+        crew->work.end(crew->members[i].state);
+    (void)pthread_cond_destroy(&crew->changed);
+    (void)pthread_mutex_destroy(&crew->lock);
+    free(crew->members);
+    free(crew);
+}

@@ -1,0 +1,381 @@
+/*
+ * larder rebalance: through the running master, every value goes to where placement wants it.
+ *
+ *   count_keys     the list of keys is read once, to know how many stand wrong (all that --dry-run
+ *                  does, which prints them)
+ *   move_keys      the list is read again; keys that stand wrong go to a crew of threads
+ *   key_moved      a thread has asked the master to move one, and has its answer
+ *   move_delayed   those on which clients were at work meanwhile are tried again
+ *
+ * The master does the moving: it copies, compares the MD5, commits, then deletes. So this can be
+ * interrupted anywhere: what was moved stands right, and is passed over the next time.
+ */
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/buf.h"
+#include "common/http_client.h"
+#include "common/key.h"
+#include "common/options.h"
+#include "tools/larder/arguments.h"
+#include "tools/larder/client.h"
+#include "tools/larder/commands.h"
+#include "tools/larder/crew.h"
+#include "tools/larder/info.h"
+#include "tools/larder/interrupt.h"
+#include "tools/larder/keylist.h"
+#include "tools/larder/progress.h"
+#include "tools/larder/say.h"
+#include "tools/larder/throttle.h"
+
+enum {
+    ROUNDS = 5, /* for keys on which clients are at work */
+    ROUND_PAUSE_MS = 1000,
+    DELAYED_MAX = 100000, /* of them are remembered; the others count as not moved */
+    FAILURES_SAID = 20,
+    ANSWER_MS = 6 * 3600 * 1000 /* a large value takes long to copy */
+};
+
+struct rebalance {
+    char *master;
+    unsigned long long rate;
+    unsigned jobs;
+    bool dry_run;
+
+    struct throttle *throttle;
+    struct progress *progress;
+
+    pthread_mutex_t lock; /* over all below */
+    struct key **delayed;
+    size_t delayed_count, delayed_room;
+    bool last_round;
+    bool unreachable; /* no master answers: nothing more can be done */
+    uint64_t looked_at, misplaced;
+    uint64_t moved, bytes, right, gone, failed;
+};
+
+/* What a thread of the crew has. */
+struct mover {
+    struct rebalance *rebalance;
+    struct client *client;
+};
+
+static enum status count_keys(struct rebalance *rebalance, struct client *client);
+static enum status move_keys(struct rebalance *rebalance, struct client *client);
+static void key_moved(struct mover *mover, struct key *key, enum status st);
+static void move_delayed(struct rebalance *rebalance);
+
+/* --- counting --- */
+
+static void add_places(struct buf *out, char *const *places, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        buf_addf(out, "%s%s", i ? "," : "", places[i]);
+}
+
+static void print_move(const struct info *info)
+{
+    struct buf line = BUF_INIT;
+    key_encode(&line, info->key.bytes, info->key.len);
+    buf_addc(&line, ' ');
+    add_places(&line, info->record.places, info->record.place_count);
+    buf_addc(&line, ' ');
+    add_places(&line, info->wanted, info->wanted_count);
+    buf_addc(&line, '\n');
+    say_bytes(buf_text(&line), line.len);
+    buf_free(&line);
+}
+
+static enum status count_keys(struct rebalance *rebalance, struct client *client)
+{
+    struct progress *progress = progress_new("looking", "keys", 0);
+    struct keylist *list = keylist_new(client, "/", 1);
+    struct info info;
+    info_init(&info);
+    enum status st = list && progress ? ST_OK : ST_NO_MEMORY;
+    while (!st && !(st = keylist_next(list, &info))) {
+        rebalance->looked_at++;
+        progress_add(progress, 1);
+        if (info_is_misplaced(&info)) {
+            rebalance->misplaced++;
+            if (rebalance->dry_run)
+                print_move(&info);
+        }
+        if (interrupt_seen())
+            st = ST_CLOSED;
+    }
+    info_free(&info);
+    keylist_free(list);
+    progress_free(progress);
+    return st == ST_NOT_FOUND ? ST_OK : st;
+}
+
+/* --- moving --- */
+
+static void *mover_begin(void *arg)
+{
+    struct rebalance *rebalance = arg;
+    struct mover *mover = calloc(1, sizeof *mover);
+    if (!mover)
+        return NULL;
+    mover->rebalance = rebalance;
+    mover->client = client_new(rebalance->master);
+    if (!mover->client) {
+        free(mover);
+        return NULL;
+    }
+    return mover;
+}
+
+static void mover_end(void *state)
+{
+    struct mover *mover = state;
+    client_free(mover->client);
+    free(mover);
+}
+
+/* Keeps the key for a later round. False where that is not possible. */
+static bool delay_locked(struct rebalance *rebalance, struct key *key)
+{
+    if (rebalance->last_round || rebalance->delayed_count == DELAYED_MAX)
+        return false;
+    if (rebalance->delayed_count == rebalance->delayed_room) {
+        size_t room = rebalance->delayed_room ? rebalance->delayed_room * 2 : 64;
+        struct key **more = realloc((void *)rebalance->delayed, room * sizeof(struct key *));
+        if (!more)
+            return false;
+        rebalance->delayed = more;
+        rebalance->delayed_room = room;
+    }
+    rebalance->delayed[rebalance->delayed_count++] = key;
+    return true;
+}
+
+/* Counts the answer; returns the bytes that were moved, or -1 where the key has failed. Takes the
+ * key where it is to be tried again, leaving NULL. */
+static int64_t count_answer(struct mover *mover, struct key **key, enum status st)
+{
+    struct rebalance *rebalance = mover->rebalance;
+    int http = st ? 0 : client_status(mover->client);
+    int64_t bytes = 0;
+    (void)pthread_mutex_lock(&rebalance->lock);
+    if (http == 204) {
+        const char *moved = client_field(mover->client, "Larder-Moved");
+        bytes = moved ? strtoll(moved, NULL, 10) : 0;
+        rebalance->bytes += (uint64_t)bytes;
+        rebalance->moved += bytes > 0;
+        rebalance->right += bytes == 0;
+    } else if (http == 404) {
+        rebalance->gone++;
+    } else if ((http == 409 || st == ST_PEER) && delay_locked(rebalance, *key)) {
+        *key = NULL;
+    } else {
+        rebalance->unreachable = rebalance->unreachable || st == ST_UNAVAILABLE;
+        rebalance->failed++;
+        bytes = rebalance->failed <= FAILURES_SAID ? -1 : 0;
+    }
+    (void)pthread_mutex_unlock(&rebalance->lock);
+    return bytes;
+}
+
+static void key_moved(struct mover *mover, struct key *key, enum status st)
+{
+    struct rebalance *rebalance = mover->rebalance;
+    struct key *left = key;
+    int64_t bytes = count_answer(mover, &left, st);
+    if (bytes < 0)
+        client_explain(mover->client, st, "move", key);
+    if (left)
+        progress_add(rebalance->progress, 1);
+    free(left);
+    if (bytes > 0)
+        throttle_moved(rebalance->throttle, (uint64_t)bytes);
+}
+
+static bool must_stop(struct rebalance *rebalance)
+{
+    (void)pthread_mutex_lock(&rebalance->lock);
+    bool stop = rebalance->unreachable;
+    (void)pthread_mutex_unlock(&rebalance->lock);
+    return stop || interrupt_seen();
+}
+
+static void mover_work(void *state, void *item)
+{
+    struct mover *mover = state;
+    struct key *key = item;
+    if (must_stop(mover->rebalance)) {
+        free(key);
+        return;
+    }
+    const struct http_call_spec spec = {.method = "REBALANCE", .timeout_ms = ANSWER_MS};
+    struct buf path = BUF_INIT;
+    key_encode(&path, key->bytes, key->len);
+    enum status st =
+        buf_ok(&path) ? client_send(mover->client, &spec, buf_text(&path)) : ST_NO_MEMORY;
+    buf_free(&path);
+    key_moved(mover, key, st);
+}
+
+static struct crew *make_crew(struct rebalance *rebalance)
+{
+    const struct crew_work work = {mover_begin, mover_work, mover_end, rebalance};
+    return crew_new(rebalance->jobs, &work);
+}
+
+static enum status move_keys(struct rebalance *rebalance, struct client *client)
+{
+    struct crew *crew = make_crew(rebalance);
+    struct keylist *list = keylist_new(client, "/", 1);
+    struct info info;
+    info_init(&info);
+    enum status st = crew && list ? ST_OK : ST_NO_MEMORY;
+    while (!st && !must_stop(rebalance) && !(st = keylist_next(list, &info))) {
+        if (!info_is_misplaced(&info))
+            continue;
+        struct key *key = malloc(sizeof *key);
+        if (key) {
+            *key = info.key;
+            crew_give(crew, key);
+        } else {
+            st = ST_NO_MEMORY;
+        }
+    }
+    crew_finish(crew);
+    info_free(&info);
+    keylist_free(list);
+    return st == ST_NOT_FOUND ? ST_OK : st;
+}
+
+static void move_delayed(struct rebalance *rebalance)
+{
+    for (int round = 1; round <= ROUNDS && rebalance->delayed_count; round++) {
+        struct key **keys = rebalance->delayed;
+        size_t count = rebalance->delayed_count;
+        rebalance->delayed = NULL;
+        rebalance->delayed_count = rebalance->delayed_room = 0;
+        rebalance->last_round = round == ROUNDS;
+        interrupt_sleep(ROUND_PAUSE_MS);
+        struct crew *crew = make_crew(rebalance);
+        for (size_t i = 0; i < count; i++) {
+            if (crew) {
+                crew_give(crew, keys[i]);
+            } else {
+                free(keys[i]);
+                rebalance->failed++;
+            }
+        }
+        crew_finish(crew);
+        free((void *)keys);
+    }
+}
+
+/* --- all of it --- */
+
+static void print_summary(const struct rebalance *rebalance)
+{
+    struct buf text = BUF_INIT;
+    progress_number(&text, rebalance->looked_at);
+    buf_adds(&text, " keys, ");
+    progress_number(&text, rebalance->misplaced);
+    buf_adds(&text, " of them to be moved");
+    if (!rebalance->dry_run) {
+        buf_adds(&text, ": ");
+        progress_number(&text, rebalance->moved);
+        buf_adds(&text, " moved (");
+        progress_number(&text, rebalance->bytes);
+        buf_adds(&text, " bytes), ");
+        progress_number(&text, rebalance->right);
+        buf_adds(&text, " in order without, ");
+        progress_number(&text, rebalance->gone);
+        buf_adds(&text, " deleted meanwhile, ");
+        progress_number(&text, rebalance->failed);
+        buf_adds(&text, " failed");
+    }
+    /* The dry run's standard output is a list. */
+    if (rebalance->dry_run)
+        say_note(buf_text(&text));
+    else
+        say("%s\n", buf_text(&text));
+    buf_free(&text);
+}
+
+static int rebalance_result(const struct rebalance *rebalance, enum status st)
+{
+    if (st == ST_NO_MEMORY)
+        say_error("%s", status_text(st));
+    if (interrupt_seen())
+        say_error("interrupted; what was moved stands right. Run it again to go on");
+    if (rebalance->unreachable)
+        return EXIT_TROUBLE;
+    return st || rebalance->failed || interrupt_seen() ? EXIT_FAILED : EXIT_WELL;
+}
+
+static int rebalance_all(struct rebalance *rebalance)
+{
+    interrupt_watch();
+    struct client *client = client_new(rebalance->master);
+    if (!client)
+        return EXIT_TROUBLE;
+    (void)pthread_mutex_init(&rebalance->lock, NULL);
+    rebalance->throttle = throttle_new(rebalance->rate);
+    enum status st = rebalance->throttle ? count_keys(rebalance, client) : ST_NO_MEMORY;
+    bool counted = !st;
+    if (!st && !rebalance->dry_run && rebalance->misplaced) {
+        rebalance->progress = progress_new("moving", "keys", rebalance->misplaced);
+        st = rebalance->progress ? move_keys(rebalance, client) : ST_NO_MEMORY;
+        if (!st)
+            move_delayed(rebalance);
+        progress_free(rebalance->progress);
+    }
+    if (counted)
+        print_summary(rebalance);
+    int result = counted ? rebalance_result(rebalance, st) : EXIT_TROUBLE;
+    if (!say_flush())
+        result = EXIT_FAILED;
+    for (size_t i = 0; i < rebalance->delayed_count; i++)
+        free(rebalance->delayed[i]);
+    free((void *)rebalance->delayed);
+    throttle_free(rebalance->throttle);
+    (void)pthread_mutex_destroy(&rebalance->lock);
+    client_free(client);
+    return result;
+}
+
+static const char summary[] =
+    "Moves values to the volumes on which placement wants them, after volumes were added, and "
+    "makes\n"
+    "copies where there are too few. Goes through the running master while clients go on. Can be\n"
+    "interrupted, and is resumed by running it again: what stands right is passed over.\n"
+    "\n"
+    "Output: one line, how many keys there are, were moved, deleted meanwhile, or failed. With\n"
+    "--dry-run a line for each key that would be moved: KEY (percent-encoded), the volumes it is\n"
+    "on, and those it should be on, both with commas between.\n"
+    "Exit status: 0 all stands right, 1 some could not be moved, 2 wrong usage, or the master\n"
+    "cannot be reached.";
+
+int rebalance_run(int argc, char **argv)
+{
+    struct rebalance rebalance = {.jobs = 16};
+    const struct option_spec options[] = {
+        {"master", 'm', OPTION_TEXT, &rebalance.master, 0, 0, NULL, "URL", "the master"},
+        {"rate", 0, OPTION_SIZE, &rebalance.rate, 0, 0, NULL, "BYTES",
+         "move at most so many bytes a second"},
+        {"jobs", 0, OPTION_UNSIGNED, &rebalance.jobs, 1, 256, NULL, "N",
+         "values that are moved at the same time (default 16)"},
+        {"dry-run", 'n', OPTION_FLAG, &rebalance.dry_run, 0, 0, NULL, NULL,
+         "only list what would be moved"},
+    };
+    const struct option_program program = {"larder rebalance", "[OPTION]...", summary, options,
+                                           sizeof options / sizeof options[0]};
+    int rest = 0;
+    enum options_result parsed = options_parse(&program, argc, argv, &rest);
+    int result = parsed == OPTIONS_EXIT ? EXIT_WELL : EXIT_TROUBLE;
+    if (parsed == OPTIONS_OK && arguments_fit("larder rebalance", argc - rest, 0, 0))
+        result = rebalance_all(&rebalance);
+    options_free(&program);
+    return result;
+}

@@ -1,0 +1,277 @@
+#include "tools/larder/roster.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/json.h"
+#include "common/options.h"
+#include "common/placement.h"
+#include "tools/larder/places.h"
+#include "tools/larder/say.h"
+#include "tools/larder/volume.h"
+
+struct member {
+    char name[VOLUME_NAME_MAX + 1];
+    char identity[IDENTITY_SIZE + 1];
+    bool is_larder;
+};
+
+struct roster {
+    struct member *members;
+    const char **names; /* of the members; what placement wants */
+    size_t count;
+    char **left_out; /* names of volumes and places */
+    size_t left_out_count;
+    struct places *places;
+};
+
+/* --- making --- */
+
+static enum status take_volumes(struct roster *roster, const struct option_list *volumes)
+{
+    for (size_t i = 0; i < volumes->count; i++) {
+        const char *text = volumes->items[i];
+        struct member *member = &roster->members[i];
+        if (placement_volume_name(text, strlen(text), member->name)) {
+            say_error("'%s' is no volume: write host:port or host:port/path", text);
+            return ST_BAD_REQUEST;
+        }
+        roster->names[i] = member->name;
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(roster->names[j], member->name) == 0) {
+                say_error("the volume %s is given twice", member->name);
+                return ST_BAD_REQUEST;
+            }
+        roster->count++;
+    }
+    return ST_OK;
+}
+
+/* True where `place` is the volume, or "volume/svXX". */
+static bool is_on(const char *place, const char *volume)
+{
+    size_t len = strlen(volume);
+    if (strncmp(place, volume, len) != 0)
+        return false;
+    return place[len] == 0 || (place[len] == '/' && roster_is_subvolume(place + len + 1));
+}
+
+static bool is_member(const struct roster *roster, const char *place)
+{
+    for (size_t i = 0; i < roster->count; i++)
+        if (is_on(place, roster->names[i]))
+            return true;
+    return false;
+}
+
+static enum status take_left_out(struct roster *roster, const struct option_list *without)
+{
+    for (size_t i = 0; i < without->count; i++) {
+        char name[VOLUME_NAME_MAX + 1];
+        const char *text = without->items[i];
+        if (placement_volume_name(text, strlen(text), name) || !is_member(roster, name)) {
+            say_error("--without %s: it is none of the volumes, nor a subvolume of one", text);
+            return ST_BAD_REQUEST;
+        }
+        roster->left_out[i] = strdup(name);
+        if (!roster->left_out[i])
+            return ST_NO_MEMORY;
+        roster->left_out_count++;
+    }
+    return ST_OK;
+}
+
+enum status roster_new(struct roster **to, const struct option_list *volumes,
+                       const struct option_list *without)
+{
+    *to = NULL;
+    struct roster *roster = calloc(1, sizeof *roster);
+    if (!roster)
+        return ST_NO_MEMORY;
+    roster->members = calloc(volumes->count + 1, sizeof *roster->members);
+    roster->names = calloc(volumes->count + 1, sizeof *roster->names);
+    roster->left_out = calloc(without->count + 1, sizeof *roster->left_out);
+    roster->places = places_new();
+    enum status st = ST_NO_MEMORY;
+    if (roster->members && roster->names && roster->left_out && roster->places)
+        st = take_volumes(roster, volumes);
+    if (!st)
+        st = take_left_out(roster, without);
+    if (st) {
+        roster_free(roster);
+        return st;
+    }
+    *to = roster;
+    return ST_OK;
+}
+
+void roster_free(struct roster *roster)
+{
+    if (!roster)
+        return;
+    for (size_t i = 0; i < roster->left_out_count; i++)
+        free(roster->left_out[i]);
+    free(roster->left_out);
+    free(roster->members);
+    free((void *)roster->names);
+    places_free(roster->places);
+    free(roster);
+}
+
+/* --- asking --- */
+
+static void say_unreachable(const char *volume, const char *why)
+{
+    say_error("the volume %s cannot be read: %s. Start it, or leave it out with '--without %s': "
+              "what is on it is not looked at then",
+              volume, why, volume);
+}
+
+/* A subvolume whose disk is away looks like an empty one. */
+struct missing_disks {
+    const struct roster *roster;
+    const char *volume;
+    bool any;
+};
+
+static void check_disk(void *arg, const char *name, const struct json *disk)
+{
+    struct missing_disks *missing = arg;
+    const char *state = json_text(json_member(disk, "state"));
+    char place[VOLUME_NAME_MAX + 64];
+    (void)snprintf(place, sizeof place, "%s%s%.40s", missing->volume, *name ? "/" : "", name);
+    if (!state || strcmp(state, "missing") != 0 || roster_left_out(missing->roster, place))
+        return;
+    say_error("the disk of %s is missing (not mounted?). Mount it and start the volume again, or "
+              "leave it out with '--without %s': what is on it is not looked at then",
+              place, place);
+    missing->any = true;
+}
+
+static enum status take_health(struct roster *roster, size_t i, const struct json *health)
+{
+    struct member *member = &roster->members[i];
+    struct missing_disks missing = {roster, member->name, false};
+    member->is_larder = true;
+    const char *id = json_text(json_member(health, "id"));
+    if (id && strlen(id) == IDENTITY_SIZE && strspn(id, "0123456789abcdef") == IDENTITY_SIZE)
+        memcpy(member->identity, id, sizeof member->identity);
+    json_each(json_member(health, "subvolumes"), check_disk, &missing);
+    return missing.any ? ST_UNAVAILABLE : ST_OK;
+}
+
+static enum status add_place(struct roster *roster, size_t volume, const char *subvolume)
+{
+    char name[VOLUME_NAME_MAX + 64];
+    uint32_t id;
+    (void)snprintf(name, sizeof name, "%s%s%s", roster->names[volume], *subvolume ? "/" : "",
+                   subvolume);
+    if (roster_left_out(roster, name))
+        return ST_OK;
+    return places_add(roster->places, name, volume, &id);
+}
+
+static enum status add_places(struct roster *roster, size_t volume, const struct listing *root)
+{
+    enum status st = add_place(roster, volume, "");
+    for (size_t i = 0; i < listing_count(root) && !st; i++) {
+        struct listing_item item;
+        if (listing_item(root, i, &item) && item.directory && roster_is_subvolume(item.name))
+            st = add_place(roster, volume, item.name);
+    }
+    return st;
+}
+
+static enum status call_member(struct roster *roster, size_t i, struct http_fetcher *fetcher)
+{
+    char why[VOLUME_WHY] = "";
+    struct json *health = NULL;
+    struct listing *root = NULL;
+    const char *name = roster->names[i];
+    enum status st = volume_health(fetcher, name, &health, why);
+    if (!st)
+        st = volume_list(fetcher, name, "", &root, why);
+    if (st)
+        say_unreachable(name, why);
+    if (!st && health)
+        st = take_health(roster, i, health);
+    if (!st)
+        st = add_places(roster, i, root);
+    listing_free(root);
+    json_free(health);
+    return st;
+}
+
+/* One volume under two names would count as two copies. */
+static enum status check_twins(const struct roster *roster)
+{
+    for (size_t i = 0; i < roster->count; i++)
+        for (size_t j = 0; j < i; j++) {
+            const struct member *a = &roster->members[i];
+            const struct member *b = &roster->members[j];
+            if (!a->identity[0] || strcmp(a->identity, b->identity) != 0)
+                continue;
+            say_error("%s and %s are one and the same volume: give it under the name by which "
+                      "the master knows it",
+                      b->name, a->name);
+            return ST_BAD_REQUEST;
+        }
+    return ST_OK;
+}
+
+enum status roster_call(struct roster *roster, struct http_fetcher *fetcher)
+{
+    enum status first = ST_OK;
+    for (size_t i = 0; i < roster->count; i++) {
+        if (roster_left_out(roster, roster->names[i]))
+            continue;
+        /* All of them are asked, so that all that are down are said at once. */
+        enum status st = call_member(roster, i, fetcher);
+        if (!first)
+            first = st;
+    }
+    return first ? first : check_twins(roster);
+}
+
+/* --- answers --- */
+
+const char *const *roster_volumes(const struct roster *roster, size_t *count)
+{
+    *count = roster->count;
+    return roster->names;
+}
+
+const char *roster_identity(const struct roster *roster, size_t volume)
+{
+    return roster->members[volume].identity;
+}
+
+bool roster_is_larder(const struct roster *roster, size_t volume)
+{
+    return roster->members[volume].is_larder;
+}
+
+bool roster_left_out(const struct roster *roster, const char *place)
+{
+    for (size_t i = 0; i < roster->left_out_count; i++)
+        if (is_on(place, roster->left_out[i]))
+            return true;
+    return false;
+}
+
+bool roster_incomplete(const struct roster *roster)
+{
+    return roster->left_out_count > 0;
+}
+
+const struct places *roster_places(const struct roster *roster)
+{
+    return roster->places;
+}
+
+bool roster_is_subvolume(const char *name)
+{
+    return strncmp(name, "sv", 2) == 0 && strlen(name) >= 4 && strlen(name) <= 10 &&
+           strspn(name + 2, "0123456789ABCDEF") == strlen(name + 2);
+}

@@ -1,0 +1,48 @@
+/*
+ * Who the volumes are, before a walk: whether each is larder's or a plain WebDAV server, its
+ * identity, and its places (disks). A volume that cannot be reached ends the work here, unless it
+ * was left out on purpose: what is on it would be missing from the result.
+ */
+#ifndef LARDER_TOOLS_ROSTER_H
+#define LARDER_TOOLS_ROSTER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/attr.h"
+#include "common/durable.h"
+#include "common/status.h"
+
+struct roster;
+struct places;
+struct option_list;
+struct http_fetcher;
+
+/* Takes the volumes as the operator wrote them, and those to leave out, which may be volumes of the
+ * list or places of theirs. ST_BAD_REQUEST (said) for a bad or doubled name. */
+enum status roster_new(struct roster **roster, const struct option_list *volumes,
+                       const struct option_list *without) MUST_CHECK;
+void roster_free(struct roster *roster);
+
+/* Asks every volume for its kind, identity and places. Says why where it fails. */
+enum status roster_call(struct roster *roster, struct http_fetcher *fetcher) MUST_CHECK;
+
+/* All volumes, those left out too: placement counts them. */
+const char *const *roster_volumes(const struct roster *roster, size_t *count);
+
+/* 32 hex digits, "" for one that has none to tell. */
+const char *roster_identity(const struct roster *roster, size_t volume);
+bool roster_is_larder(const struct roster *roster, size_t volume);
+
+/* True where a place (or the volume that it is on) was left out. */
+bool roster_left_out(const struct roster *roster, const char *place);
+/* True where anything was. */
+bool roster_incomplete(const struct roster *roster);
+
+/* The places that can be walked; filled by roster_call(). */
+const struct places *roster_places(const struct roster *roster);
+
+/* True for "svXX": at least two upper-case hex digits. */
+bool roster_is_subvolume(const char *name);
+
+#endif

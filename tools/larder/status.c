@@ -1,0 +1,182 @@
+/* larder status: what the master says of itself and of its volumes. */
+#include <inttypes.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "common/buf.h"
+#include "common/json.h"
+#include "common/options.h"
+#include "tools/larder/arguments.h"
+#include "tools/larder/client.h"
+#include "tools/larder/commands.h"
+#include "tools/larder/progress.h"
+#include "tools/larder/say.h"
+
+/* --- the master --- */
+
+static void print_number(void *arg, const char *name, const struct json *value)
+{
+    struct buf number = BUF_INIT;
+    const char *indent = arg;
+    int64_t of = json_int(value, -1);
+    if (of >= 0) {
+        progress_number(&number, (uint64_t)of);
+        say("%s%-20s %s\n", indent, name, buf_text(&number));
+    } else if (json_text(value)) {
+        say("%s%-20s %s\n", indent, name, json_text(value));
+    }
+    buf_free(&number);
+}
+
+/* Whatever the master tells, in its order; what is in groups below it, indented. */
+static void print_member(void *arg, const char *name, const struct json *value)
+{
+    char indent[] = "  ";
+    bool group = json_text(value) == NULL && json_int(value, INT64_MIN) == INT64_MIN;
+    if (!group) {
+        print_number(arg, name, value);
+        return;
+    }
+    say("%s\n", name);
+    json_each(value, print_number, indent);
+}
+
+/* --- volumes --- */
+
+static void add_bytes(struct buf *out, int64_t bytes)
+{
+    static const char units[] = "BKMGTPE";
+    double amount = (double)bytes;
+    size_t unit = 0;
+    for (; amount >= 1000 && unit + 2 < sizeof units; unit++)
+        amount /= 1024;
+    buf_addf(out, unit && amount < 10 ? "%.1f%c" : "%.0f%c", amount, units[unit]);
+}
+
+static void print_room(const struct json *of)
+{
+    struct buf text = BUF_INIT;
+    int64_t total = json_int(json_member(of, "total"), 0);
+    if (total > 0) {
+        add_bytes(&text, json_int(json_member(of, "free"), 0));
+        buf_adds(&text, " of ");
+        add_bytes(&text, total);
+    } else {
+        buf_addc(&text, '-');
+    }
+    say(" %-16s %" PRId64 "\n", buf_text(&text), json_int(json_member(of, "errors"), 0));
+    buf_free(&text);
+}
+
+static const char *text_of(const struct json *of, const char *name)
+{
+    const char *text = json_text(json_member(of, name));
+    return text ? text : "-";
+}
+
+/* Disks that are just as their volume are not worth a line. */
+static void print_disk(void *arg, const char *name, const struct json *disk)
+{
+    const struct json *volume = arg;
+    if (!*name || strcmp(text_of(disk, "state"), text_of(volume, "state")) == 0)
+        return;
+    say("  /%-30s %-10s %-8s", name, text_of(disk, "state"), "");
+    print_room(disk);
+}
+
+/* True where all of them are up. */
+static bool print_volumes(const struct json *volumes)
+{
+    bool good = true;
+    say("%-33s %-10s %-8s %-16s %s\n", "VOLUME", "STATE", "KIND", "FREE", "ERRORS");
+    for (size_t i = 0; i < json_count(volumes); i++) {
+        struct json *volume = json_item(volumes, i);
+        const char *state = text_of(volume, "state");
+        good = good && strcmp(state, "up") == 0;
+        say("%-33s %-10s %-8s", text_of(volume, "name"), state, text_of(volume, "kind"));
+        print_room(volume);
+        json_each(json_member(volume, "subvolumes"), print_disk, volume);
+    }
+    return good;
+}
+
+/* --- both --- */
+
+static bool ask(struct client *client, const char *path, struct buf *body)
+{
+    enum status st = client_request(client, "GET", path);
+    if (st || client_status(client) != 200) {
+        client_explain(client, st, "ask for the state", NULL);
+        return false;
+    }
+    size_t len;
+    const char *text = client_body(client, &len);
+    buf_add(body, text, len);
+    return buf_ok(body);
+}
+
+static int print_status(const struct buf *master, const struct buf *volumes, bool as_json)
+{
+    struct json *of_master = json_parse(buf_text(master), master->len, NULL);
+    struct json *of_volumes = json_parse(buf_text(volumes), volumes->len, NULL);
+    struct json *list = json_member(of_volumes, "volumes");
+    int result = EXIT_FAILED;
+    char indent[] = "";
+    const char *brace = strchr(buf_text(volumes), '{');
+    if (!of_master || !list || !brace) {
+        say_error("the master's answer is not understood; is it another version?");
+    } else if (as_json) {
+        /* Both are whole documents; the second one's members follow the first. */
+        say("{\"status\":%s,%s", buf_text(master), brace + 1);
+        result = EXIT_WELL;
+    } else {
+        json_each(of_master, print_member, indent);
+        say("\n");
+        result = print_volumes(list) ? EXIT_WELL : EXIT_FAILED;
+    }
+    json_free(of_master);
+    json_free(of_volumes);
+    return say_flush() ? result : EXIT_FAILED;
+}
+
+static int show_status(const char *master_url, bool as_json)
+{
+    struct buf master = BUF_INIT;
+    struct buf volumes = BUF_INIT;
+    struct client *client = client_new(master_url);
+    int result = client ? EXIT_FAILED : EXIT_TROUBLE;
+    if (client && ask(client, "/admin/status", &master) && ask(client, "/admin/volumes", &volumes))
+        result = print_status(&master, &volumes, as_json);
+    buf_free(&master);
+    buf_free(&volumes);
+    client_free(client);
+    return result;
+}
+
+int status_run(int argc, char **argv)
+{
+    char *master = NULL;
+    bool json = false;
+    const struct option_spec options[] = {
+        {"master", 'm', OPTION_TEXT, &master, 0, 0, NULL, "URL", "the master"},
+        {"json", 'j', OPTION_FLAG, &json, 0, 0, NULL, NULL,
+         "one JSON document: {\"status\":{...},\"volumes\":[...]}"},
+    };
+    const struct option_program program = {
+        "larder status", "[OPTION]...",
+        "Shows what the master says of itself, a 'NAME VALUE' a line, and a table of its volumes:\n"
+        "name, state (up, down, unknown, read-only, full, foreign), kind (larder, or plain for "
+        "any\n"
+        "other WebDAV server), free space, errors. Disks have a line where they differ.\n"
+        "Exit status: 0 the master answers and all volumes are up (with --json: it answers), 1 "
+        "not,\n"
+        "2 wrong usage.",
+        options, sizeof options / sizeof options[0]};
+    int rest = 0;
+    enum options_result parsed = options_parse(&program, argc, argv, &rest);
+    int result = parsed == OPTIONS_EXIT ? EXIT_WELL : EXIT_TROUBLE;
+    if (parsed == OPTIONS_OK && arguments_fit("larder status", argc - rest, 0, 0))
+        result = show_status(master, json);
+    options_free(&program);
+    return result;
+}

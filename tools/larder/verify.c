@@ -1,0 +1,528 @@
+/*
+ * larder verify: the index against the volumes, while clients go on.
+ *
+ *   verify_volumes     the master says which volumes there are
+ *   verify_scan        what is on them goes into a scratch database
+ *   verify_compare     the list of keys and the scan, both in the order of keys, side by side: what
+ *                      does not agree is suspect; with --deep the copies of all others are read,
+ *                      and what is wrong there is suspect too
+ *   verify_suspects    a while later every suspect is looked at afresh; what is still wrong then
+ *                      is reported
+ *
+ * So a value that is written, moved or deleted in the meantime is not taken for a fault.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/http_client.h"
+#include "common/json.h"
+#include "common/key.h"
+#include "common/options.h"
+#include "tools/larder/arguments.h"
+#include "tools/larder/client.h"
+#include "tools/larder/commands.h"
+#include "tools/larder/compare.h"
+#include "tools/larder/crew.h"
+#include "tools/larder/examine.h"
+#include "tools/larder/info.h"
+#include "tools/larder/interrupt.h"
+#include "tools/larder/keylist.h"
+#include "tools/larder/progress.h"
+#include "tools/larder/report.h"
+#include "tools/larder/roster.h"
+#include "tools/larder/say.h"
+#include "tools/larder/scan.h"
+#include "tools/larder/throttle.h"
+#include "tools/larder/walk.h"
+
+enum { SUSPECT_PAUSE_MS = 2000 };
+
+struct verify {
+    char *master;
+    char *scratch;
+    struct option_list without;
+    unsigned long long rate;
+    unsigned threads;
+    bool deep;
+    bool json;
+
+    char *temp; /* a directory of our own */
+    struct client *client;
+    struct option_list volumes;
+    struct roster *roster;
+    struct scan *scan;
+    struct throttle *throttle;
+    struct progress *progress;
+    struct report *report;
+    struct walk_result found;
+    uint64_t keys;
+
+    pthread_mutex_t lock; /* over all below */
+    struct scan_writer *suspects;
+    uint64_t suspect_count;
+    uint64_t unchecked;
+    enum status failed; /* the first failure of a thread */
+};
+
+/* What a thread of the crew has. */
+struct checker {
+    struct verify *verify;
+    struct examiner *examiner;
+    struct findings findings;
+};
+
+static enum status verify_volumes(struct verify *verify);
+static enum status verify_scan(struct verify *verify);
+static enum status verify_compare(struct verify *verify);
+static enum status verify_suspects(struct verify *verify);
+
+/* --- volumes --- */
+
+static enum status take_names(struct verify *verify, const struct json *list)
+{
+    size_t count = json_count(list);
+    verify->volumes.items = calloc(count + 1, sizeof *verify->volumes.items);
+    if (!verify->volumes.items)
+        return ST_NO_MEMORY;
+    for (size_t i = 0; i < count; i++) {
+        const char *name = json_text(json_member(json_item(list, i), "name"));
+        verify->volumes.items[i] = name ? strdup(name) : NULL;
+        if (!verify->volumes.items[i])
+            return name ? ST_NO_MEMORY : ST_PEER;
+        verify->volumes.count++;
+    }
+    return ST_OK;
+}
+
+static enum status verify_volumes(struct verify *verify)
+{
+    enum status st = client_request(verify->client, "GET", "/admin/volumes");
+    if (st || client_status(verify->client) != 200) {
+        client_explain(verify->client, st, "list the volumes", NULL);
+        return st ? st : ST_PEER;
+    }
+    struct json *json = client_json(verify->client);
+    st = take_names(verify, json_member(json, "volumes"));
+    json_free(json);
+    if (!st)
+        st = roster_new(&verify->roster, &verify->volumes, &verify->without);
+    struct http_fetcher *fetcher = http_fetcher_new();
+    if (!st)
+        st = fetcher ? roster_call(verify->roster, fetcher) : ST_NO_MEMORY;
+    http_fetcher_free(fetcher);
+    return st;
+}
+
+/* --- scan --- */
+
+static enum status make_temp(struct verify *verify)
+{
+    const char *dir = verify->scratch ? verify->scratch : getenv("TMPDIR");
+    if (!dir || !*dir)
+        dir = "/tmp";
+    if (asprintf(&verify->temp, "%s/larder-verify-XXXXXX", dir) < 0) {
+        verify->temp = NULL;
+        return ST_NO_MEMORY;
+    }
+    if (mkdtemp(verify->temp))
+        return ST_OK;
+    say_error("could not make a scratch directory in %s: %s; give another with --scratch", dir,
+              strerror(errno));
+    free(verify->temp);
+    verify->temp = NULL;
+    return ST_IO;
+}
+
+static enum status verify_scan(struct verify *verify)
+{
+    char *path = NULL;
+    enum status st = make_temp(verify);
+    if (!st && asprintf(&path, "%s/scan", verify->temp) < 0) {
+        path = NULL;
+        st = ST_NO_MEMORY;
+    }
+    if (!st)
+        st = scan_open(&verify->scan, path);
+    if (!st)
+        st = walk_run(verify->roster, verify->threads, verify->scan, &verify->found);
+    free(path);
+    return st;
+}
+
+/* --- threads that look at keys --- */
+
+static void *checker_begin(void *arg)
+{
+    struct verify *verify = arg;
+    const struct examine_options options = {verify->master, verify->roster, verify->scan,
+                                            verify->throttle, verify->deep};
+    struct checker *checker = calloc(1, sizeof *checker);
+    if (!checker)
+        return NULL;
+    checker->verify = verify;
+    checker->examiner = examiner_new(&options);
+    if (!checker->examiner) {
+        free(checker);
+        return NULL;
+    }
+    return checker;
+}
+
+static void checker_end(void *state)
+{
+    struct checker *checker = state;
+    examiner_free(checker->examiner);
+    findings_free(&checker->findings);
+    free(checker);
+}
+
+static void fail(struct verify *verify, enum status st)
+{
+    (void)pthread_mutex_lock(&verify->lock);
+    if (!verify->failed)
+        verify->failed = st;
+    (void)pthread_mutex_unlock(&verify->lock);
+}
+
+static enum status failure(struct verify *verify)
+{
+    (void)pthread_mutex_lock(&verify->lock);
+    enum status st = interrupt_seen() ? ST_CLOSED : verify->failed;
+    (void)pthread_mutex_unlock(&verify->lock);
+    return st;
+}
+
+static enum status add_suspect(struct verify *verify, const struct key *key)
+{
+    (void)pthread_mutex_lock(&verify->lock);
+    enum status st = scan_add_suspect(verify->suspects, key);
+    verify->suspect_count++;
+    (void)pthread_mutex_unlock(&verify->lock);
+    return st;
+}
+
+/* Frees the key. True where there was a look, and `findings` says what it found. */
+static bool look(struct checker *checker, struct key *key)
+{
+    struct verify *verify = checker->verify;
+    enum status st = failure(verify);
+    if (!st)
+        st = examiner_run(checker->examiner, key, &checker->findings);
+    if (st == ST_UNAVAILABLE || st == ST_NO_MEMORY)
+        fail(verify, st); /* all others would fail the same way */
+    if (st) {
+        (void)pthread_mutex_lock(&verify->lock);
+        verify->unchecked++;
+        (void)pthread_mutex_unlock(&verify->lock);
+    }
+    return !st;
+}
+
+/* The first look, with --deep. */
+static void check_first(void *state, void *item)
+{
+    struct checker *checker = state;
+    struct key *key = item;
+    if (look(checker, key) && checker->findings.count) {
+        enum status st = add_suspect(checker->verify, key);
+        if (st)
+            fail(checker->verify, st);
+    }
+    free(key);
+}
+
+/* The second: what is wrong now, is. */
+static void check_again(void *state, void *item)
+{
+    struct checker *checker = state;
+    struct key *key = item;
+    if (look(checker, key) && checker->findings.count)
+        report_key(checker->verify->report, key, &checker->findings);
+    progress_add(checker->verify->progress, 1);
+    free(key);
+}
+
+static enum status give_key(struct crew *crew, const struct key *key)
+{
+    struct key *copy = malloc(sizeof *copy);
+    if (!copy)
+        return ST_NO_MEMORY;
+    *copy = *key;
+    crew_give(crew, copy);
+    return ST_OK;
+}
+
+/* --- side by side --- */
+
+/* Both streams, each with its next key. */
+struct merge {
+    struct verify *verify;
+    struct keylist *list;
+    struct scan_reader *reader;
+    struct crew *crew; /* NULL without --deep */
+    struct info info;
+    struct scan_group group;
+    struct findings findings;
+    bool list_ended;
+    bool scan_ended;
+};
+
+static int compare_keys(const struct key *a, const struct key *b)
+{
+    int order = memcmp(a->bytes, b->bytes, a->len < b->len ? a->len : b->len);
+    return order ? order : a->len < b->len ? -1 : a->len > b->len;
+}
+
+static bool is_left_out(const void *arg, const char *place)
+{
+    return roster_left_out(arg, place);
+}
+
+/* One key, with what is known of it: a record, files, or both. */
+static enum status merge_key(struct merge *merge, const struct info *info,
+                             const struct scan_group *group)
+{
+    struct verify *verify = merge->verify;
+    const struct compare_options options = {roster_places(verify->roster), is_left_out,
+                                            verify->roster};
+    findings_clear(&merge->findings);
+    enum status st = compare_run(&options, info, group, &merge->findings);
+    verify->keys += info && (info->record.state == KEY_LIVE || info->record.state == KEY_UNLINKED);
+    if (!st && merge->findings.count)
+        st = add_suspect(verify, &group->key);
+    else if (!st && merge->crew && info && info->record.place_count)
+        st = give_key(merge->crew, &group->key);
+    progress_add(verify->progress, group->file_count);
+    return st;
+}
+
+static enum status next_record(struct merge *merge)
+{
+    enum status st = keylist_next(merge->list, &merge->info);
+    merge->list_ended = st == ST_NOT_FOUND;
+    return merge->list_ended ? ST_OK : st;
+}
+
+static enum status next_group(struct merge *merge)
+{
+    enum status st = scan_next(merge->reader, &merge->group);
+    merge->scan_ended = st == ST_NOT_FOUND;
+    if (st && !merge->scan_ended)
+        say_error("could not read the scratch database: %s", status_text(st));
+    return merge->scan_ended ? ST_OK : st;
+}
+
+static enum status merge_next(struct merge *merge)
+{
+    int order = merge->list_ended   ? 1
+                : merge->scan_ended ? -1
+                                    : compare_keys(&merge->info.key, &merge->group.key);
+    enum status st;
+    if (order < 0) {
+        /* What stands in the group belongs to a later key. */
+        struct scan_group none = {.key = merge->info.key};
+        st = merge_key(merge, &merge->info, &none);
+    } else {
+        st = merge_key(merge, order == 0 ? &merge->info : NULL, &merge->group);
+    }
+    if (!st && order <= 0)
+        st = next_record(merge);
+    if (!st && order >= 0)
+        st = next_group(merge);
+    return st;
+}
+
+static enum status merge_all(struct merge *merge)
+{
+    enum status st = next_record(merge);
+    if (!st)
+        st = next_group(merge);
+    while (!st && !(merge->list_ended && merge->scan_ended)) {
+        st = failure(merge->verify);
+        if (!st)
+            st = merge_next(merge);
+    }
+    return st;
+}
+
+static enum status verify_compare(struct verify *verify)
+{
+    struct merge merge = {.verify = verify};
+    const struct crew_work work = {checker_begin, check_first, checker_end, verify};
+    info_init(&merge.info);
+    verify->progress =
+        progress_new(verify->deep ? "reading" : "comparing", "files", verify->found.files + 1);
+    verify->suspects = scan_writer_new(verify->scan);
+    merge.list = keylist_new(verify->client, "/", 1);
+    merge.reader = scan_reader_new(verify->scan);
+    enum status st = ST_NO_MEMORY;
+    if (verify->progress && verify->suspects && merge.list && merge.reader)
+        st = ST_OK;
+    if (!st && verify->deep) {
+        merge.crew = crew_new(verify->threads, &work);
+        st = merge.crew ? ST_OK : ST_NO_MEMORY;
+    }
+    if (!st)
+        st = merge_all(&merge);
+    crew_finish(merge.crew);
+    if (!st)
+        st = failure(verify);
+    if (!st)
+        st = scan_flush(verify->suspects);
+    findings_free(&merge.findings);
+    scan_group_free(&merge.group);
+    scan_reader_free(merge.reader);
+    keylist_free(merge.list);
+    info_free(&merge.info);
+    scan_writer_free(verify->suspects);
+    verify->suspects = NULL;
+    progress_free(verify->progress);
+    return st;
+}
+
+/* --- suspects --- */
+
+static enum status give_suspects(struct crew *crew, struct scan_reader *reader, struct key *key,
+                                 struct verify *verify)
+{
+    enum status st = ST_OK;
+    for (; !st; st = scan_next_suspect(reader, key)) {
+        st = failure(verify);
+        if (!st)
+            st = give_key(crew, key);
+        if (st)
+            break;
+    }
+    return st;
+}
+
+static enum status verify_suspects(struct verify *verify)
+{
+    const struct crew_work work = {checker_begin, check_again, checker_end, verify};
+    struct scan_reader *reader = scan_reader_new(verify->scan);
+    struct key key;
+    enum status st = reader ? scan_next_suspect(reader, &key) : ST_NO_MEMORY;
+    if (!st) {
+        verify->progress = progress_new("looking again", "keys", verify->suspect_count);
+        interrupt_sleep(SUSPECT_PAUSE_MS);
+        struct crew *crew = verify->progress ? crew_new(verify->threads, &work) : NULL;
+        st = crew ? give_suspects(crew, reader, &key, verify) : ST_NO_MEMORY;
+        crew_finish(crew);
+        progress_free(verify->progress);
+    }
+    scan_reader_free(reader);
+    if (st == ST_NOT_FOUND)
+        st = failure(verify);
+    return st;
+}
+
+/* --- all of it --- */
+
+static enum status verify_begin(struct verify *verify)
+{
+    verify->client = client_new(verify->master);
+    if (!verify->client)
+        return ST_BAD_REQUEST;
+    (void)pthread_mutex_init(&verify->lock, NULL);
+    verify->throttle = throttle_new(verify->rate);
+    return verify->throttle ? verify_volumes(verify) : ST_NO_MEMORY;
+}
+
+static void verify_end(struct verify *verify)
+{
+    scan_discard(verify->scan);
+    if (verify->temp && rmdir(verify->temp) != 0)
+        say_error("could not remove %s: %s", verify->temp, strerror(errno));
+    free(verify->temp);
+    walk_result_free(&verify->found);
+    roster_free(verify->roster);
+    for (size_t i = 0; i < verify->volumes.count; i++)
+        free(verify->volumes.items[i]);
+    free((void *)verify->volumes.items);
+    throttle_free(verify->throttle);
+    report_free(verify->report);
+    client_free(verify->client);
+}
+
+static int verify_all(struct verify *verify)
+{
+    interrupt_watch();
+    enum status st = verify_begin(verify);
+    if (!st)
+        st = verify_scan(verify);
+    if (!st)
+        st = verify_compare(verify);
+    if (!st) {
+        verify->report = report_new(verify->json);
+        st = verify->report ? verify_suspects(verify) : ST_NO_MEMORY;
+    }
+    if (st == ST_NO_MEMORY)
+        say_error("%s", status_text(st));
+    if (interrupt_seen())
+        say_error("interrupted; the check is not complete");
+    int result = EXIT_TROUBLE;
+    if (verify->report) {
+        const struct report_totals totals = {verify->keys,        verify->found.files,
+                                             verify->found.bytes, verify->found.strays,
+                                             verify->unchecked,   verify->deep};
+        bool complete = !st && !verify->unchecked;
+        report_finish(verify->report, &totals, complete);
+        if (complete)
+            result = report_count(verify->report) ? EXIT_FAILED : EXIT_WELL;
+    }
+    verify_end(verify);
+    return say_flush() ? result : EXIT_TROUBLE;
+}
+
+static const char summary[] =
+    "Compares the index with what is on the volumes, through the running master, while clients go\n"
+    "on. All that is found is looked at a second time before it is reported. Changes nothing.\n"
+    "\n"
+    "A line for each problem: PROBLEM KEY on VOLUME: DETAIL; KEY is percent-encoded. Problems:\n"
+    "  missing    a copy that the index has is not there\n"
+    "  extra      a file that the index knows nothing of\n"
+    "  size       a copy has another size than it should have, or than the other copies\n"
+    "  md5        a copy has another MD5 than the index (without --deep: as its volume says)\n"
+    "  few        there are fewer copies than wanted\n"
+    "  tombstone  a volume remembers as deleted what is there\n"
+    "Then one line with the totals. With --json one document: {\"findings\":[{\"key\":encoded,\n"
+    "\"problem\":..., \"volume\":..., \"generation\":N, \"detail\":...},...], "
+    "\"problems\":{\"missing\":N,\n"
+    "...}, \"keys\":N, \"files\":N, \"bytes\":N, \"strays\":N, \"unchecked\":N, "
+    "\"deep\":true|false,\n"
+    "\"complete\":true|false, \"ok\":true|false}. \"ok\": it is complete, and nothing was found.\n"
+    "Exit status: 0 all is well, 1 problems were found, 2 wrong usage, or it could not be checked\n"
+    "(a volume is down).";
+
+int verify_run(int argc, char **argv)
+{
+    struct verify verify = {.threads = 16};
+    const struct option_spec options[] = {
+        {"master", 'm', OPTION_TEXT, &verify.master, 0, 0, NULL, "URL", "the master"},
+        {"deep", 0, OPTION_FLAG, &verify.deep, 0, 0, NULL, NULL,
+         "read every copy, and compare its MD5"},
+        {"json", 'j', OPTION_FLAG, &verify.json, 0, 0, NULL, NULL, "one JSON document"},
+        {"rate", 0, OPTION_SIZE, &verify.rate, 0, 0, NULL, "BYTES",
+         "with --deep: read at most so many bytes a second"},
+        {"without", 0, OPTION_LIST, &verify.without, 0, 0, NULL, "VOLUME,...",
+         "volumes or disks (VOLUME/svXX) that are not looked at"},
+        {"threads", 't', OPTION_UNSIGNED, &verify.threads, 1, WALK_THREADS_MAX, NULL, "N",
+         "requests that are under way at the same time (default 16)"},
+        {"scratch", 0, OPTION_TEXT, &verify.scratch, 0, 0, NULL, "DIR",
+         "where the scratch database goes (TMPDIR, or /tmp)"},
+    };
+    const struct option_program program = {"larder verify", "[OPTION]...", summary, options,
+                                           sizeof options / sizeof options[0]};
+    int rest = 0;
+    enum options_result parsed = options_parse(&program, argc, argv, &rest);
+    int result = parsed == OPTIONS_EXIT ? EXIT_WELL : EXIT_TROUBLE;
+    if (parsed == OPTIONS_OK && arguments_fit("larder verify", argc - rest, 0, 0))
+        result = verify_all(&verify);
+    options_free(&program);
+    return result;
+}

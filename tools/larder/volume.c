@@ -1,0 +1,391 @@
+#include "tools/larder/volume.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/buf.h"
+#include "common/http_client.h"
+#include "common/json.h"
+#include "common/key.h"
+#include "tools/larder/interrupt.h"
+
+enum {
+    TRIES = 4,
+    TRY_PAUSE_MS = 250, /* before the second try; doubled for each further one */
+    CONNECT_MS = 3000,
+    ANSWER_MS = 120 * 1000, /* a directory with millions of files takes its time */
+    STALL_MS = 60 * 1000
+};
+
+static const char *const internal[] = {"Larder-Internal: 1", NULL};
+
+/* --- fetching --- */
+
+static const char *reason(enum status st)
+{
+    switch (st) {
+    case ST_UNAVAILABLE:
+        return "no connection";
+    case ST_PEER_TIMEOUT:
+        return "no answer in time";
+    case ST_PEER:
+        return "the connection broke off";
+    default:
+        return status_text(st);
+    }
+}
+
+/* 503 and its kind pass; so may a lost connection. */
+static bool is_passing(enum status st, int http)
+{
+    if (st)
+        return st == ST_UNAVAILABLE || st == ST_PEER_TIMEOUT || st == ST_PEER;
+    return http == 502 || http == 503 || http == 504;
+}
+
+static enum status explain(const struct http_call_spec *spec, enum status st, char *why)
+{
+    (void)snprintf(why, VOLUME_WHY, "%s %s: %s", spec->method, spec->url, reason(st));
+    return st;
+}
+
+/* Fetches until there is an answer, or no hope for one. *http is its status. */
+static enum status fetch(struct http_fetcher *fetcher, const struct http_call_spec *spec, int *http,
+                         char *why)
+{
+    enum status st = ST_OK;
+    unsigned pause = TRY_PAUSE_MS;
+    for (int i = 0; i < TRIES; i++, pause *= 2) {
+        if (i)
+            interrupt_sleep(pause);
+        st = http_fetch(fetcher, spec);
+        *http = st ? 0 : http_fetch_status(fetcher);
+        if (!is_passing(st, *http) || interrupt_seen())
+            break;
+    }
+    return st ? explain(spec, st, why) : ST_OK;
+}
+
+/* As fetch, and refuses every status but 200 and 404. */
+static enum status fetch_sure(struct http_fetcher *fetcher, const struct http_call_spec *spec,
+                              int *http, char *why)
+{
+    enum status st = fetch(fetcher, spec, http, why);
+    if (st || *http == 200 || *http == 404)
+        return st;
+    (void)snprintf(why, VOLUME_WHY, "%s %s: it answered %d (%s)", spec->method, spec->url, *http,
+                   status_reason(*http));
+    return *http == 503 ? ST_UNAVAILABLE : ST_PEER;
+}
+
+static struct http_call_spec request(const char *method, const struct buf *url)
+{
+    return (struct http_call_spec){.method = method,
+                                   .url = buf_text(url),
+                                   .fields = internal,
+                                   .connect_timeout_ms = CONNECT_MS,
+                                   .timeout_ms = ANSWER_MS};
+}
+
+/* --- listings --- */
+
+struct listing {
+    struct json *json;
+};
+
+/* A name of a file need not be UTF-8, but JSON must: bytes that are not ASCII become '?'. No name
+ * that we look for has any. */
+static struct json *parse_sloppily(const char *text, size_t len)
+{
+    char *copy = malloc(len ? len : 1);
+    if (!copy)
+        return NULL;
+    for (size_t i = 0; i < len; i++)
+        copy[i] = (unsigned char)text[i] < 0x80 ? text[i] : '?';
+    struct json *json = json_parse(copy, len, NULL);
+    free(copy);
+    return json;
+}
+
+static enum status parse_listing(struct http_fetcher *fetcher, const char *url,
+                                 struct listing **listing, char *why)
+{
+    size_t len;
+    const char *text = http_fetch_body(fetcher, &len);
+    char error[200] = "";
+    struct json *json = json_parse(text, len, error);
+    if (!json)
+        json = parse_sloppily(text, len);
+    if (!json) {
+        (void)snprintf(why, VOLUME_WHY,
+                       "GET %s: not a listing in JSON (%s); nginx needs 'autoindex on' and "
+                       "'autoindex_format json'",
+                       url, error);
+        return ST_PEER;
+    }
+    *listing = malloc(sizeof **listing);
+    if (!*listing) {
+        json_free(json);
+        (void)snprintf(why, VOLUME_WHY, "%s", status_text(ST_NO_MEMORY));
+        return ST_NO_MEMORY;
+    }
+    (*listing)->json = json;
+    return ST_OK;
+}
+
+enum status volume_list(struct http_fetcher *fetcher, const char *base, const char *directory,
+                        struct listing **listing, char *why)
+{
+    *listing = NULL;
+    struct buf url = BUF_INIT;
+    buf_addf(&url, "http://%s/", base);
+    key_encode(&url, directory, strlen(directory));
+    buf_adds(&url, "?meta");
+    const struct http_call_spec spec = request("GET", &url);
+    int http;
+    enum status st =
+        buf_ok(&url) ? fetch_sure(fetcher, &spec, &http, why) : explain(&spec, ST_NO_MEMORY, why);
+    if (!st && http == 404)
+        st = explain(&spec, ST_NOT_FOUND, why);
+    if (!st)
+        st = parse_listing(fetcher, buf_text(&url), listing, why);
+    buf_free(&url);
+    return st;
+}
+
+void listing_free(struct listing *listing)
+{
+    if (!listing)
+        return;
+    json_free(listing->json);
+    free(listing);
+}
+
+size_t listing_count(const struct listing *listing)
+{
+    return json_count(listing->json);
+}
+
+static uint64_t number_of(const struct json *value)
+{
+    int64_t number = json_int(value, 0);
+    return number > 0 ? (uint64_t)number : 0;
+}
+
+/* "Tue, 10 Nov 2026 12:00:00 GMT" in unix milliseconds; 0 where it is something else. */
+static uint64_t time_of(const char *text)
+{
+    struct tm parts;
+    memset(&parts, 0, sizeof parts);
+    if (!text || !strptime(text, "%a, %d %b %Y %H:%M:%S GMT", &parts))
+        return 0;
+    time_t seconds = timegm(&parts);
+    return seconds > 0 ? (uint64_t)seconds * 1000 : 0;
+}
+
+static void take_meta(const struct json *entry, struct listing_item *item)
+{
+    const char *md5 = json_text(json_member(entry, "md5"));
+    if (md5 && md5_parse(md5, item->md5))
+        item->md5[0] = 0;
+    const struct json *expected = json_member(entry, "expected");
+    item->has_expected = json_int(expected, -1) >= 0;
+    item->expected = number_of(expected);
+    item->unlinked = json_bool(json_member(entry, "unlinked"), false);
+    item->created = number_of(json_member(entry, "created"));
+    if (!item->created)
+        item->created = time_of(json_text(json_member(entry, "mtime")));
+}
+
+bool listing_item(const struct listing *listing, size_t i, struct listing_item *item)
+{
+    const struct json *entry = json_item(listing->json, i);
+    const char *type = json_text(json_member(entry, "type"));
+    memset(item, 0, sizeof *item);
+    item->name = json_text(json_member(entry, "name"));
+    if (!item->name || !type || !item->name[0] || strchr(item->name, '/'))
+        return false;
+    if (strcmp(type, "directory") == 0) {
+        item->directory = true;
+        return true;
+    }
+    if (strcmp(type, "file") != 0)
+        return false;
+    item->size = number_of(json_member(entry, "size"));
+    take_meta(entry, item);
+    return true;
+}
+
+/* --- what a volume says of itself --- */
+
+enum status volume_health(struct http_fetcher *fetcher, const char *volume, struct json **health,
+                          char *why)
+{
+    *health = NULL;
+    struct buf url = BUF_INIT;
+    buf_addf(&url, "http://%s/admin/health", volume);
+    const struct http_call_spec spec = request("GET", &url);
+    int http = 0;
+    enum status st =
+        buf_ok(&url) ? fetch(fetcher, &spec, &http, why) : explain(&spec, ST_NO_MEMORY, why);
+    buf_free(&url);
+    if (st || http != 200)
+        return st;
+    size_t len;
+    const char *text = http_fetch_body(fetcher, &len);
+    struct json *json = json_parse(text, len, NULL);
+    const char *server = json_text(json_member(json, "server"));
+    if (server && strcmp(server, "larder-volume") == 0)
+        *health = json;
+    else
+        json_free(json);
+    return ST_OK;
+}
+
+enum status volume_tombstones(struct http_fetcher *fetcher, const char *volume,
+                              const char *subvolume, struct json **tombstones, char *why)
+{
+    *tombstones = NULL;
+    struct buf url = BUF_INIT;
+    buf_addf(&url, "http://%s/admin/tombstones?place=/%s", volume, subvolume);
+    const struct http_call_spec spec = request("GET", &url);
+    int http = 0;
+    enum status st =
+        buf_ok(&url) ? fetch_sure(fetcher, &spec, &http, why) : explain(&spec, ST_NO_MEMORY, why);
+    if (!st && http == 200) {
+        size_t len;
+        const char *text = http_fetch_body(fetcher, &len);
+        *tombstones = json_parse(text, len, NULL);
+    }
+    if (!st && !*tombstones) {
+        (void)snprintf(why, VOLUME_WHY, "GET %s: not a list of tombstones", buf_text(&url));
+        st = ST_PEER;
+    }
+    buf_free(&url);
+    return st;
+}
+
+/* --- one copy --- */
+
+static enum status copy_url(struct buf *url, const char *place, const struct key *key,
+                            uint64_t generation, enum naming naming)
+{
+    struct buf path = BUF_INIT;
+    enum status st = name_path(&path, key, generation, naming);
+    if (!st) {
+        buf_addf(url, "http://%s", place);
+        key_encode(url, path.data, path.len);
+        st = buf_ok(url) ? ST_OK : ST_NO_MEMORY;
+    }
+    buf_free(&path);
+    return st;
+}
+
+static void take_answer(struct http_fetcher *fetcher, struct volume_copy *copy)
+{
+    copy->there = true;
+    const char *length = http_fetch_field(fetcher, "Content-Length");
+    copy->size = length ? strtoull(length, NULL, 10) : 0;
+    const char *md5 = http_fetch_field(fetcher, "Content-MD5");
+    if (!md5 || md5_parse(md5, copy->md5))
+        copy->md5[0] = 0;
+}
+
+enum status volume_head(struct http_fetcher *fetcher, const char *place, const struct key *key,
+                        uint64_t generation, enum naming naming, struct volume_copy *copy,
+                        char *why)
+{
+    memset(copy, 0, sizeof *copy);
+    struct buf url = BUF_INIT;
+    enum status st = copy_url(&url, place, key, generation, naming);
+    const struct http_call_spec spec = request("HEAD", &url);
+    int http = 0;
+    st = st ? explain(&spec, st, why) : fetch_sure(fetcher, &spec, &http, why);
+    if (!st && http == 200)
+        take_answer(fetcher, copy);
+    buf_free(&url);
+    return st;
+}
+
+/* A value on its way through the digest. */
+struct reading {
+    struct md5 *md5;
+    uint64_t size;
+    void (*took)(void *arg, size_t bytes);
+    void *arg;
+};
+
+static bool read_piece(void *arg, const char *data, size_t len)
+{
+    struct reading *reading = arg;
+    md5_update(reading->md5, data, len);
+    reading->size += len;
+    if (reading->took)
+        reading->took(reading->arg, len);
+    return !interrupt_seen();
+}
+
+static enum status reading_end(struct reading *reading, struct volume_copy *copy)
+{
+    unsigned char digest[MD5_SIZE];
+    enum status st = md5_finish(reading->md5, digest);
+    if (st)
+        return st;
+    copy->there = true;
+    copy->size = reading->size;
+    md5_hex(digest, copy->md5);
+    return ST_OK;
+}
+
+/* One attempt: a digest cannot go on with a second answer where the first broke off. */
+static enum status read_once(struct http_fetcher *fetcher, const char *url, struct reading *reading,
+                             struct volume_copy *copy, char *why)
+{
+    reading->md5 = md5_new();
+    reading->size = 0;
+    const struct http_call_spec spec = {.method = "GET",
+                                        .url = url,
+                                        .fields = internal,
+                                        .write = read_piece,
+                                        .arg = reading,
+                                        .connect_timeout_ms = CONNECT_MS,
+                                        .stall_ms = STALL_MS};
+    enum status st = reading->md5 ? http_fetch(fetcher, &spec) : ST_NO_MEMORY;
+    int http = st ? 0 : http_fetch_status(fetcher);
+    if (!st && http != 200 && http != 404) {
+        (void)snprintf(why, VOLUME_WHY, "GET %s: it answered %d (%s)", url, http,
+                       status_reason(http));
+        st = is_passing(ST_OK, http) ? ST_UNAVAILABLE : ST_PEER;
+    } else if (st) {
+        (void)explain(&spec, st, why);
+    }
+    if (!st && http == 200)
+        st = reading_end(reading, copy);
+    md5_free(reading->md5);
+    return st;
+}
+
+enum status volume_read(struct http_fetcher *fetcher, const char *place, const struct key *key,
+                        uint64_t generation, enum naming naming, struct volume_copy *copy,
+                        void (*took)(void *arg, size_t bytes), void *arg, char *why)
+{
+    memset(copy, 0, sizeof *copy);
+    struct buf url = BUF_INIT;
+    struct reading reading = {NULL, 0, took, arg};
+    enum status st = copy_url(&url, place, key, generation, naming);
+    if (st)
+        (void)snprintf(why, VOLUME_WHY, "GET a copy at %s: %s", place, status_text(st));
+    unsigned pause = TRY_PAUSE_MS;
+    for (int i = 0; i < TRIES && buf_ok(&url) && url.len && !interrupt_seen(); i++, pause *= 2) {
+        if (i)
+            interrupt_sleep(pause);
+        st = read_once(fetcher, buf_text(&url), &reading, copy, why);
+        if (!is_passing(st, 0))
+            break;
+    }
+    buf_free(&url);
+    return st;
+}

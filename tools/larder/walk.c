@@ -1,0 +1,402 @@
+/*
+ * Each volume has a stack of directories that are still to be listed. A thread takes the top of
+ * its own volume's, or of the next one that has any, lists it, and pushes what it finds below.
+ * Depth first, so the stacks stay small; a thread a volume at least, so all disks are at work.
+ */
+#include "tools/larder/walk.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/http_client.h"
+#include "common/json.h"
+#include "common/name.h"
+#include "tools/larder/interrupt.h"
+#include "tools/larder/places.h"
+#include "tools/larder/progress.h"
+#include "tools/larder/roster.h"
+#include "tools/larder/say.h"
+#include "tools/larder/scan.h"
+#include "tools/larder/volume.h"
+
+enum { DIRECTORY_MAX = 4096 };
+
+/* A directory to list. */
+struct task {
+    struct task *next;
+    uint32_t place;
+    double part; /* of the whole walk, 0 to 1 */
+    char directory[];
+};
+
+struct walk {
+    const struct roster *roster;
+    const struct places *places;
+    struct scan *scan;
+    struct progress *progress;
+    pthread_mutex_t lock; /* over all below */
+    pthread_cond_t changed;
+    struct task **stacks; /* one a volume */
+    size_t stack_count;
+    unsigned busy;      /* threads that list a directory now */
+    enum status failed; /* the first failure; ends all threads */
+    struct walk_result *result;
+};
+
+struct walker {
+    struct walk *walk;
+    pthread_t thread;
+    size_t volume; /* whose stack it looks at first */
+    struct http_fetcher *fetcher;
+    struct scan_writer *writer;
+    uint64_t files, bytes; /* in the directory at hand */
+};
+
+/* --- the stacks --- */
+
+static enum status push(struct walk *walk, uint32_t place, const char *directory, const char *name,
+                        double part)
+{
+    size_t len = strlen(directory) + strlen(name) + 2;
+    struct task *task = malloc(sizeof *task + len);
+    if (!task)
+        return ST_NO_MEMORY;
+    task->place = place;
+    task->part = part;
+    (void)snprintf(task->directory, len, "%s%s%s", directory, name, *name ? "/" : "");
+    size_t volume = places_volume(walk->places, place);
+    (void)pthread_mutex_lock(&walk->lock);
+    task->next = walk->stacks[volume];
+    walk->stacks[volume] = task;
+    (void)pthread_cond_signal(&walk->changed);
+    (void)pthread_mutex_unlock(&walk->lock);
+    return ST_OK;
+}
+
+static struct task *pop_locked(struct walk *walk, size_t first)
+{
+    for (size_t i = 0; i < walk->stack_count; i++) {
+        struct task **stack = &walk->stacks[(first + i) % walk->stack_count];
+        if (*stack) {
+            struct task *task = *stack;
+            *stack = task->next;
+            return task;
+        }
+    }
+    return NULL;
+}
+
+/* The next directory, or NULL where there will be none: all is done, or something failed. */
+static struct task *take(struct walker *walker)
+{
+    struct walk *walk = walker->walk;
+    struct task *task = NULL;
+    (void)pthread_mutex_lock(&walk->lock);
+    for (;;) {
+        if (!walk->failed && interrupt_seen())
+            walk->failed = ST_CLOSED;
+        if (walk->failed)
+            break;
+        task = pop_locked(walk, walker->volume);
+        if (task || walk->busy == 0)
+            break;
+        (void)pthread_cond_wait(&walk->changed, &walk->lock);
+    }
+    if (task)
+        walk->busy++;
+    else
+        (void)pthread_cond_broadcast(&walk->changed); /* the others need not wait either */
+    (void)pthread_mutex_unlock(&walk->lock);
+    return task;
+}
+
+static void gave_back(struct walk *walk, enum status st)
+{
+    (void)pthread_mutex_lock(&walk->lock);
+    walk->busy--;
+    if (st && !walk->failed)
+        walk->failed = st;
+    (void)pthread_cond_broadcast(&walk->changed);
+    (void)pthread_mutex_unlock(&walk->lock);
+}
+
+/* --- a directory --- */
+
+enum walk_level walk_level_of(const char *directory)
+{
+    size_t len = strlen(directory);
+    return len == 0 ? WALK_PLACE : len <= 3 ? WALK_AA : WALK_NAMES;
+}
+
+static bool is_hex_pair(const char *name)
+{
+    return strlen(name) == 2 && strspn(name, "0123456789abcdef") == 2;
+}
+
+static void stray(struct walker *walker, const struct task *task, const char *name)
+{
+    struct walk *walk = walker->walk;
+    struct walk_result *result = walk->result;
+    (void)pthread_mutex_lock(&walk->lock);
+    if (result->strays < WALK_STRAYS_KEPT) {
+        char **to = &result->stray[result->strays];
+        if (asprintf(to, "http://%s/%s%s", places_name(walk->places, task->place), task->directory,
+                     name) < 0)
+            *to = NULL;
+    }
+    result->strays++;
+    (void)pthread_mutex_unlock(&walk->lock);
+}
+
+/* True for a directory that may hold values. */
+static bool leads_on(enum walk_level level, const struct task *task, const char *name)
+{
+    if (level != WALK_NAMES)
+        return is_hex_pair(name);
+    return strlen(task->directory) + strlen(name) + 1 < DIRECTORY_MAX;
+}
+
+static enum status take_file(struct walker *walker, const struct task *task,
+                             const struct listing_item *item)
+{
+    char path[DIRECTORY_MAX + 1024];
+    int len = snprintf(path, sizeof path, "%s%s", task->directory, item->name);
+    struct key key;
+    struct scan_file file = {.place = task->place,
+                             .size = item->size,
+                             .expected = item->expected,
+                             .has_expected = item->has_expected,
+                             .created = item->created,
+                             .unlinked = item->unlinked};
+    if (len < 0 || (size_t)len >= sizeof path ||
+        name_parse(path, (size_t)len, &key, &file.generation, &file.naming)) {
+        stray(walker, task, item->name);
+        return ST_OK;
+    }
+    memcpy(file.md5, item->md5, sizeof file.md5);
+    walker->files++;
+    walker->bytes += item->size;
+    return scan_add_file(walker->writer, &key, &file);
+}
+
+/* Files become entries; returns in *below how many directories lead on. */
+static enum status take_items(struct walker *walker, const struct task *task,
+                              const struct listing *listing, size_t *below)
+{
+    enum walk_level level = walk_level_of(task->directory);
+    enum status st = ST_OK;
+    *below = 0;
+    for (size_t i = 0; i < listing_count(listing) && !st; i++) {
+        struct listing_item item;
+        if (!listing_item(listing, i, &item))
+            stray(walker, task, "(an entry without a sound name)");
+        else if (item.directory && leads_on(level, task, item.name))
+            (*below)++;
+        else if (level == WALK_NAMES && !item.directory)
+            st = take_file(walker, task, &item);
+        /* Subvolumes are places of their own; what begins with a dot is the volume's. */
+        else if (level != WALK_PLACE || (!roster_is_subvolume(item.name) && item.name[0] != '.'))
+            stray(walker, task, item.name);
+    }
+    return st;
+}
+
+static enum status push_below(struct walker *walker, const struct task *task,
+                              const struct listing *listing, size_t below)
+{
+    enum walk_level level = walk_level_of(task->directory);
+    enum status st = ST_OK;
+    /* Backwards, so that they are taken in order. */
+    for (size_t i = listing_count(listing); i-- > 0 && !st;) {
+        struct listing_item item;
+        if (listing_item(listing, i, &item) && item.directory && leads_on(level, task, item.name))
+            st = push(walker->walk, task->place, task->directory, item.name,
+                      task->part / (double)below);
+    }
+    return st;
+}
+
+static void say_failed(const struct walk *walk, uint32_t place, const char *why)
+{
+    const char *name = places_name(walk->places, place);
+    say_error("could not read all of %s: %s. See to the volume and begin again, or leave it out "
+              "with '--without %s': what is on it is not looked at then",
+              name, why, name);
+}
+
+static enum status walk_directory(struct walker *walker, const struct task *task)
+{
+    struct walk *walk = walker->walk;
+    char why[VOLUME_WHY];
+    struct listing *listing;
+    size_t below = 0;
+    walker->files = walker->bytes = 0;
+    enum status st = volume_list(walker->fetcher, places_name(walk->places, task->place),
+                                 task->directory, &listing, why);
+    /* It was in a listing, but clients may delete meanwhile. */
+    if (st == ST_NOT_FOUND && task->directory[0])
+        return ST_OK;
+    if (st) {
+        if (!interrupt_seen())
+            say_failed(walk, task->place, why);
+        return st;
+    }
+    st = take_items(walker, task, listing, &below);
+    if (!st)
+        st = push_below(walker, task, listing, below);
+    listing_free(listing);
+    if (below == 0)
+        progress_advance(walk->progress, task->part);
+    progress_add(walk->progress, walker->files);
+    (void)pthread_mutex_lock(&walk->lock);
+    walk->result->files += walker->files;
+    walk->result->bytes += walker->bytes;
+    (void)pthread_mutex_unlock(&walk->lock);
+    return st;
+}
+
+/* --- tombstones --- */
+
+static enum status take_tombstones(struct walker *walker, const struct json *list, uint32_t place)
+{
+    enum status st = ST_OK;
+    for (size_t i = 0; i < json_count(list) && !st; i++) {
+        const struct json *entry = json_item(list, i);
+        const char *path = json_text(json_member(entry, "path"));
+        int64_t generation = json_int(json_member(entry, "generation"), -1);
+        struct key key;
+        uint64_t of_name;
+        enum naming naming;
+        if (!path || generation < 0 || name_parse(path, strlen(path), &key, &of_name, &naming))
+            continue; /* no key's: nothing that it could say */
+        st = scan_add_tombstone(walker->writer, &key, (uint64_t)generation, place);
+        walker->walk->result->tombstones++;
+    }
+    return st;
+}
+
+static enum status walk_tombstones(struct walker *walker)
+{
+    struct walk *walk = walker->walk;
+    enum status st = ST_OK;
+    for (uint32_t place = 0; place < places_count(walk->places) && !st; place++) {
+        size_t count;
+        size_t volume = places_volume(walk->places, place);
+        const char *name = roster_volumes(walk->roster, &count)[volume];
+        const char *full = places_name(walk->places, place);
+        const char *subvolume = full[strlen(name)] ? full + strlen(name) + 1 : "";
+        char why[VOLUME_WHY];
+        struct json *answer;
+        if (!roster_is_larder(walk->roster, volume))
+            continue;
+        st = volume_tombstones(walker->fetcher, name, subvolume, &answer, why);
+        if (st) {
+            say_failed(walk, place, why);
+            break;
+        }
+        st = take_tombstones(walker, json_member(answer, "tombstones"), place);
+        json_free(answer);
+    }
+    return st;
+}
+
+/* --- threads --- */
+
+static void *walker_run(void *arg)
+{
+    struct walker *walker = arg;
+    struct task *task;
+    while ((task = take(walker))) {
+        enum status st = walk_directory(walker, task);
+        free(task);
+        gave_back(walker->walk, st);
+    }
+    return NULL;
+}
+
+static enum status walker_begin(struct walker *walker, struct walk *walk, size_t number)
+{
+    walker->walk = walk;
+    walker->volume = number % walk->stack_count;
+    walker->fetcher = http_fetcher_new();
+    walker->writer = scan_writer_new(walk->scan);
+    return walker->fetcher && walker->writer ? ST_OK : ST_NO_MEMORY;
+}
+
+static void walker_end(struct walker *walker)
+{
+    http_fetcher_free(walker->fetcher);
+    scan_writer_free(walker->writer);
+}
+
+/* Runs the threads to their end. The first walker has the tombstones, before the others begin. */
+static enum status run_walkers(struct walk *walk, struct walker *walkers, unsigned count)
+{
+    unsigned begun = 0;
+    unsigned started = 0;
+    enum status st = ST_OK;
+    for (; begun < count && !st; begun++)
+        st = walker_begin(&walkers[begun], walk, begun);
+    if (!st)
+        st = walk_tombstones(&walkers[0]);
+    for (; started < count && !st; started++)
+        if (pthread_create(&walkers[started].thread, NULL, walker_run, &walkers[started]))
+            break;
+    if (!st && started == 0)
+        st = ST_NO_MEMORY;
+    for (unsigned i = 0; i < started; i++)
+        (void)pthread_join(walkers[i].thread, NULL);
+    if (!st)
+        st = walk->failed;
+    for (unsigned i = 0; i < begun; i++) {
+        if (!st)
+            st = scan_flush(walkers[i].writer);
+        walker_end(&walkers[i]);
+    }
+    return st;
+}
+
+static enum status push_places(struct walk *walk)
+{
+    size_t count = places_count(walk->places);
+    enum status st = ST_OK;
+    for (size_t i = count; i-- > 0 && !st;)
+        st = push(walk, (uint32_t)i, "", "", 1.0 / (double)count);
+    return st;
+}
+
+enum status walk_run(const struct roster *roster, unsigned threads, struct scan *scan,
+                     struct walk_result *result)
+{
+    struct walk walk = {.roster = roster, .places = roster_places(roster), .scan = scan};
+    struct walker *walkers = calloc(threads, sizeof *walkers);
+    memset(result, 0, sizeof *result);
+    walk.result = result;
+    (void)roster_volumes(roster, &walk.stack_count);
+    walk.stacks = calloc(walk.stack_count + 1, sizeof(struct task *));
+    walk.progress = progress_new("scanning the volumes", "files", 0);
+    (void)pthread_mutex_init(&walk.lock, NULL);
+    (void)pthread_cond_init(&walk.changed, NULL);
+    enum status st = walk.stacks && walkers && walk.progress ? push_places(&walk) : ST_NO_MEMORY;
+    if (!st && walk.stack_count)
+        st = run_walkers(&walk, walkers, threads);
+    struct task *left;
+    while (walk.stacks && (left = pop_locked(&walk, 0)))
+        free(left);
+    (void)pthread_cond_destroy(&walk.changed);
+    (void)pthread_mutex_destroy(&walk.lock);
+    progress_free(walk.progress);
+    free((void *)walk.stacks);
+    free(walkers);
+    return st;
+}
+
+void walk_result_free(struct walk_result *result)
+{
+    for (size_t i = 0; i < WALK_STRAYS_KEPT; i++)
+        free(result->stray[i]);
+    memset(result, 0, sizeof *result);
+}
