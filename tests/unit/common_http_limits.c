@@ -1,4 +1,5 @@
 /* The server when it is pressed: slow clients, too many of them, sinks that are full, a drain. */
+#include <poll.h>
 #include <sys/resource.h>
 #include <time.h>
 
@@ -149,7 +150,7 @@ static unsigned long long bytes_in_at_rest(void)
 START_TEST(full_sinks_hold_the_client_back)
 {
     client_send(client, "PUT /narrow?0" HOST "Content-Length: 900000000\r\n\r\n");
-    ck_assert_uint_lt(bytes_in_at_rest(), 300 * 1000);
+    ck_assert_uint_lt(bytes_in_at_rest(), 300000);
     ck_assert_uint_eq(atomic_load(&body_bytes), 0);
 }
 END_TEST
@@ -157,7 +158,7 @@ END_TEST
 START_TEST(unwanted_bodies_are_not_read)
 {
     client_send(client, "PUT /hold" HOST "Content-Length: 900000000\r\n\r\n");
-    ck_assert_uint_lt(bytes_in_at_rest(), 20 * 1000);
+    ck_assert_uint_lt(bytes_in_at_rest(), 20000);
     client_free(client);
     ck_assert_int_eq(ask(GET("/release"), NULL), 200);
     client = client_new();
@@ -167,7 +168,7 @@ END_TEST
 START_TEST(pipelines_wait)
 {
     client_send(client, GET("/hold") "GET /");
-    ck_assert_uint_lt(bytes_in_at_rest(), 20 * 1000);
+    ck_assert_uint_lt(bytes_in_at_rest(), 20000);
     client_free(client);
     ck_assert_int_eq(ask(GET("/release"), NULL), 200);
     client = client_new();

@@ -1,5 +1,7 @@
 /* The server: requests, bodies and answers, over real sockets. Its limits have their own program.
  */
+#include <errno.h>
+#include <poll.h>
 #include <sys/wait.h>
 
 #include "tests/unit/http_fixture.h"
