@@ -3,6 +3,7 @@
 # SAN=address|undefined|thread builds into build/san-NAME instead of build/release.
 
 CC ?= cc
+Q := $(if $(V),,@)
 SAN ?=
 MODE := $(if $(SAN),san-$(SAN),release)
 OUT := build/$(MODE)
@@ -56,7 +57,8 @@ $(BIN)/larder-volume: $(OUT)/volume/main.o $(VOLUME_LIB) $(COMMON_LIB)
 $(BIN)/larder: $(OUT)/tools/larder/main.o $(TOOL_LIB) $(COMMON_LIB)
 $(PROGRAMS):
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(if $(Q),@echo "  LINK $@")
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(COMMON_LIB): $(call objects,$(wildcard common/*.c))
 $(MASTER_LIB): $(call objects,$(call lib_sources,master))
@@ -65,11 +67,12 @@ $(TOOL_LIB): $(call objects,$(call lib_sources,tools/larder))
 $(OUT)/lib%.a:
 	@mkdir -p $(@D)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(Q)$(AR) rcs $@ $^
 
 $(OUT)/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(if $(Q),@echo "  CC   $<")
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 -include $(shell find build -name '*.d' 2>/dev/null)
 
@@ -79,14 +82,16 @@ part_lib = $(foreach p,$(1),$(if $(filter common_%,$(p)),,$(OUT)/lib$(firstword 
 .SECONDEXPANSION:
 $(OUT)/tests/%: $(OUT)/tests/%.o $$(call part_lib,$$(notdir $$*)) $(COMMON_LIB)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs check 2>/dev/null) $(LDLIBS)
+	$(if $(Q),@echo "  LINK $@")
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs check 2>/dev/null) $(LDLIBS)
 
 unit: $(UNIT)
 	@tools/run-unit.sh $(UNIT)
 
 MKVDB := $(OUT)/tests/cluster/mkvdb
 $(MKVDB): $(OUT)/tests/cluster/mkvdb.o $(COMMON_LIB)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(if $(Q),@echo "  LINK $@")
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 cluster: all $(MKVDB)
 	@LARDER_BIN=$(abspath $(BIN)) CLUSTER_MKVDB=$(abspath $(MKVDB)) tools/run-cluster.sh
 
@@ -104,12 +109,14 @@ FUZZ_CC ?= clang
 FUZZ_FLAGS := -std=c11 -g -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -pthread
 build/fuzz/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(FUZZ_CC) $(CPPFLAGS) $(FUZZ_FLAGS) -MMD -MP -c -o $@ $<
+	$(if $(Q),@echo "  CC   $< (fuzz)")
+	$(Q)$(FUZZ_CC) $(CPPFLAGS) $(FUZZ_FLAGS) -MMD -MP -c -o $@ $<
 build/fuzz/libcommon.a: $(patsubst %.c,build/fuzz/obj/%.o,$(wildcard common/*.c))
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(Q)$(AR) rcs $@ $^
 build/fuzz/%: build/fuzz/obj/tests/fuzz/%.o build/fuzz/libcommon.a
-	$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LDLIBS)
+	$(if $(Q),@echo "  LINK $@")
+	$(Q)$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LDLIBS)
 fuzz-build: $(FUZZERS)
 fuzz: fuzz-build
 	@tools/run-fuzz.sh $(FUZZ_SECONDS) $(FUZZERS)

@@ -14,7 +14,7 @@
 #include "master/volumes.h"
 #include "master/worker.h"
 
-enum { PERIOD_MS = 1000 };
+enum { PERIOD_MS = 250, UP_PERIODS = 4 }; /* volumes that are up are asked every fourth time */
 
 /* One question under way. */
 struct check {
@@ -30,6 +30,7 @@ struct health {
     struct loop_timer *timer;
     struct check **checks; /* one a volume */
     size_t count;
+    unsigned periods;
 };
 
 /* --- reading the answer --- */
@@ -166,9 +167,13 @@ static void period_over(void *arg)
 {
     struct health *health = arg;
     grow(health, volumes_count(health->worker->master->volumes));
-    for (size_t i = 0; i < health->count; i++)
-        if (!health->checks[i]->call)
+    bool all = health->periods++ % UP_PERIODS == 0;
+    struct volumes *volumes = health->worker->master->volumes;
+    for (size_t i = 0; i < health->count; i++) {
+        bool up = volumes_state(volumes, volumes_name(volumes, i)) == VOLUME_UP;
+        if (!health->checks[i]->call && (all || !up))
             ask(health->checks[i]);
+    }
     loop_timer_set(health->timer, PERIOD_MS);
 }
 
