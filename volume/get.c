@@ -151,7 +151,7 @@ static void get_send(struct get *get)
         return;
     }
     enum range_result range = RANGE_WHOLE;
-    if (http_request_method(req) == HTTP_GET && condition_range(&condition, etag, value->modified))
+    if (condition_range(&condition, etag, value->modified))
         range = range_parse(http_request_field(req, "Range"), value->size, &offset, &length);
     if (range == RANGE_UNSATISFIABLE) {
         send_nothing(get, 416);

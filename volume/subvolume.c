@@ -144,7 +144,8 @@ const char *subvolume_state_text(enum subvolume_state state)
 static enum subvolume_state evaluate(struct subvolume *sub)
 {
     enum subvolume_state state = SUBVOLUME_UP;
-    if (!sub->present)
+    bool never_there = !sub->was_present && !sub->id[0];
+    if (!sub->present && !(never_there && sub->failed))
         state = SUBVOLUME_MISSING;
     else if (sub->failed || sub->mounted_read_only)
         state = SUBVOLUME_READ_ONLY;
@@ -192,7 +193,7 @@ void subvolume_report(struct subvolume *sub, struct subvolume_report *report)
     report->total = sub->total;
     report->errors = sub->errors;
     report->device = sub->device;
-    report->present = sub->was_present || sub->id[0];
+    report->present = sub->was_present || sub->id[0] || sub->failed;
     (void)pthread_mutex_unlock(&sub->lock);
 }
 

@@ -1,0 +1,370 @@
+/*
+ * A volume inside of the test's process, on a directory of its own, with a disk whose calls can be
+ * made to fail; and a client that asks it.
+ */
+#ifndef LARDER_TESTS_FLOW_VOLUME_FIXTURE_H
+#define LARDER_TESTS_FLOW_VOLUME_FIXTURE_H
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/buf.h"
+#include "common/http_client.h"
+#include "common/log.h"
+#include "common/loop.h"
+#include "tests/unit/suite.h"
+#include "volume/config.h"
+#include "volume/disk.h"
+#include "volume/server.h"
+
+/* --- A disk that fails the k-th call, and knows what is not durable yet --- */
+
+enum fault_kind {
+    FAULT_ERROR, /* the call fails with `err` */
+    FAULT_SHORT, /* a write takes only a part; other calls are let through */
+};
+
+static struct {
+    pthread_mutex_t lock;
+    bool armed;
+    enum fault_kind kind;
+    int err;
+    unsigned at;      /* the call that fails, from 1 */
+    unsigned calls;   /* so far */
+    char failed[32];  /* the name of the call that did; "" */
+    bool renamed;     /* a value was put in its place */
+    int open_files;   /* opened and not closed again */
+    unsigned syncs;   /* that were asked for */
+    ino_t dirty[256]; /* files and directories with changes that a power loss would take */
+    size_t dirty_count;
+} faults = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static inline void faults_reset(void)
+{
+    (void)pthread_mutex_lock(&faults.lock);
+    faults.armed = faults.renamed = false;
+    faults.kind = FAULT_ERROR;
+    faults.calls = faults.at = faults.syncs = 0;
+    faults.failed[0] = 0;
+    faults.open_files = 0;
+    faults.dirty_count = 0;
+    (void)pthread_mutex_unlock(&faults.lock);
+}
+
+static inline void faults_arm(enum fault_kind kind, int err, unsigned at)
+{
+    faults_reset();
+    faults.kind = kind;
+    faults.err = err;
+    faults.at = at;
+    faults.armed = true;
+}
+
+static inline void faults_disarm(void)
+{
+    (void)pthread_mutex_lock(&faults.lock);
+    faults.armed = false;
+    (void)pthread_mutex_unlock(&faults.lock);
+}
+
+/* Counts a call; true (errno set) where it is the one that fails. */
+static inline bool fault_now(const char *name)
+{
+    bool now = false;
+    (void)pthread_mutex_lock(&faults.lock);
+    if (faults.armed && ++faults.calls == faults.at &&
+        (faults.kind == FAULT_ERROR || strcmp(name, "write") == 0)) {
+        (void)snprintf(faults.failed, sizeof faults.failed, "%s", name);
+        now = true;
+    }
+    (void)pthread_mutex_unlock(&faults.lock);
+    if (now && faults.kind == FAULT_ERROR)
+        errno = faults.err;
+    return now;
+}
+
+static inline void make_dirty(int dir, const char *path)
+{
+    struct stat st;
+    if (fstatat(dir, path, &st, AT_EMPTY_PATH))
+        return;
+    (void)pthread_mutex_lock(&faults.lock);
+    ck_assert_uint_lt(faults.dirty_count, sizeof faults.dirty / sizeof faults.dirty[0]);
+    faults.dirty[faults.dirty_count++] = st.st_ino;
+    (void)pthread_mutex_unlock(&faults.lock);
+}
+
+static inline void make_clean(int fd)
+{
+    struct stat st;
+    if (fstat(fd, &st))
+        return;
+    (void)pthread_mutex_lock(&faults.lock);
+    size_t kept = 0;
+    for (size_t i = 0; i < faults.dirty_count; i++)
+        if (faults.dirty[i] != st.st_ino)
+            faults.dirty[kept++] = faults.dirty[i];
+    faults.dirty_count = kept;
+    (void)pthread_mutex_unlock(&faults.lock);
+}
+
+static inline void count_open(int by)
+{
+    (void)pthread_mutex_lock(&faults.lock);
+    faults.open_files += by;
+    (void)pthread_mutex_unlock(&faults.lock);
+}
+
+static inline int twin_open(int dir, const char *path, int flags, mode_t mode)
+{
+    if (fault_now("open"))
+        return -1;
+    int fd = disk_real.open(dir, path, flags, mode);
+    count_open(fd >= 0);
+    return fd;
+}
+
+/* As Linux: the descriptor is gone, whatever the result. */
+static inline int twin_close(int fd)
+{
+    bool fails = fault_now("close");
+    int saved = errno;
+    int result = close(fd);
+    count_open(-1);
+    errno = saved;
+    return fails ? -1 : result;
+}
+
+static inline ssize_t twin_write(int fd, const void *data, size_t len)
+{
+    if (fault_now("write")) {
+        if (faults.kind == FAULT_ERROR)
+            return -1;
+        len = len / 2 ? len / 2 : len;
+    }
+    make_dirty(fd, "");
+    return write(fd, data, len);
+}
+
+static inline int twin_spread(int fd, uint64_t offset, uint64_t len)
+{
+    return fault_now("spread") ? -1 : disk_real.spread(fd, offset, len);
+}
+
+/* What matters is that it was asked for: waiting for a real disk would only take time. */
+static inline int twin_sync(int fd)
+{
+    faults.syncs++;
+    if (fault_now("sync"))
+        return -1;
+    make_clean(fd);
+    return 0;
+}
+
+static inline int twin_rename(int from_dir, const char *from, int to_dir, const char *to)
+{
+    if (fault_now("rename") || disk_real.rename(from_dir, from, to_dir, to))
+        return -1;
+    faults.renamed = true;
+    make_dirty(to_dir, "");
+    return 0;
+}
+
+static inline int twin_unlink(int dir, const char *path)
+{
+    if (fault_now("unlink") || disk_real.unlink(dir, path))
+        return -1;
+    if (!strstr(path, ".larder/tmp/"))
+        make_dirty(dir, "");
+    return 0;
+}
+
+static inline int twin_mkdir(int dir, const char *path, mode_t mode)
+{
+    char above[PATH_MAX];
+    if (fault_now("mkdir") || disk_real.mkdir(dir, path, mode))
+        return -1;
+    (void)snprintf(above, sizeof above, "%s/..", path);
+    make_dirty(dir, above);
+    return 0;
+}
+
+static inline int twin_stat(int fd, struct stat *st)
+{
+    return fault_now("stat") ? -1 : fstat(fd, st);
+}
+
+static inline int twin_stat_at(int dir, const char *path, struct stat *st)
+{
+    return fault_now("stat_at") ? -1 : disk_real.stat_at(dir, path, st);
+}
+
+static inline int twin_set_attribute(int fd, const char *name, const void *value, size_t len)
+{
+    if (fault_now("set_attribute"))
+        return -1;
+    make_dirty(fd, "");
+    return disk_real.set_attribute(fd, name, value, len);
+}
+
+static inline ssize_t twin_attribute(int fd, const char *name, void *to, size_t max)
+{
+    return fault_now("attribute") ? -1 : disk_real.attribute(fd, name, to, max);
+}
+
+static const struct disk twin = {
+    .open = twin_open,
+    .close = twin_close,
+    .write = twin_write,
+    .spread = twin_spread,
+    .sync = twin_sync,
+    .rename = twin_rename,
+    .unlink = twin_unlink,
+    .mkdir = twin_mkdir,
+    .stat = twin_stat,
+    .stat_at = twin_stat_at,
+    .set_attribute = twin_set_attribute,
+    .attribute = twin_attribute,
+};
+
+/* --- The volume --- */
+
+static char volume_dir[64];
+static struct config volume_config;
+static struct server *volume;
+static struct http_fetcher *fetcher;
+
+static inline int remove_one(const char *path, const struct stat *st UNUSED, int flag UNUSED,
+                             struct FTW *ftw UNUSED)
+{
+    return remove(path);
+}
+
+static inline void volume_make_dir(void)
+{
+    (void)snprintf(volume_dir, sizeof volume_dir, "/tmp/larder-volume-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(volume_dir));
+}
+
+static inline void volume_remove_dir(void)
+{
+    (void)nftw(volume_dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+/* Starts a volume on volume_dir. */
+static inline void volume_start(const struct disk *disk)
+{
+    char *argv[] = {"larder-volume", "--port=0",         "--dir",       volume_dir,
+                    "--threads=1",   "--pool-threads=4", "--reserve=0", NULL};
+    (void)signal(SIGPIPE, SIG_IGN);
+    log_set_level((enum log_level)(LOG_ERROR + 1)); /* faults are what these tests are about */
+    ck_assert_int_eq(config_parse(&volume_config, 7, argv), OPTIONS_OK);
+    ck_assert_int_eq(server_start(&volume, &volume_config, disk), ST_OK);
+    fetcher = http_fetcher_new();
+    ck_assert_ptr_nonnull(fetcher);
+}
+
+static inline void volume_stop(void)
+{
+    http_fetcher_free(fetcher);
+    ck_assert(server_stop(volume, 10000));
+    server_free(volume);
+    config_free(&volume_config);
+}
+
+/* --- The client --- */
+
+struct sending {
+    const char *data;
+    size_t len;
+};
+
+static inline size_t send_more(void *arg, char *to, size_t max)
+{
+    struct sending *sending = arg;
+    size_t len = sending->len < max ? sending->len : max;
+    memcpy(to, sending->data, len);
+    sending->data += len;
+    sending->len -= len;
+    return len;
+}
+
+/* Asks; the status of the answer. `body` may be NULL; `field` is a further header, or NULL. */
+static inline int ask(const char *method, const char *path, const char *body, size_t len,
+                      const char *field)
+{
+    char url[512];
+    struct sending sending = {body, len};
+    const char *fields[] = {field, NULL};
+    (void)snprintf(url, sizeof url, "http://127.0.0.1:%u%s", server_port(volume), path);
+    struct http_call_spec spec = {.method = method,
+                                  .url = url,
+                                  .fields = fields,
+                                  .has_body = body != NULL,
+                                  .body_length = (int64_t)len,
+                                  .read = send_more,
+                                  .arg = &sending,
+                                  .timeout_ms = 20000};
+    enum status st = http_fetch(fetcher, &spec);
+    ck_assert_msg(st == ST_OK, "%s %s: %s", method, path, status_text(st));
+    return http_fetch_status(fetcher);
+}
+
+static inline int ask_plain(const char *method, const char *path)
+{
+    return ask(method, path, NULL, 0, NULL);
+}
+
+/* True where GET answers exactly this. */
+static inline bool value_is(const char *path, const char *value, size_t len)
+{
+    size_t got;
+    if (ask_plain("GET", path) != 200)
+        return false;
+    const char *body = http_fetch_body(fetcher, &got);
+    return got == len && memcmp(body, value, len) == 0;
+}
+
+/* True where the answer's body has this text. */
+static inline bool body_has(const char *text)
+{
+    size_t len;
+    const char *body = http_fetch_body(fetcher, &len);
+    return memmem(body, len, text, strlen(text)) != NULL;
+}
+
+/* The state that health says sv00 is in. */
+static inline bool state_is(const char *state)
+{
+    char text[64];
+    ck_assert_int_eq(ask_plain("GET", "/admin/health"), 200);
+    (void)snprintf(text, sizeof text, "\"sv00\":{\"state\":\"%s\"", state);
+    return body_has(text);
+}
+
+/* Files below volume_dir/path, without those whose names begin with a dot. */
+static inline unsigned files_in(const char *path)
+{
+    char full[256];
+    unsigned count = 0;
+    (void)snprintf(full, sizeof full, "%s/%s", volume_dir, path);
+    DIR *dir = opendir(full);
+    const struct dirent *entry;
+    while (dir && (entry = readdir(dir)))
+        count += entry->d_name[0] != '.';
+    if (dir)
+        (void)closedir(dir);
+    return count;
+}
+
+#endif
