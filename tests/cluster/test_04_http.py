@@ -316,7 +316,7 @@ class ConnectionLimitTest(ClusterTest):
         c = self.new_cluster(volumes=1, master_options=["--max-connections", "20", "--threads", "1"])
         connections = []
         try:
-            for _ in range(20):
+            for _ in range(25):
                 connections.append(Raw(c.port).send(b"GET /x HTTP/1.1\r\n"))
             poll("one is refused", 20 * SLOW, lambda: self.refused(c.port))
             self.expect(raw(c.port, head("GET /admin/health HTTP/1.1")), 200)
