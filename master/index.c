@@ -355,15 +355,22 @@ enum status index_open(struct index **to, const struct index_options *options)
     return ST_OK;
 }
 
-void index_close(struct index *index)
+void index_stop(struct index *index)
 {
-    if (!index)
-        return;
     (void)pthread_mutex_lock(&index->lock);
     index->ending = true;
     (void)pthread_cond_signal(&index->queued);
     (void)pthread_mutex_unlock(&index->lock);
-    (void)pthread_join(index->committer, NULL);
+    if (!index->stopped)
+        (void)pthread_join(index->committer, NULL);
+    index->stopped = true;
+}
+
+void index_close(struct index *index)
+{
+    if (!index)
+        return;
+    index_stop(index);
     free_index(index);
 }
 

@@ -28,7 +28,10 @@ struct index_options {
 
 /* Opens or makes it. Failures are logged with what the operator can do about them. */
 enum status index_open(struct index **index, const struct index_options *options) MUST_CHECK;
-/* Commits what is queued first. */
+/* Commits what is queued, and ends the committer: what is queued afterwards is never answered. For
+ * a process that must end while flows are still under way. */
+void index_stop(struct index *index);
+/* The same, then frees it. */
 void index_close(struct index *index);
 
 /* The version of a key that readers see: ST_OK with `rec` filled (free it), ST_NOT_FOUND where

@@ -28,6 +28,7 @@ struct index {
     struct index_change *first, **last;
     size_t waiting;
     bool ending;
+    bool stopped; /* the committer has ended */
     uint64_t sequence;
     uint64_t changes, writes;
     enum status health;

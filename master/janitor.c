@@ -32,6 +32,8 @@ struct janitor {
     struct key *page;
     size_t page_count, page_next;
     size_t under_way;
+    struct index_change probe; /* an empty change: tells whether the index can be written again */
+    bool probing;
     uint64_t seen; /* keys with work in this round */
     _Atomic uint64_t waiting, settled;
 };
@@ -74,9 +76,27 @@ static void read_page(struct janitor *janitor)
         loop_timer_set(janitor->timer, PAUSE_MS);
 }
 
+static void probed(void *arg, enum status st UNUSED)
+{
+    struct janitor *janitor = arg;
+    janitor->probing = false;
+}
+
+/* After a failed write nobody may try another for long: the master says that it is not ready. */
+static void probe_index(struct janitor *janitor)
+{
+    struct index *index = janitor->worker->master->index;
+    if (janitor->probing || index_health(index) == ST_OK)
+        return;
+    janitor->probing = true;
+    index_change_begin(&janitor->probe, janitor->worker->loop, probed, janitor);
+    index_commit(index, &janitor->probe);
+}
+
 static void janitor_begin(void *arg)
 {
     struct janitor *janitor = arg;
+    probe_index(janitor);
     buf_clear(&janitor->start);
     janitor->seen = 0;
     read_page(janitor);
@@ -147,7 +167,7 @@ void janitor_stop(struct janitor *janitor)
 
 bool janitor_idle(const struct janitor *janitor)
 {
-    return !janitor->reading && janitor->under_way == 0;
+    return !janitor->reading && !janitor->probing && janitor->under_way == 0;
 }
 
 void janitor_free(struct janitor *janitor)
@@ -156,6 +176,7 @@ void janitor_free(struct janitor *janitor)
         return;
     loop_timer_free(janitor->timer);
     buf_free(&janitor->start);
+    index_change_free(&janitor->probe);
     free(janitor->page);
     free(janitor);
 }

@@ -18,8 +18,8 @@
 enum {
     WINDOW = 512 * 1024,
     WATCH_MS = 250,
-    STALL_MS = 5000,   /* a replica that takes nothing for so long is dropped */
-    ANSWER_MS = 60000, /* a volume may need so long to make a large value durable */
+    STALL_MS = 5000,    /* a replica that takes nothing for so long is dropped */
+    ANSWER_MS = 120000, /* a volume may need so long to make a large value durable */
     CONNECT_MS = 1000
 };
 

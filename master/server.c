@@ -188,6 +188,7 @@ static void free_parts(struct server *server)
     struct master *master = &server->master;
     stop_loops(server);
     pool_free(master->pool);
+    index_close(master->index);
     health_free(server->health);
     janitor_free(master->janitor);
     for (size_t i = 0; i < master->worker_count; i++) {
@@ -211,8 +212,6 @@ enum status server_start(struct server **to, const struct config *config)
     enum status st = start_parts(server);
     if (st) {
         log_event(LOG_ERROR, "master", "event=start-failed error=\"%s\"", status_text(st));
-        stop_loops(server);
-        index_close(server->master.index);
         free_parts(server);
         return st;
     }
@@ -310,8 +309,7 @@ static bool wait_for_rest(struct server *server)
 bool server_stop(struct server *server)
 {
     bool rested = on_all_loops(server, drain) && wait_for_rest(server);
-    index_close(
-        server->master.index); /* what is queued becomes durable, and is told to its flows */
+    index_stop(server->master.index); /* what is queued becomes durable, and is told to its flows */
     if (!rested) {
         log_event(LOG_WARN, "master", "event=requests-cut-off");
         return false;
