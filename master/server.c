@@ -186,6 +186,8 @@ static void stop_loops(struct server *server)
 static void free_parts(struct server *server)
 {
     struct master *master = &server->master;
+    if (master->index)
+        index_stop(master->index); /* the loops still deliver what it has to say */
     stop_loops(server);
     pool_free(master->pool);
     index_close(master->index);
