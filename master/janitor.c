@@ -15,9 +15,10 @@
 #include "master/worker.h"
 
 enum {
-    PAGE = 256,     /* keys that are read at once */
-    AT_ONCE = 16,   /* keys that are worked on at the same time */
-    PAUSE_MS = 500, /* between rounds */
+    PAGE = 256,          /* keys that are read at once */
+    AT_ONCE = 16,        /* keys that are worked on at the same time */
+    PAUSE_MS = 500,      /* between rounds, */
+    PAUSE_MAX_MS = 4000, /* growing while nothing can be settled */
 };
 
 struct janitor {
@@ -34,7 +35,9 @@ struct janitor {
     size_t under_way;
     struct index_change probe; /* an empty change: tells whether the index can be written again */
     bool probing;
-    uint64_t seen; /* keys with work in this round */
+    uint64_t pause_ms;
+    uint64_t settled_before; /* at the beginning of this round */
+    uint64_t seen;           /* keys with work in this round */
     _Atomic uint64_t waiting, settled;
 };
 
@@ -99,6 +102,7 @@ static void janitor_begin(void *arg)
     probe_index(janitor);
     buf_clear(&janitor->start);
     janitor->seen = 0;
+    janitor->settled_before = atomic_load(&janitor->settled);
     read_page(janitor);
 }
 
@@ -118,7 +122,10 @@ static void advance(struct janitor *janitor)
         return;
     }
     atomic_store(&janitor->waiting, janitor->seen);
-    loop_timer_set(janitor->timer, PAUSE_MS);
+    bool stuck = janitor->seen && atomic_load(&janitor->settled) == janitor->settled_before;
+    uint64_t longer = janitor->pause_ms * 2;
+    janitor->pause_ms = !stuck ? PAUSE_MS : longer < PAUSE_MAX_MS ? longer : PAUSE_MAX_MS;
+    loop_timer_set(janitor->timer, janitor->pause_ms);
 }
 
 static void page_arrived(void *arg)
@@ -155,6 +162,7 @@ struct janitor *janitor_new(struct worker *worker)
         janitor_free(janitor);
         return NULL;
     }
+    janitor->pause_ms = PAUSE_MS;
     loop_timer_set(janitor->timer, PAUSE_MS);
     return janitor;
 }

@@ -331,3 +331,16 @@ enum status spread_start(struct worker *worker, const char *request, const struc
         spread_free(spread);
     return st;
 }
+
+bool spread_would_help(struct worker *worker, const struct key *key, const struct record *rec)
+{
+    struct ranked *ranked;
+    size_t count;
+    bool helps = false;
+    if (volumes_rank(worker->master->volumes, key, &ranked, &count))
+        return false;
+    for (size_t i = 0; i < count && !helps; i++)
+        helps = volume_writable(ranked[i].state) && !record_has_place(rec, ranked[i].place);
+    free(ranked);
+    return helps;
+}

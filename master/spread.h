@@ -5,6 +5,7 @@
 #ifndef LARDER_MASTER_SPREAD_H
 #define LARDER_MASTER_SPREAD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/attr.h"
@@ -28,5 +29,9 @@ enum status spread_start(struct worker *worker, const char *request, const struc
                          struct record *rec,
                          void (*spread)(void *arg, enum status st, uint64_t moved),
                          void *arg) MUST_CHECK;
+
+/* False where spreading could add no copy now: no place without one can take it. Asks no volume. */
+bool spread_would_help(struct worker *worker, const struct key *key,
+                       const struct record *rec) MUST_CHECK;
 
 #endif

@@ -88,7 +88,7 @@ static void tend_turned(void *arg)
 static void tend_buried(void *arg)
 {
     struct tend *tend = arg;
-    if (!tend->rec.few_copies) {
+    if (!tend->rec.few_copies || !spread_would_help(tend->worker, &tend->key, &tend->rec)) {
         tend_spread(tend, ST_OK, 0);
         return;
     }
