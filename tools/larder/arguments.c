@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "common/buf.h"
 #include "common/key.h"
@@ -16,30 +17,33 @@ bool arguments_fit(const char *command, int count, int min, int max)
     return false;
 }
 
+/* Appends the bytes that the text stands for; false for a broken escape. */
+static bool add_decoded(struct buf *out, const char *text, size_t len)
+{
+    char *decoded = malloc(len + 1);
+    long n = decoded ? key_decode(decoded, len, text, len) : -1;
+    if (n > 0)
+        buf_add(out, decoded, (size_t)n);
+    free(decoded);
+    return n >= 0;
+}
+
 bool arguments_prefix(const char *text, bool raw, struct buf *out)
 {
+    bool good = true;
     size_t len = strlen(text);
-    char *decoded = malloc(len + 1);
-    if (!decoded) {
-        say_error("out of memory");
-        return false;
-    }
-    long n = (long)len;
+    bool has_slash = *text == '/' || (!raw && strncasecmp(text, "%2f", 3) == 0);
+    if (!has_slash)
+        buf_addc(out, '/');
     if (raw)
-        memcpy(decoded, text, len);
+        buf_add(out, text, len);
     else
-        n = key_decode(decoded, len, text, len);
-    if (n >= 0) {
-        if (n == 0 || decoded[0] != '/')
-            buf_addc(out, '/');
-        buf_add(out, decoded, (size_t)n);
-    } else {
+        good = add_decoded(out, text, len);
+    if (!good)
         say_error("'%s' is no key: a %% must be followed by two hex digits. Write a %% itself as "
                   "%%25, or use --raw",
                   text);
-    }
-    free(decoded);
-    return n >= 0 && buf_ok(out);
+    return good && buf_ok(out);
 }
 
 bool arguments_key(const char *text, bool raw, struct key *key)

@@ -59,19 +59,20 @@ struct crew *crew_new(unsigned threads, const struct crew_work *work)
     (void)pthread_mutex_init(&crew->lock, NULL);
     (void)pthread_cond_init(&crew->changed, NULL);
     crew->members = calloc(threads, sizeof *crew->members);
-    for (; crew->members && crew->begun < threads; crew->begun++) {
+    while (crew->members && crew->begun < threads) {
         struct member *member = &crew->members[crew->begun];
         member->crew = crew;
         member->state = work->begin(work->arg);
         if (!member->state)
             break;
+        crew->begun++;
     }
-    if (crew->begun == threads)
-        for (; crew->started < threads; crew->started++) {
-            struct member *member = &crew->members[crew->started];
-            if (pthread_create(&member->thread, NULL, member_run, member))
-                break;
-        }
+    while (crew->members && crew->begun == threads && crew->started < threads) {
+        struct member *member = &crew->members[crew->started];
+        if (pthread_create(&member->thread, NULL, member_run, member))
+            break;
+        crew->started++;
+    }
     if (crew->started)
         return crew;
     crew_finish(crew);

@@ -148,13 +148,19 @@ static bool same_strings(char *const *a, size_t a_count, char *const *b, size_t 
     return true;
 }
 
-bool info_is_misplaced(const struct info *info)
+bool info_is_elsewhere(const struct info *info)
 {
     const struct record *record = &info->record;
     if (record->state != KEY_LIVE && record->state != KEY_UNLINKED)
         return false;
-    return record->few_copies ||
-           !same_strings(record->places, record->place_count, info->wanted, info->wanted_count);
+    return !same_strings(record->places, record->place_count, info->wanted, info->wanted_count);
+}
+
+bool info_is_misplaced(const struct info *info)
+{
+    const struct record *record = &info->record;
+    bool there = record->state == KEY_LIVE || record->state == KEY_UNLINKED;
+    return info_is_elsewhere(info) || (there && record->few_copies);
 }
 
 bool info_same(const struct info *a, const struct info *b)

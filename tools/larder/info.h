@@ -31,7 +31,9 @@ enum status info_parse(const struct json *json, struct info *info) MUST_CHECK;
  * it has said why. */
 enum status info_fetch(struct client *client, const struct key *key, struct info *info) MUST_CHECK;
 
-/* True where its places are not those that are wanted, in their order, or are too few. */
+/* True where its places are not those that are wanted, in their order. */
+bool info_is_elsewhere(const struct info *info);
+/* The same, or it has too few. */
 bool info_is_misplaced(const struct info *info);
 
 /* True where both are of one version in one state, with the same copies: nothing has happened to

@@ -29,6 +29,7 @@ struct newindex {
     int lock;   /* descriptor that holds the lock of the old one, -1 where there is none */
     struct ldb *db;
     struct ldb_batch *batch;
+    struct buf key; /* scratch */
     size_t entries;
     uint64_t sequence;
     uint64_t now_ms;
@@ -128,9 +129,9 @@ static enum status open_new(struct newindex *index)
     return st;
 }
 
-enum status newindex_begin(struct newindex **to, const char *dir)
+enum status newindex_begin(struct newindex **made, const char *dir)
 {
-    *to = NULL;
+    *made = NULL;
     struct newindex *index = calloc(1, sizeof *index);
     if (!index)
         return ST_NO_MEMORY;
@@ -150,7 +151,7 @@ enum status newindex_begin(struct newindex **to, const char *dir)
         newindex_free(index);
         return st;
     }
-    *to = index;
+    *made = index;
     return ST_OK;
 }
 
@@ -159,6 +160,7 @@ void newindex_free(struct newindex *index)
     if (!index)
         return;
     ldb_batch_free(index->batch);
+    buf_free(&index->key);
     if (index->db) {
         ldb_close(index->db);
         if (ldb_destroy(index->path))
@@ -191,13 +193,13 @@ static enum status flush(struct newindex *index, bool sync)
 static enum status put(struct newindex *index, const char *prefix, const void *name, size_t len,
                        const struct buf *value)
 {
-    char key[2 + KEY_MAX + VOLUME_NAME_MAX];
-    size_t prefix_len = strlen(prefix);
-    if (!buf_ok(value) || prefix_len + len > sizeof key)
+    struct buf *key = &index->key;
+    buf_clear(key);
+    buf_adds(key, prefix);
+    buf_add(key, name, len);
+    if (!buf_ok(value) || !buf_ok(key))
         return ST_NO_MEMORY;
-    memcpy(key, prefix, prefix_len);
-    memcpy(key + prefix_len, name, len);
-    ldb_batch_put(index->batch, key, prefix_len + len, buf_text(value), value->len);
+    ldb_batch_put(index->batch, key->data, key->len, buf_text(value), value->len);
     return ++index->entries < BATCH_ENTRIES ? ST_OK : flush(index, false);
 }
 

@@ -16,7 +16,7 @@ struct record;
 /* Takes hold of DIR: an index that nobody uses, an empty directory, or nothing at all. What an
  * interrupted run left is removed. Says why where it fails: ST_LOCKED where the index is in use,
  * ST_EXISTS where DIR is something else than an index. */
-enum status newindex_begin(struct newindex **index, const char *dir) MUST_CHECK;
+enum status newindex_begin(struct newindex **made, const char *dir) MUST_CHECK;
 
 /* Adds what the index should know of a key; nothing where the record says nothing. Keys may come in
  * any order, each once. */

@@ -34,8 +34,8 @@
 enum {
     ROUNDS = 5, /* for keys on which clients are at work */
     ROUND_PAUSE_MS = 1000,
-    DELAYED_MAX = 100000, /* of them are remembered; the others count as not moved */
     FAILURES_SAID = 20,
+    DELAYED_MAX = 100000,       /* of them are remembered; the others count as not moved */
     ANSWER_MS = 6 * 3600 * 1000 /* a large value takes long to copy */
 };
 
@@ -54,7 +54,7 @@ struct rebalance {
     bool last_round;
     bool unreachable; /* no master answers: nothing more can be done */
     uint64_t looked_at, misplaced;
-    uint64_t moved, bytes, right, gone, failed;
+    uint64_t moved, bytes, right, left, gone, failed;
 };
 
 /* What a thread of the crew has. */
@@ -154,45 +154,90 @@ static bool delay_locked(struct rebalance *rebalance, struct key *key)
     return true;
 }
 
-/* Counts the answer; returns the bytes that were moved, or -1 where the key has failed. Takes the
- * key where it is to be tried again, leaving NULL. */
-static int64_t count_answer(struct mover *mover, struct key **key, enum status st)
+enum outcome {
+    OUTCOME_MOVED,
+    OUTCOME_RIGHT,   /* nothing had to be moved */
+    OUTCOME_LEFT,    /* it should be moved, but where it belongs is down or full now */
+    OUTCOME_GONE,    /* deleted meanwhile */
+    OUTCOME_DELAYED, /* to be tried again */
+    OUTCOME_FAILED
+};
+
+/* What the master moved nothing of stands right, or cannot be moved now: its record tells. */
+static enum outcome why_not_moved(struct mover *mover, const struct key *key)
+{
+    struct info info;
+    info_init(&info);
+    enum status st = info_fetch(mover->client, key, &info);
+    enum outcome outcome = OUTCOME_RIGHT;
+    if (st)
+        outcome = st == ST_NOT_FOUND ? OUTCOME_GONE : OUTCOME_FAILED;
+    else if (info_is_elsewhere(&info))
+        outcome = OUTCOME_LEFT;
+    info_free(&info);
+    return outcome;
+}
+
+/* The first failures are told one by one, all of them are counted. */
+static void say_failure(struct mover *mover, const struct key *key, enum status st)
 {
     struct rebalance *rebalance = mover->rebalance;
-    int http = st ? 0 : client_status(mover->client);
-    int64_t bytes = 0;
     (void)pthread_mutex_lock(&rebalance->lock);
-    if (http == 204) {
-        const char *moved = client_field(mover->client, "Larder-Moved");
-        bytes = moved ? strtoll(moved, NULL, 10) : 0;
-        rebalance->bytes += (uint64_t)bytes;
-        rebalance->moved += bytes > 0;
-        rebalance->right += bytes == 0;
-    } else if (http == 404) {
-        rebalance->gone++;
-    } else if ((http == 409 || st == ST_PEER) && delay_locked(rebalance, *key)) {
-        *key = NULL;
-    } else {
-        rebalance->unreachable = rebalance->unreachable || st == ST_UNAVAILABLE;
-        rebalance->failed++;
-        bytes = rebalance->failed <= FAILURES_SAID ? -1 : 0;
-    }
+    bool silent = rebalance->failed >= FAILURES_SAID || rebalance->unreachable;
+    rebalance->unreachable = rebalance->unreachable || st == ST_UNAVAILABLE;
     (void)pthread_mutex_unlock(&rebalance->lock);
-    return bytes;
+    if (!silent)
+        client_explain(mover->client, st, "move", key);
+}
+
+/* What the master's answer means; *bytes is what it moved. */
+static enum outcome read_answer(struct mover *mover, const struct key *key, enum status st,
+                                uint64_t *bytes)
+{
+    int http = st ? 0 : client_status(mover->client);
+    *bytes = 0;
+    if (http == 404)
+        return OUTCOME_GONE;
+    if (http == 409 || st == ST_PEER)
+        return OUTCOME_DELAYED;
+    if (http != 204) {
+        say_failure(mover, key, st);
+        return OUTCOME_FAILED;
+    }
+    const char *moved = client_field(mover->client, "Larder-Moved");
+    *bytes = moved ? strtoull(moved, NULL, 10) : 0;
+    return *bytes ? OUTCOME_MOVED : why_not_moved(mover, key);
+}
+
+/* Takes over a key that is to be tried again; true where it did. */
+static bool count_outcome(struct rebalance *rebalance, struct key *key, enum outcome outcome,
+                          uint64_t bytes)
+{
+    (void)pthread_mutex_lock(&rebalance->lock);
+    bool delayed = outcome == OUTCOME_DELAYED && delay_locked(rebalance, key);
+    rebalance->bytes += bytes;
+    rebalance->moved += outcome == OUTCOME_MOVED;
+    rebalance->right += outcome == OUTCOME_RIGHT;
+    rebalance->left += outcome == OUTCOME_LEFT;
+    rebalance->gone += outcome == OUTCOME_GONE;
+    rebalance->failed += outcome == OUTCOME_FAILED || (outcome == OUTCOME_DELAYED && !delayed);
+    (void)pthread_mutex_unlock(&rebalance->lock);
+    return delayed;
 }
 
 static void key_moved(struct mover *mover, struct key *key, enum status st)
 {
     struct rebalance *rebalance = mover->rebalance;
-    struct key *left = key;
-    int64_t bytes = count_answer(mover, &left, st);
-    if (bytes < 0)
-        client_explain(mover->client, st, "move", key);
-    if (left)
+    uint64_t bytes;
+    enum outcome outcome = read_answer(mover, key, st, &bytes);
+    if (!count_outcome(rebalance, key, outcome, bytes)) {
+        if (outcome == OUTCOME_DELAYED)
+            say_failure(mover, key, st);
         progress_add(rebalance->progress, 1);
-    free(left);
-    if (bytes > 0)
-        throttle_moved(rebalance->throttle, (uint64_t)bytes);
+        free(key);
+    }
+    if (bytes)
+        throttle_moved(rebalance->throttle, bytes);
 }
 
 static bool must_stop(struct rebalance *rebalance)
@@ -290,6 +335,8 @@ static void print_summary(const struct rebalance *rebalance)
         buf_adds(&text, " bytes), ");
         progress_number(&text, rebalance->right);
         buf_adds(&text, " in order without, ");
+        progress_number(&text, rebalance->left);
+        buf_adds(&text, " left (where they belong is down or full), ");
         progress_number(&text, rebalance->gone);
         buf_adds(&text, " deleted meanwhile, ");
         progress_number(&text, rebalance->failed);
@@ -311,7 +358,7 @@ static int rebalance_result(const struct rebalance *rebalance, enum status st)
         say_error("interrupted; what was moved stands right. Run it again to go on");
     if (rebalance->unreachable)
         return EXIT_TROUBLE;
-    return st || rebalance->failed || interrupt_seen() ? EXIT_FAILED : EXIT_WELL;
+    return st || rebalance->failed || rebalance->left || interrupt_seen() ? EXIT_FAILED : EXIT_WELL;
 }
 
 static int rebalance_all(struct rebalance *rebalance)
@@ -351,7 +398,8 @@ static const char summary[] =
     "copies where there are too few. Goes through the running master while clients go on. Can be\n"
     "interrupted, and is resumed by running it again: what stands right is passed over.\n"
     "\n"
-    "Output: one line, how many keys there are, were moved, deleted meanwhile, or failed. With\n"
+    "Output: one line, how many keys there are, were moved, left, deleted meanwhile, or failed. "
+    "With\n"
     "--dry-run a line for each key that would be moved: KEY (percent-encoded), the volumes it is\n"
     "on, and those it should be on, both with commas between.\n"
     "Exit status: 0 all stands right, 1 some could not be moved, 2 wrong usage, or the master\n"

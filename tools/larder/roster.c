@@ -82,10 +82,10 @@ static enum status take_left_out(struct roster *roster, const struct option_list
     return ST_OK;
 }
 
-enum status roster_new(struct roster **to, const struct option_list *volumes,
+enum status roster_new(struct roster **made, const struct option_list *volumes,
                        const struct option_list *without)
 {
-    *to = NULL;
+    *made = NULL;
     struct roster *roster = calloc(1, sizeof *roster);
     if (!roster)
         return ST_NO_MEMORY;
@@ -102,7 +102,7 @@ enum status roster_new(struct roster **to, const struct option_list *volumes,
         roster_free(roster);
         return st;
     }
-    *to = roster;
+    *made = roster;
     return ST_OK;
 }
 

@@ -20,7 +20,7 @@ struct http_fetcher;
 
 /* Takes the volumes as the operator wrote them, and those to leave out, which may be volumes of the
  * list or places of theirs. ST_BAD_REQUEST (said) for a bad or doubled name. */
-enum status roster_new(struct roster **roster, const struct option_list *volumes,
+enum status roster_new(struct roster **made, const struct option_list *volumes,
                        const struct option_list *without) MUST_CHECK;
 void roster_free(struct roster *roster);
 

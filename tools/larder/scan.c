@@ -93,9 +93,9 @@ static enum status scan_say(const char *doing, const char *path, enum status st,
     return st;
 }
 
-enum status scan_open(struct scan **to, const char *path)
+enum status scan_open(struct scan **made, const char *path)
 {
-    *to = NULL;
+    *made = NULL;
     struct stat there;
     if (stat(path, &there) == 0) {
         enum status st = ldb_destroy(path);
@@ -115,7 +115,7 @@ enum status scan_open(struct scan **to, const char *path)
         free(scan);
         return scan_say("could not make the scratch database", path, st, why);
     }
-    *to = scan;
+    *made = scan;
     return ST_OK;
 }
 

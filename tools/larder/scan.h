@@ -63,7 +63,7 @@ enum status scan_group_add_tombstone(struct scan_group *group, uint64_t generati
 
 /* Makes an empty scan in the directory `path`; what an interrupted run left there is removed first.
  * Where it fails, it has said why (ST_LOCKED: another run is at work on it). */
-enum status scan_open(struct scan **scan, const char *path) MUST_CHECK;
+enum status scan_open(struct scan **made, const char *path) MUST_CHECK;
 
 /* Closes it and removes its directory. */
 void scan_discard(struct scan *scan);

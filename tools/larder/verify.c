@@ -31,7 +31,7 @@
 #include "tools/larder/examine.h"
 #include "tools/larder/info.h"
 #include "tools/larder/interrupt.h"
-#include "tools/larder/keylist.h"
+#include "tools/larder/merge.h"
 #include "tools/larder/progress.h"
 #include "tools/larder/report.h"
 #include "tools/larder/roster.h"
@@ -259,126 +259,60 @@ static enum status give_key(struct crew *crew, const struct key *key)
 
 /* --- side by side --- */
 
-/* Both streams, each with its next key. */
-struct merge {
-    struct verify *verify;
-    struct keylist *list;
-    struct scan_reader *reader;
-    struct crew *crew; /* NULL without --deep */
-    struct info info;
-    struct scan_group group;
-    struct findings findings;
-    bool list_ended;
-    bool scan_ended;
-};
-
-static int compare_keys(const struct key *a, const struct key *b)
-{
-    int order = memcmp(a->bytes, b->bytes, a->len < b->len ? a->len : b->len);
-    return order ? order : a->len < b->len ? -1 : a->len > b->len;
-}
-
 static bool is_left_out(const void *arg, const char *place)
 {
     return roster_left_out(arg, place);
 }
 
-/* One key, with what is known of it: a record, files, or both. */
-static enum status merge_key(struct merge *merge, const struct info *info,
-                             const struct scan_group *group)
+/* One key, with what is known of it: a record, files, or both. `crew` is NULL without --deep. */
+static enum status compare_key(struct verify *verify, struct crew *crew, const struct info *info,
+                               const struct scan_group *group)
 {
-    struct verify *verify = merge->verify;
     const struct compare_options options = {roster_places(verify->roster), is_left_out,
                                             verify->roster};
-    findings_clear(&merge->findings);
-    enum status st = compare_run(&options, info, group, &merge->findings);
-    verify->keys += info && (info->record.state == KEY_LIVE || info->record.state == KEY_UNLINKED);
-    if (!st && merge->findings.count)
+    struct findings findings = {0};
+    bool visible = info && (info->record.state == KEY_LIVE || info->record.state == KEY_UNLINKED);
+    enum status st = compare_run(&options, info, group, &findings);
+    verify->keys += visible;
+    if (!st && findings.count)
         st = add_suspect(verify, &group->key);
-    else if (!st && merge->crew && info && info->record.place_count)
-        st = give_key(merge->crew, &group->key);
+    else if (!st && crew && visible)
+        st = give_key(crew, &group->key);
     progress_add(verify->progress, group->file_count);
+    findings_free(&findings);
     return st;
 }
 
-static enum status next_record(struct merge *merge)
+static enum status compare_all(struct verify *verify, struct merge *merge, struct crew *crew)
 {
-    enum status st = keylist_next(merge->list, &merge->info);
-    merge->list_ended = st == ST_NOT_FOUND;
-    return merge->list_ended ? ST_OK : st;
-}
-
-static enum status next_group(struct merge *merge)
-{
-    enum status st = scan_next(merge->reader, &merge->group);
-    merge->scan_ended = st == ST_NOT_FOUND;
-    if (st && !merge->scan_ended)
-        say_error("could not read the scratch database: %s", status_text(st));
-    return merge->scan_ended ? ST_OK : st;
-}
-
-static enum status merge_next(struct merge *merge)
-{
-    int order = merge->list_ended   ? 1
-                : merge->scan_ended ? -1
-                                    : compare_keys(&merge->info.key, &merge->group.key);
-    enum status st;
-    if (order < 0) {
-        /* What stands in the group belongs to a later key. */
-        struct scan_group none = {.key = merge->info.key};
-        st = merge_key(merge, &merge->info, &none);
-    } else {
-        st = merge_key(merge, order == 0 ? &merge->info : NULL, &merge->group);
-    }
-    if (!st && order <= 0)
-        st = next_record(merge);
-    if (!st && order >= 0)
-        st = next_group(merge);
-    return st;
-}
-
-static enum status merge_all(struct merge *merge)
-{
-    enum status st = next_record(merge);
-    if (!st)
-        st = next_group(merge);
-    while (!st && !(merge->list_ended && merge->scan_ended)) {
-        st = failure(merge->verify);
+    const struct info *info;
+    const struct scan_group *group;
+    enum status st = ST_OK;
+    while (!st && !(st = merge_next(merge, &info, &group))) {
+        st = failure(verify);
         if (!st)
-            st = merge_next(merge);
+            st = compare_key(verify, crew, info, group);
     }
-    return st;
+    return st == ST_NOT_FOUND ? ST_OK : st;
 }
 
 static enum status verify_compare(struct verify *verify)
 {
-    struct merge merge = {.verify = verify};
     const struct crew_work work = {checker_begin, check_first, checker_end, verify};
-    info_init(&merge.info);
+    struct crew *crew = verify->deep ? crew_new(verify->threads, &work) : NULL;
+    struct merge *merge = merge_new(verify->client, verify->scan);
     verify->progress =
         progress_new(verify->deep ? "reading" : "comparing", "files", verify->found.files + 1);
     verify->suspects = scan_writer_new(verify->scan);
-    merge.list = keylist_new(verify->client, "/", 1);
-    merge.reader = scan_reader_new(verify->scan);
     enum status st = ST_NO_MEMORY;
-    if (verify->progress && verify->suspects && merge.list && merge.reader)
-        st = ST_OK;
-    if (!st && verify->deep) {
-        merge.crew = crew_new(verify->threads, &work);
-        st = merge.crew ? ST_OK : ST_NO_MEMORY;
-    }
-    if (!st)
-        st = merge_all(&merge);
-    crew_finish(merge.crew);
+    if (merge && verify->progress && verify->suspects && (crew || !verify->deep))
+        st = compare_all(verify, merge, crew);
+    crew_finish(crew);
     if (!st)
         st = failure(verify);
     if (!st)
         st = scan_flush(verify->suspects);
-    findings_free(&merge.findings);
-    scan_group_free(&merge.group);
-    scan_reader_free(merge.reader);
-    keylist_free(merge.list);
-    info_free(&merge.info);
+    merge_free(merge);
     scan_writer_free(verify->suspects);
     verify->suspects = NULL;
     progress_free(verify->progress);

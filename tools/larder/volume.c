@@ -103,8 +103,10 @@ static struct json *parse_sloppily(const char *text, size_t len)
     char *copy = malloc(len ? len : 1);
     if (!copy)
         return NULL;
+    memcpy(copy, text, len);
     for (size_t i = 0; i < len; i++)
-        copy[i] = (unsigned char)text[i] < 0x80 ? text[i] : '?';
+        if ((unsigned char)copy[i] >= 0x80)
+            copy[i] = '?';
     struct json *json = json_parse(copy, len, NULL);
     free(copy);
     return json;
@@ -175,12 +177,41 @@ static uint64_t number_of(const struct json *value)
     return number > 0 ? (uint64_t)number : 0;
 }
 
-/* "Tue, 10 Nov 2026 12:00:00 GMT" in unix milliseconds; 0 where it is something else. */
+/* So many decimal digits at `text`, -1 where it is something else. */
+static int digits_of(const char *text, int count)
+{
+    int number = 0;
+    for (int i = 0; i < count; i++) {
+        if (text[i] < '0' || text[i] > '9')
+            return -1;
+        number = number * 10 + (text[i] - '0');
+    }
+    return number;
+}
+
+static int month_of(const char *text)
+{
+    static const char names[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    for (int i = 0; i < 12; i++)
+        if (memcmp(text, names + 3 * (size_t)i, 3) == 0)
+            return i;
+    return -1;
+}
+
+/* "Tue, 10 Nov 2026 12:00:00 GMT" in unix milliseconds; 0 where it is something else. By hand:
+ * strptime() took a sixth of the time of a whole scan. */
 static uint64_t time_of(const char *text)
 {
-    struct tm parts;
-    memset(&parts, 0, sizeof parts);
-    if (!text || !strptime(text, "%a, %d %b %Y %H:%M:%S GMT", &parts))
+    if (!text || strlen(text) != 29)
+        return 0;
+    struct tm parts = {.tm_mday = digits_of(text + 5, 2),
+                       .tm_mon = month_of(text + 8),
+                       .tm_year = digits_of(text + 12, 4) - 1900,
+                       .tm_hour = digits_of(text + 17, 2),
+                       .tm_min = digits_of(text + 20, 2),
+                       .tm_sec = digits_of(text + 23, 2)};
+    if (parts.tm_mday < 1 || parts.tm_mon < 0 || parts.tm_year < 0 || parts.tm_hour < 0 ||
+        parts.tm_min < 0 || parts.tm_sec < 0)
         return 0;
     time_t seconds = timegm(&parts);
     return seconds > 0 ? (uint64_t)seconds * 1000 : 0;
