@@ -1,3 +1,8 @@
+/*
+ * Bodies. What has arrived lies in the connection's input, and the sink is handed pointers into
+ * that; what it does not take stays there, and while it is full nothing is read, so the kernel's
+ * buffers fill, and the client waits. That is all the back-pressure there is.
+ */
 #include "common/http_body.h"
 
 #include "common/http_conn.h"
@@ -89,6 +94,7 @@ static bool take_plain(struct http_request *req)
     return req->left == 0;
 }
 
+/* True while bytes that arrive for it are taken. */
 static bool is_read(const struct http_request *req)
 {
     return req->body == HTTP_BODY_WANTED || req->body == HTTP_BODY_DROPPED;

@@ -1,3 +1,9 @@
+/*
+ * A machine of states that takes framing byte by byte and leaves data alone: the caller takes those
+ * in one piece, and is told only where they begin. Whatever RFC 9112 leaves to a lenient reader
+ * (white space, bare LF, sizes of any length) is refused, because another reader before us may have
+ * seen another end of the body in it.
+ */
 #include "common/http_chunk.h"
 
 #include <string.h>
@@ -26,6 +32,7 @@ void http_chunk_init(struct http_chunk *chunk)
     *chunk = (struct http_chunk){IN_SIZE, 0, 0, 0};
 }
 
+/* Not isxdigit(), which asks the locale. */
 static int hex_value(char c)
 {
     if (c >= '0' && c <= '9')
@@ -78,7 +85,8 @@ static int after_size_line(struct http_chunk *chunk, char c)
     return chunk->left ? IN_DATA : TRAILER_START;
 }
 
-/* A byte of a trailer section that is not its end. */
+/* A byte of the trailer section. Nobody reads what the trailers say; they must only have the form
+ * of fields, so that what follows a bad one is not taken for the next request. */
 static int after_trailer(struct http_chunk *chunk, char c)
 {
     if (++chunk->extra > TRAILERS_MAX)

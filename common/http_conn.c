@@ -1,3 +1,10 @@
+/*
+ * A connection's life outside of its requests: made, moved from phase to phase, closed, freed.
+ *
+ * Closing and freeing are two steps. A connection is closed in the midst of its own callbacks, and
+ * those still hold it; so it goes into hub->ready, and http_turn_ready() frees it on the next turn,
+ * when the stack is empty.
+ */
 #include "common/http_conn.h"
 
 #include <arpa/inet.h>
@@ -91,6 +98,7 @@ void http_conn_enter(struct http_conn *conn, enum http_phase phase)
     conn->phase_since = loop_now_ms();
 }
 
+/* The timer is the loop's way to call us on its next turn; one is enough for all connections. */
 void http_conn_wake(struct http_conn *conn)
 {
     if (conn->ready || conn->running)

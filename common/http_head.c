@@ -1,3 +1,11 @@
+/*
+ * Heads, in two passes: the first looks for the end, again and again while bytes arrive, and looks
+ * at each byte once; the second, on the whole head, takes it apart in place.
+ *
+ * Strictness is the point. A server behind a proxy that reads a request in another way than the
+ * proxy has done takes part of one client's request for another's; so nothing is repaired or
+ * guessed here, and what has more than one reading is refused.
+ */
 #include "common/http_head.h"
 
 #include <string.h>
@@ -22,6 +30,7 @@ static const struct {
 
 /* --- Classes of bytes --- */
 
+/* None of them asks the locale, as <ctype.h> would. */
 static bool is_digit(char c)
 {
     return c >= '0' && c <= '9';
@@ -172,6 +181,7 @@ static void set_method(struct http_head *head, const char *name)
             head->method = methods[i].method;
 }
 
+/* 1.2 would mean 1.1 to a lenient server; nobody sends it, so it is refused with the others. */
 static enum status parse_version(struct http_head *head, const char *text)
 {
     if (strcmp(text, "HTTP/1.1") == 0)
@@ -200,7 +210,8 @@ static char *cut_authority(char *target)
     return len ? authority + len : NULL;
 }
 
-/* `target` is NUL-terminated and has no forbidden bytes. */
+/* `target` is NUL-terminated and has no forbidden bytes. The authority of an absolute form is not
+ * compared with Host: there is one server here, whatever it is called. */
 static enum status parse_target(struct http_head *head, char *target)
 {
     if (strcmp(target, "*") == 0 && head->method != HTTP_OPTIONS)
@@ -313,6 +324,7 @@ static bool list_has(const char *list, const char *token)
     return false;
 }
 
+/* What the fields that decide about the framing have said, taken together. */
 struct framing {
     unsigned hosts, codings, unknown_codings;
     bool close, keep, bad_host, bad_expect;

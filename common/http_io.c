@@ -1,3 +1,8 @@
+/*
+ * The system calls of a connection. Whatever the socket does not take or give just now is reported
+ * as HTTP_IO_WAIT, and the caller comes back when the loop says so; nothing here waits. (sendfile
+ * may wait for the disk where the page cache has not got the file; readahead keeps that short.)
+ */
 #include "common/http_io.h"
 
 #include <errno.h>
@@ -123,6 +128,8 @@ static enum http_io failure(const struct http_output *out, const char *doing)
     return HTTP_IO_FAILED;
 }
 
+/* The head of an answer with a file is held back (MSG_MORE) so that it shares a packet with the
+ * file's beginning. */
 static enum http_io send_bytes(struct http_output *out, int socket, uint64_t *sent)
 {
     while (out->sent < out->bytes.len) {
@@ -142,6 +149,7 @@ static enum http_io send_bytes(struct http_output *out, int socket, uint64_t *se
     return HTTP_IO_OK;
 }
 
+/* The file goes from the page cache to the socket, and never through this process. */
 static enum http_io send_file(struct http_output *out, int socket, uint64_t *sent)
 {
     while (out->left && *sent < FLUSH_BUDGET) {

@@ -1,3 +1,9 @@
+/*
+ * A socket that listens: connections that wait are accepted in batches, as long as there are
+ * descriptors for them. Where there are none, accepting rests for a moment: the watch is
+ * level-triggered, and would otherwise report the waiting ones again and again. The kernel keeps
+ * them meanwhile.
+ */
 #include "common/http_listen.h"
 
 #include <errno.h>
@@ -22,6 +28,7 @@ struct http_listen {
     int socket;
     struct loop_watch *watch; /* NULL while paused */
     struct loop_timer *pause;
+    bool starved; /* the log says so already */
     uint16_t port;
     http_listen_fn accepted;
     void *arg;
@@ -42,20 +49,26 @@ static void resume(void *arg)
 
 static void pause_accepting(struct http_listen *listen)
 {
-    log_event(LOG_WARN, "http", "port=%u error=\"cannot accept a connection: %s; waiting %d ms\"",
-              listen->port, strerror(errno), PAUSE_MS);
+    /* Once, and not ten times a second for as long as it lasts. */
+    if (!listen->starved)
+        log_event(LOG_WARN, "http",
+                  "port=%u error=\"cannot accept connections, which wait until it can: %s\"",
+                  listen->port, strerror(errno));
+    listen->starved = true;
     loop_watch_free(listen->watch);
     listen->watch = NULL;
     loop_timer_set(listen->pause, PAUSE_MS);
 }
 
-/* Accepts one. False where there is none, or none can be had. */
+/* Accepts one. False where there is none, or none can be had. Errors of the one connection that was
+ * to be accepted are reported here by the kernel too: they concern nobody else. */
 static bool accept_one(struct http_listen *listen)
 {
     struct sockaddr_storage peer;
     socklen_t len = sizeof peer;
     int fd = accept4(listen->socket, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
+        listen->starved = false;
         listen->accepted(listen->arg, fd, &peer);
         return true;
     }
@@ -101,7 +114,8 @@ static bool is_free(const struct addrinfo *info)
     return free_port;
 }
 
-/* A socket that listens on one address; -1 with errno set. */
+/* A socket that listens on one address; -1 with errno set. SO_REUSEADDR, because a restart would
+ * otherwise wait for the old connections' TIME_WAIT to pass. */
 static int open_socket(const struct addrinfo *info, bool exclusive)
 {
     if (exclusive && !is_free(info))
@@ -142,6 +156,7 @@ static int open_any(const char *address, uint16_t port, bool exclusive)
     return fd;
 }
 
+/* The port that the kernel has chosen where 0 was asked for. */
 static uint16_t bound_port(int fd)
 {
     struct sockaddr_storage address = {0};

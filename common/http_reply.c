@@ -56,6 +56,7 @@ void http_reply_fieldf(struct http_request *req, const char *name, const char *f
     }
 }
 
+/* True where the handler has added a field itself, and a default would be a second one. */
 static bool has_field(const struct http_request *req, const char *line_start)
 {
     const char *at = buf_text(&req->fields);
@@ -148,6 +149,7 @@ static void finish(struct http_request *req)
     http_conn_wake(conn);
 }
 
+/* Answers that end with their head, whatever it says (RFC 9112, 6.3). */
 static bool has_no_body(int status)
 {
     return status < 200 || status == 204 || status == 304;
@@ -202,7 +204,11 @@ void http_reply_file(struct http_request *req, int status, int fd, uint64_t offs
     finish(req);
 }
 
-/* --- Answers in pieces --- */
+/* --- Answers in pieces ---
+ *
+ * The client of HTTP/1.1 gets chunks. That of 1.0 gets bytes until the connection is closed, and
+ * cannot tell a whole answer from one that broke off but by a reset.
+ */
 
 void http_reply_start(struct http_request *req, int status)
 {

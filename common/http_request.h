@@ -58,7 +58,8 @@ struct http_body_sink {
 /* Starts to read the body; sends 100 Continue first where the client waits for it. Never calls the
  * sink before it returns. `sink` must outlive the request. */
 void http_request_read_body(struct http_request *req, const struct http_body_sink *sink, void *arg);
-/* The sink has room again. May call it before it returns. */
+/* The sink has room again, and gets more on the loop's next turn. No-op where it was not full, so
+ * not to be called from within `data`. */
 void http_request_resume_body(struct http_request *req);
 
 /* --- The answer --- */

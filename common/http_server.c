@@ -1,3 +1,7 @@
+/*
+ * The server as a whole: who is let in, who has taken too long, and how it ends. What happens on a
+ * connection is http_turn.c's.
+ */
 #include "common/http_server.h"
 
 #include <stdatomic.h>
@@ -70,6 +74,8 @@ static void turn_away(int socket)
     (void)close(socket);
 }
 
+/* Up to max_connections everybody is served; the next admin_reserve may still ask for /admin/, so
+ * that a server which is overrun can be looked at; nobody after that. */
 static void accepted(void *arg, int socket, const struct sockaddr_storage *peer)
 {
     struct http_server *server = arg;
@@ -90,7 +96,7 @@ static void accepted(void *arg, int socket, const struct sockaddr_storage *peer)
     }
     conn->reserve = reserve;
     hub->stats.accepted++;
-    http_turn_run(conn);
+    http_turn_run(conn); /* begins to watch it */
     if (!server->sweeping) {
         server->sweeping = true;
         loop_timer_set(server->sweep, server->sweep_ms);
@@ -104,6 +110,7 @@ static unsigned or_default(unsigned ms, unsigned otherwise)
     return ms ? ms : otherwise;
 }
 
+/* The part that the connections share; they know nothing of struct http_server. */
 static void hub_init(struct http_hub *hub, const struct http_server_options *options)
 {
     static atomic_uint servers;

@@ -59,6 +59,18 @@ START_TEST(what_a_handler_sees)
 }
 END_TEST
 
+START_TEST(peers)
+{
+    struct sockaddr_in self = {0};
+    socklen_t len = sizeof self;
+    char text[64];
+    ck_assert_int_eq(getsockname(client->fd, (struct sockaddr *)&self, &len), 0);
+    (void)snprintf(text, sizeof text, "127.0.0.1:%u", ntohs(self.sin_port));
+    client_send(client, GET("/peer"));
+    client_expect(client, 200, text);
+}
+END_TEST
+
 START_TEST(head_has_no_body)
 {
     static const char *const paths[] = {"/hello", "/file?0-1000", "/pieces?3", "/status/1"};
@@ -465,7 +477,7 @@ int main(void)
         const char *name;
         const TTest *const *tests;
     } cases[] = {
-        {"answers", (const TTest *const[]){simple_get, what_a_handler_sees, head_has_no_body,
+        {"answers", (const TTest *const[]){simple_get, what_a_handler_sees, peers, head_has_no_body,
                                            answers_without_a_body, statuses, http_1_0,
                                            connection_close, NULL}},
         {"pipelining", (const TTest *const[]){pipelined_answers_are_in_order, long_pipelines,

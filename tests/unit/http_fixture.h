@@ -286,6 +286,8 @@ static inline void handle(struct http_request *req, void *arg UNUSED)
         start_pieces(req);
     else if (strcmp(path, "/describe") == 0)
         reply_described(req);
+    else if (strcmp(path, "/peer") == 0)
+        http_reply(req, 200, http_request_peer(req), strlen(http_request_peer(req)));
     else if (strcmp(path, "/stats") == 0)
         reply_stats(req);
     else if (strncmp(path, "/status/", 8) == 0)
