@@ -20,7 +20,7 @@ enum {
     IDLE_SECONDS = 60             /* less than a server's idle timeout, so both do not race */
 };
 
-/* What is the same for both kinds of calls: the request, and the answer as it comes in. */
+/* The request, and the answer as it comes in. */
 struct transfer {
     CURL *easy;
     struct curl_slist *fields;
@@ -28,7 +28,6 @@ struct transfer {
     bool (*write)(void *arg, const char *data, size_t len);
     void *arg;
     struct buf body; /* where there is no `write` */
-    size_t body_max; /* 0: no limit */
 };
 
 enum call_stage {
@@ -73,7 +72,7 @@ static size_t transfer_take(struct transfer *transfer, const char *data, size_t 
 {
     if (transfer->write)
         return transfer->write(transfer->arg, data, len) ? len : 0;
-    if (transfer->body_max && transfer->body.len + len > transfer->body_max)
+    if (transfer->body.len + len > ANSWER_MAX)
         return len; /* an answer that nobody wants in full */
     buf_add(&transfer->body, data, len);
     return buf_ok(&transfer->body) ? len : 0;
@@ -210,8 +209,7 @@ static size_t call_write(char *data, size_t size, size_t count, void *arg)
         return CURL_WRITEFUNC_PAUSE; /* libcurl keeps the data and brings them again */
     }
     call->held = call->pause_after_write;
-    size_t taken = transfer_take(&call->transfer, data, size * count);
-    return taken;
+    return transfer_take(&call->transfer, data, size * count);
 }
 
 static void call_unlink(struct http_call *call)
@@ -416,7 +414,6 @@ static struct http_call *call_new(struct http_client *client)
         return NULL;
     }
     call->client = client;
-    call->transfer.body_max = ANSWER_MAX;
     call->next = client->calls;
     call->link = &client->calls;
     if (call->next)
@@ -488,80 +485,16 @@ const char *http_call_field(const struct http_call *call, const char *name)
     return transfer_field(&call->transfer, name);
 }
 
+void http_call_each_field(const struct http_call *call,
+                          void (*fn)(void *arg, const char *name, const char *value), void *arg)
+{
+    struct curl_header *header = NULL;
+    while ((header = curl_easy_nextheader(call->transfer.easy, CURLH_HEADER, -1, header)))
+        fn(arg, header->name, header->value);
+}
+
 const char *http_call_body(const struct http_call *call, size_t *len)
 {
     *len = call->transfer.body.len;
     return buf_text(&call->transfer.body);
-}
-
-/* --- blocking --- */
-
-struct http_fetcher {
-    struct transfer transfer;
-};
-
-static size_t fetch_read(char *to, size_t size, size_t count, void *arg)
-{
-    struct transfer *transfer = arg;
-    size_t n = transfer->read(transfer->arg, to, size * count);
-    return n == HTTP_READ_ABORT || n == HTTP_READ_PAUSE ? CURL_READFUNC_ABORT : n;
-}
-
-static size_t fetch_write(char *data, size_t size, size_t count, void *arg)
-{
-    return transfer_take(arg, data, size * count);
-}
-
-struct http_fetcher *http_fetcher_new(void)
-{
-    struct http_fetcher *fetcher = calloc(1, sizeof *fetcher);
-    if (!fetcher)
-        return NULL;
-    fetcher->transfer.easy = curl_easy_init();
-    if (!fetcher->transfer.easy) {
-        free(fetcher);
-        return NULL;
-    }
-    return fetcher;
-}
-
-void http_fetcher_free(struct http_fetcher *fetcher)
-{
-    if (!fetcher)
-        return;
-    transfer_clear(&fetcher->transfer);
-    curl_easy_cleanup(fetcher->transfer.easy);
-    free(fetcher);
-}
-
-enum status http_fetch(struct http_fetcher *fetcher, const struct http_call_spec *spec)
-{
-    struct transfer *transfer = &fetcher->transfer;
-    CURL *easy = transfer->easy;
-    transfer_clear(transfer);
-    curl_easy_reset(easy); /* keeps the connections */
-    enum status st = transfer_prepare(transfer, spec);
-    if (st)
-        return st;
-    (void)curl_easy_setopt(easy, CURLOPT_READFUNCTION, fetch_read);
-    (void)curl_easy_setopt(easy, CURLOPT_READDATA, transfer);
-    (void)curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, fetch_write);
-    (void)curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
-    return status_of_curl(easy, curl_easy_perform(easy));
-}
-
-int http_fetch_status(const struct http_fetcher *fetcher)
-{
-    return transfer_status(&fetcher->transfer);
-}
-
-const char *http_fetch_field(const struct http_fetcher *fetcher, const char *name)
-{
-    return transfer_field(&fetcher->transfer, name);
-}
-
-const char *http_fetch_body(const struct http_fetcher *fetcher, size_t *len)
-{
-    *len = fetcher->transfer.body.len;
-    return buf_text(&fetcher->transfer.body);
 }

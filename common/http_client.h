@@ -65,19 +65,10 @@ void http_call_cancel(struct http_call *call);
 int http_call_status(const struct http_call *call);
 /* A header of the answer, in any case of letters; NULL without it. */
 const char *http_call_field(const struct http_call *call, const char *name);
+/* Calls fn for each header of the answer. */
+void http_call_each_field(const struct http_call *call,
+                          void (*fn)(void *arg, const char *name, const char *value), void *arg);
 const char *http_call_body(const struct http_call *call, size_t *len);
-
-/* --- Blocking, for tools: one fetcher a thread. --- */
-
-struct http_fetcher;
-struct http_fetcher *http_fetcher_new(void) MUST_CHECK;
-void http_fetcher_free(struct http_fetcher *fetcher);
-/* Runs the call to its end (`done`, `pause_after_write` and pauses are not used; without `write`
- * the body is kept whole). The answer stays until the next fetch. */
-enum status http_fetch(struct http_fetcher *fetcher, const struct http_call_spec *spec) MUST_CHECK;
-int http_fetch_status(const struct http_fetcher *fetcher);
-const char *http_fetch_field(const struct http_fetcher *fetcher, const char *name);
-const char *http_fetch_body(const struct http_fetcher *fetcher, size_t *len);
 
 /* Once a process, before threads are started; false where libcurl cannot be used. */
 bool http_client_global_init(void) MUST_CHECK;

@@ -120,6 +120,9 @@ void loop_free(struct loop *loop)
 void loop_run(struct loop *loop)
 {
     (void)event_base_dispatch(loop->base);
+    (void)pthread_mutex_lock(&loop->lock);
+    loop->stopping = false; /* it may be run again */
+    (void)pthread_mutex_unlock(&loop->lock);
 }
 
 static void wake(struct loop *loop)

@@ -20,6 +20,7 @@
 
 #include "common/buf.h"
 #include "common/http_client.h"
+#include "common/http_fetch.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "tests/unit/suite.h"

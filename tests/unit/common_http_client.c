@@ -1,5 +1,6 @@
 /* The HTTP client, on a loop and blocking, against a small server with scripted answers. */
 #include "common/http_client.h"
+#include "common/http_fetch.h"
 
 #include <arpa/inet.h>
 #include <pthread.h>

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/http_client.h"
+#include "common/http_fetch.h"
 #include "common/json.h"
 #include "tools/larder/client.h"
 #include "tools/larder/compare.h"

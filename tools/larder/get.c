@@ -16,6 +16,7 @@
 
 #include "common/buf.h"
 #include "common/http_client.h"
+#include "common/http_fetch.h"
 #include "common/key.h"
 #include "common/md5.h"
 #include "common/options.h"

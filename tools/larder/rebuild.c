@@ -18,6 +18,7 @@
 
 #include "common/buf.h"
 #include "common/http_client.h"
+#include "common/http_fetch.h"
 #include "common/key.h"
 #include "common/options.h"
 #include "common/record.h"

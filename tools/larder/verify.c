@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "common/http_client.h"
+#include "common/http_fetch.h"
 #include "common/json.h"
 #include "common/key.h"
 #include "common/options.h"

@@ -8,6 +8,7 @@
 
 #include "common/buf.h"
 #include "common/http_client.h"
+#include "common/http_fetch.h"
 #include "common/json.h"
 #include "common/key.h"
 #include "tools/larder/interrupt.h"

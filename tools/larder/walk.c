@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "common/http_client.h"
+#include "common/http_fetch.h"
 #include "common/json.h"
 #include "common/name.h"
 #include "tools/larder/interrupt.h"
