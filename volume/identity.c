@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -55,50 +56,57 @@ static bool is_recorded(const struct subvolume_home *home, const char *id)
 }
 
 /* A disk that bears an identity which DIR does not know: it came from elsewhere, or DIR is new. */
-static bool adopt(const struct subvolume_home *home, const char *name, const char *id)
+static bool adopt(const struct subvolume_home *home, const char *name, const char *id,
+                  enum log_level level)
 {
     if (is_recorded(home, id)) {
-        log_event(LOG_ERROR, "subvolume",
+        log_event(level, "subvolume",
                   "subvolume=\"%s\" id=%s error=\"another subvolume has this identity\" "
                   "advice=\"a disk that is mounted twice, or was copied: unmount one of them\"",
                   name, id);
         return false;
     }
     enum status st = write_id(home->records_fd, name, id);
-    log_event(st ? LOG_ERROR : LOG_INFO, "subvolume",
+    log_event(st ? level : LOG_INFO, "subvolume",
               "subvolume=\"%s\" id=%s doing=\"remember the identity\" result=\"%s\"", name, id,
               status_text(st));
     return st == ST_OK;
 }
 
-static bool is_right_disk(int fd, const struct subvolume_home *home, const char *name,
-                          const char *expected, char id[IDENTITY_SIZE + 1])
+static enum identity_result compare(int fd, const struct subvolume_home *home, const char *name,
+                                    const char *expected, enum log_level level,
+                                    char id[IDENTITY_SIZE + 1])
 {
     id[0] = '\0';
     enum status st = identity_read(fd, ".larder/id", id);
     if (st && st != ST_NOT_FOUND) {
-        log_event(LOG_ERROR, "subvolume", "subvolume=\"%s\" doing=\"read .larder/id\" error=\"%s\"",
+        log_event(level, "subvolume", "subvolume=\"%s\" doing=\"read .larder/id\" error=\"%s\"",
                   name, status_text(st));
-        return false;
+        return st == ST_IO ? IDENTITY_UNREADABLE : IDENTITY_WRONG;
     }
     if (!strcmp(id, expected))
-        return true;
+        return IDENTITY_RIGHT;
     if (expected[0] == '\0')
-        return adopt(home, name, id);
-    log_event(LOG_DEBUG, "subvolume", "subvolume=\"%s\" expected=%s found=\"%s\"", name, expected,
-              id);
-    return false;
+        return adopt(home, name, id, level) ? IDENTITY_RIGHT : IDENTITY_WRONG;
+    log_event(
+        level, "subvolume",
+        "subvolume=\"%s\" expected=%s found=\"%s\" error=\"the disk is away, or another one\" "
+        "advice=\"mount it; to begin anew with this one, stop and remove %s/.larder/"
+        "subvolumes/%s\"",
+        name, expected, id, home->dir, name);
+    return IDENTITY_WRONG;
 }
 
-bool identity_look(int fd, const struct subvolume_home *home, const char *name,
-                   const char *expected, struct identity_look *look)
+enum identity_result identity_look(int fd, const struct subvolume_home *home, const char *name,
+                                   const char *expected, enum log_level level,
+                                   struct identity_look *look)
 {
     struct stat st;
     struct statvfs room;
     if (fstat(fd, &st) || fstatvfs(fd, &room)) {
-        log_event(LOG_ERROR, "subvolume", "subvolume=\"%s\" doing=statvfs error=\"%s\"", name,
+        log_event(level, "subvolume", "subvolume=\"%s\" doing=statvfs error=\"%s\"", name,
                   strerror(errno));
-        return false;
+        return IDENTITY_UNREADABLE;
     }
     look->device = st.st_dev;
     look->inode = st.st_ino;
@@ -106,7 +114,7 @@ bool identity_look(int fd, const struct subvolume_home *home, const char *name,
     look->total = (uint64_t)room.f_blocks * room.f_frsize;
     look->no_inodes = room.f_files > 0 && room.f_favail == 0;
     look->mounted_read_only = (room.f_flag & ST_RDONLY) != 0;
-    return is_right_disk(fd, home, name, expected, look->id);
+    return compare(fd, home, name, expected, level, look->id);
 }
 
 enum status identity_claim(int fd, const struct subvolume_home *home, const char *name,

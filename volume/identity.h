@@ -5,13 +5,19 @@
 #ifndef LARDER_VOLUME_IDENTITY_H
 #define LARDER_VOLUME_IDENTITY_H
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 #include "common/attr.h"
 #include "common/durable.h"
+#include "common/log.h"
 #include "common/status.h"
+
+enum identity_result {
+    IDENTITY_RIGHT,
+    IDENTITY_WRONG,     /* another disk, or none where there was one */
+    IDENTITY_UNREADABLE /* an I/O error */
+};
 
 struct subvolume_home;
 
@@ -25,13 +31,13 @@ struct identity_look {
 };
 
 /*
- * Looks at the open directory of the subvolume `name`. False (logged, unless it is just as it was)
- * where it is not the disk that it must be, or cannot be read. `expected` is the identity that it
- * must have, "" where none is known: then the one that it bears is recorded, unless another
- * subvolume has it.
+ * Looks at the open directory of the subvolume `name`. `expected` is the identity that it must
+ * have, "" where none is known: then the one that it bears is recorded, unless another subvolume
+ * has it. What is wrong is logged at `level`: every second is too often for the same.
  */
-bool identity_look(int fd, const struct subvolume_home *home, const char *name,
-                   const char *expected, struct identity_look *look) MUST_CHECK;
+enum identity_result identity_look(int fd, const struct subvolume_home *home, const char *name,
+                                   const char *expected, enum log_level level,
+                                   struct identity_look *look) MUST_CHECK;
 
 /* Gives the disk a new identity, there and in DIR's records; `id` is set. For DIR itself (name "")
  * there is no record. Durable. */

@@ -35,7 +35,8 @@ struct subvolume {
     bool failed;                /* an I/O error, a failed fsync: until the restart */
     bool mounted_read_only;
     bool full;
-    dev_t device; /* these two say which directory the last check saw */
+    bool complained; /* the last check found something wrong, and has logged it */
+    dev_t device;    /* these two say which directory the last check saw */
     ino_t inode;
     uint64_t free, total, errors;
     uint64_t checking_since; /* 0: nobody looks */
@@ -280,10 +281,13 @@ static bool home_is_there(const struct subvolume_home *home)
            held.st_dev == there.st_dev && held.st_ino == there.st_ino;
 }
 
-static void publish_absent(struct subvolume *sub)
+static void publish_absent(struct subvolume *sub, bool unreadable)
 {
     (void)pthread_mutex_lock(&sub->lock);
     sub->present = false;
+    sub->complained = true;
+    sub->failed = sub->failed || unreadable;
+    sub->errors += unreadable;
     sub->device = 0;
     sub->inode = 0;
     if (!sub->id[0])
@@ -299,6 +303,7 @@ static void publish(struct subvolume *sub, const struct identity_look *look)
     sub->claimed = look->id[0] != '\0';
     sub->present = true;
     sub->was_present = true;
+    sub->complained = false;
     sub->device = look->device;
     sub->inode = look->inode;
     sub->free = look->free;
@@ -318,26 +323,38 @@ static void first_look(struct subvolume *sub, int fd)
         (void)subvolume_sync_error(sub, "-", "syncfs", directory_name(sub), errno);
 }
 
+/* What is expected of the disk, and which directory was seen the last time. */
+static enum log_level recall(struct subvolume *sub, char expected[IDENTITY_SIZE + 1], dev_t *device,
+                             ino_t *inode)
+{
+    (void)pthread_mutex_lock(&sub->lock);
+    memcpy(expected, sub->id, IDENTITY_SIZE + 1);
+    *device = sub->device;
+    *inode = sub->inode;
+    enum log_level level = sub->complained ? LOG_DEBUG : LOG_ERROR;
+    (void)pthread_mutex_unlock(&sub->lock);
+    return level;
+}
+
 static void look_at_disk(struct subvolume *sub)
 {
     char expected[IDENTITY_SIZE + 1];
-    (void)pthread_mutex_lock(&sub->lock);
-    memcpy(expected, sub->id, sizeof expected);
-    dev_t device = sub->device;
-    ino_t inode = sub->inode;
-    (void)pthread_mutex_unlock(&sub->lock);
-
+    dev_t device;
+    ino_t inode;
     struct identity_look look;
+    enum identity_result result = IDENTITY_WRONG;
+    enum log_level level = recall(sub, expected, &device, &inode);
     int fd = home_is_there(sub->home) ? openat(sub->home->dir_fd, directory_name(sub),
                                                O_RDONLY | O_DIRECTORY | O_CLOEXEC)
                                       : -1;
-    if (fd < 0 || !identity_look(fd, sub->home, sub->name, expected, &look)) {
-        publish_absent(sub);
-    } else {
-        if (look.device != device || look.inode != inode)
-            first_look(sub, fd);
+    if (fd >= 0)
+        result = identity_look(fd, sub->home, sub->name, expected, level, &look);
+    if (result == IDENTITY_RIGHT && (look.device != device || look.inode != inode))
+        first_look(sub, fd);
+    if (result == IDENTITY_RIGHT)
         publish(sub, &look);
-    }
+    else
+        publish_absent(sub, result == IDENTITY_UNREADABLE);
     if (fd >= 0)
         (void)close(fd);
 }
