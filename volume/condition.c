@@ -63,7 +63,7 @@ bool condition_range(const struct condition *condition, const char *etag, time_t
     time_t date;
     if (!text)
         return true;
-    if (text[0] == '"' || text[0] == 'W')
+    if (text[0] == '"' || (text[0] == 'W' && text[1] == '/'))
         return same_tag(&text, etag, false) && text[strspn(text, " \t")] == '\0';
     return date_parse(text, &date) && date == modified;
 }
