@@ -148,7 +148,16 @@ static bool is_better(const struct kind *a, const struct kind *b)
     return a->newest > b->newest;
 }
 
-/* The kind that most sound copies are of. By size, those that have an MD5 may be left out of it. */
+/* Which copies take part: sound ones; when the MD5 is looked for, those that have one; when the
+ * size is, those of the MD5 that was found (all, where none was). */
+static bool takes_part(const struct scan_file *file, bool by_size, const char *md5)
+{
+    if (!is_sound(file))
+        return false;
+    return by_size ? !*md5 || strcmp(file->md5, md5) == 0 : file->md5[0] != 0;
+}
+
+/* The kind that most copies are of; its `first` is NULL where no copy takes part. */
 static struct kind majority(const struct version *version, bool by_size, const char *md5,
                             unsigned *kinds)
 {
@@ -157,20 +166,19 @@ static struct kind majority(const struct version *version, bool by_size, const c
     for (size_t i = 0; i < version->count; i++) {
         const struct scan_file *file = &version->files[i];
         struct kind kind = {file, 0, 0};
-        bool seen = false;
-        if (!is_sound(file) || (!by_size && !file->md5[0]) ||
-            (by_size && *md5 && strcmp(file->md5, md5) != 0))
+        bool counted = false;
+        if (!takes_part(file, by_size, md5))
             continue;
         for (size_t j = 0; j < version->count; j++) {
             const struct scan_file *other = &version->files[j];
-            if (!is_sound(other) || !same_kind(file, other, by_size))
+            if (!takes_part(other, by_size, md5) || !same_kind(file, other, by_size))
                 continue;
-            seen = seen || j < i;
+            counted = counted || j < i;
             kind.copies++;
             kind.newest = other->created > kind.newest ? other->created : kind.newest;
         }
-        *kinds += !seen;
-        if (!seen && (!best.first || is_better(&kind, &best)))
+        *kinds += !counted;
+        if (!counted && (!best.first || is_better(&kind, &best)))
             best = kind;
     }
     return best;

@@ -175,11 +175,12 @@ static void check_copies(struct comparison *of)
         const struct scan_file *file = copy_at(of, place);
         if (!file)
             found(of, PROBLEM_MISSING, place, record->generation, "the copy is not there");
-        else if (check_alone(of, file, place) && sound)
-            check_beside(of, file, place, sound);
-        else if (!sound && (file->size > 0) &&
-                 (!file->has_expected || file->expected == file->size))
-            sound = file;
+        else if (check_alone(of, file, place)) {
+            if (sound)
+                check_beside(of, file, place, sound);
+            else
+                sound = file;
+        }
     }
     if (record->few_copies)
         found(of, PROBLEM_FEW, "", record->generation, "%zu copies, fewer than wanted",
