@@ -4,11 +4,9 @@ A Cluster starts a master and its volumes, waits until they are ready, and at it
 process ended by itself, exited with an error, or was complained about by a sanitizer.
 """
 import atexit
-import base64
 import ctypes
 import fcntl
 import glob
-import hashlib
 import json
 import os
 import random
@@ -22,7 +20,9 @@ import tempfile
 import unittest
 
 import http11
-from http11 import Answer, Client, Raw, curl, fetch, poll, quote, raw  # noqa: F401 (for the tests)
+# Tests find all that they need here.
+from http11 import Answer, Client, Raw, curl, fetch, poll, quote, raw  # noqa: F401
+from layout import file_path, key_of_path, md5, mkv_path, placement, to_bytes  # noqa: F401
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -61,48 +61,6 @@ def free_port():
             continue
         _ports.append(lock)
         return port
-
-
-# --- what the design says, computed apart from larder ---
-
-def md5(data):
-    return hashlib.md5(data).hexdigest()
-
-
-def to_bytes(key):
-    return key.encode() if isinstance(key, str) else key
-
-
-def placement(key, volumes, subvolumes=10):
-    """All places of a key, best first."""
-    scored = sorted(((hashlib.md5(to_bytes(key) + v.encode()).digest(), v) for v in volumes),
-                    key=lambda pair: pair[0], reverse=True)
-    if subvolumes == 1:
-        return [v for _, v in scored]
-    return ["%s/sv%02X" % (v, int.from_bytes(d[12:], "big") % subvolumes) for d, v in scored]
-
-
-def mkv_path(key):
-    key = to_bytes(key)
-    return "/%s/%s/%s" % (md5(key)[:2], md5(key)[2:4], base64.b64encode(key).decode())
-
-
-def file_path(key, generation=0):
-    key = to_bytes(key)
-    name = base64.b64encode(key).decode().replace("/", "_")
-    if generation:
-        name += ".%d" % generation
-    cut = ""
-    while len(name) > 255:
-        cut += name[:250] + "-/"
-        name = name[250:]
-    return "/%s/%s/%s%s" % (md5(key)[:2], md5(key)[2:4], cut, name)
-
-
-def key_of_path(path):
-    """Key and generation of a file below a place, for larder's names."""
-    name, _, generation = "".join(path.strip("/").split("/")[2:]).replace("-", "").partition(".")
-    return base64.b64decode(name.replace("_", "/")), int(generation or 0)
 
 
 # --- processes ---
@@ -488,6 +446,12 @@ class ClusterTest(unittest.TestCase):
         """A key that nobody has used."""
         ClusterTest._keys += 1
         return "/%s/%d%s" % (self.id().split(".")[-1], ClusterTest._keys, suffix)
+
+    def soon(self, request, *statuses):
+        """As expect(), for a request on a key that the janitor may be working on just now (409)."""
+        answer = poll("the key is free", 20 * SLOW,
+                      lambda: next((a for a in [request()] if a.status != 409), None))
+        return self.expect(answer, *statuses)
 
     def expect(self, answer, *statuses):
         """The answer has one of these statuses."""

@@ -172,12 +172,12 @@ class LatencyTest(ClusterTest):
             client.close()
         return sorted(took)
 
-    def check(self, what, took):
-        p99 = took[int(len(took) * 0.99)]
+    def check(self, what, took, p99_limit):
+        median, p99 = took[len(took) // 2], took[int(len(took) * 0.99)]
         print("%s: %d requests, median %.1f ms, 99%% %.1f ms, longest %.1f ms" % (
-            what, len(took), took[len(took) // 2], p99, took[-1]))
-        self.assertLess(p99, 50 if SLOW == 1 else 250)
-        self.assertLess(took[-1], 250 * SLOW)
+            what, len(took), median, p99, took[-1]))
+        self.assertLess(median, 50)
+        self.assertLess(p99, p99_limit)
 
     def setUp(self):
         if self.cluster.get("/fast").status != 200:
@@ -189,7 +189,7 @@ class LatencyTest(ClusterTest):
         try:
             writer = threading.Thread(target=fetch, args=("PUT", c.key_url("/while"), b"x" * MIB))
             writer.start()
-            self.check("a volume is stopped", self.measure(3))
+            self.check("a volume is stopped", self.measure(3), 50 if SLOW == 1 else 250)
             writer.join()
             wait_state(c, stopped, "down")
             self.expect(c.put("/without", "x"), 201)
@@ -211,7 +211,8 @@ class LatencyTest(ClusterTest):
             took = []
             while any(u.poll() is None for u in uploads):
                 took += self.measure(0.2)
-            self.check("ten clients upload", sorted(took))
+            # All processors and the disk are busy now: the scheduler alone takes its time.
+            self.check("ten clients upload", sorted(took), 250 * SLOW)
         finally:
             for upload in uploads:
                 upload.wait()

@@ -39,7 +39,7 @@ class OverwriteTest(ClusterTest):
         c, key = self.cluster, self.key()
         for i in range(5):
             value = make_value(i, 1000 * i)
-            self.expect(c.put(key, value), 201)
+            self.soon(lambda: c.put(key, value), 201)
             answer = self.expect(c.get(key), 200)
             self.assertEqual(answer.body, value)
             self.assertEqual(answer.hops[0][1]["content-md5"], md5(value))
@@ -49,7 +49,7 @@ class OverwriteTest(ClusterTest):
         poll("the old versions are gone", 30 * SLOW,
              lambda: self.generations(key) == [record["generation"]] * 3)
         self.assertEqual(c.list(key)["keys"], [key])
-        self.expect(c.delete(key), 204)
+        self.soon(lambda: c.delete(key), 204)
         self.expect(c.get(key), 404)
         poll("all versions are gone", 30 * SLOW, lambda: self.generations(key) == [])
 
@@ -65,12 +65,12 @@ class OverwriteTest(ClusterTest):
     def test_overwrite_after_unlink_and_delete(self):
         c, key = self.cluster, self.key()
         for i, how in enumerate(("UNLINK", "DELETE", "UNLINK")):
-            self.expect(c.put(key, "value %d" % i), 201)
+            self.soon(lambda: c.put(key, "value %d" % i), 201)
             self.assertEqual(self.expect(c.get(key), 200).body, b"value %d" % i)
-            self.expect(c.request(how, key), 204)
+            self.soon(lambda: c.request(how, key), 204)
             self.expect(c.get(key), 404)
         self.assertEqual(c.list(key, "unlinked")["keys"], [key])
-        self.expect(c.put(key, "last"), 201)
+        self.soon(lambda: c.put(key, "last"), 201)
         self.assertEqual(self.expect(c.get(key), 200).body, b"last")
         c.wait_idle()
         self.assertEqual(len(self.generations(key)), 3)
@@ -80,7 +80,7 @@ class OverwriteTest(ClusterTest):
         for length in (186, 189, 190, 1024):
             key = "/" + chr(ord("a") + length % 26) * (length - 1)
             for i in range(2):
-                self.expect(c.put(key, "value %d" % i), 201)
+                self.soon(lambda: c.put(key, "value %d" % i), 201)
             self.assertEqual(self.expect(c.get(key), 200).body, b"value 1")
             path = file_path(key, c.record(key)["generation"])
             self.assertTrue(any(v.endswith(path[1:]) for v in c.files(c.volumes[0])), path)
