@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -15,28 +16,55 @@
 #include "common/log.h"
 
 enum {
-    OUTPUT_KEPT = 16 * 1024,       /* memory that stays with an idle connection */
+    MAPPED_MIN = 64 * 1024,        /* buffers from this size on are no business of malloc */
+    KEPT = 16 * 1024,              /* memory that stays with an idle connection */
     FILE_PIECE = 1024 * 1024,      /* of one sendfile */
     FLUSH_BUDGET = 4 * 1024 * 1024 /* of one call of http_output_flush */
 };
 
 /* --- Arriving --- */
 
-/* Moves what is there to the front, and makes the buffer `cap` bytes large. */
-static bool make_room(struct http_input *in, size_t cap)
+/* Large buffers are mapped: thousands of uploads that come and go would leave malloc's heap full of
+ * holes of their size, which it does not give back. */
+static char *buffer_new(size_t cap)
 {
-    if (in->start) {
-        if (in->len)
-            memmove(in->data, in->data + in->start, in->len);
-        in->start = 0;
-    }
-    if (in->cap >= cap)
-        return true;
-    char *data = realloc(in->data, cap);
+    if (cap < MAPPED_MIN)
+        return malloc(cap);
+    void *data = mmap(NULL, cap, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return data == MAP_FAILED ? NULL : data;
+}
+
+static void buffer_free(char *data, size_t cap)
+{
+    if (cap < MAPPED_MIN)
+        free(data);
+    else
+        (void)munmap(data, cap);
+}
+
+/* Moves what is there into a buffer of another size, to its front. */
+static bool resize(struct http_input *in, size_t cap)
+{
+    char *data = buffer_new(cap);
     if (!data)
         return false;
+    if (in->len)
+        memcpy(data, in->data + in->start, in->len);
+    buffer_free(in->data, in->cap);
     in->data = data;
+    in->start = 0;
     in->cap = cap;
+    return true;
+}
+
+/* A buffer of at least `cap` bytes, with all of its room at its end. */
+static bool make_room(struct http_input *in, size_t cap)
+{
+    if (in->cap < cap)
+        return resize(in, cap);
+    if (in->start && in->len)
+        memmove(in->data, in->data + in->start, in->len);
+    in->start = 0;
     return true;
 }
 
@@ -69,21 +97,13 @@ void http_input_consume(struct http_input *in, size_t len)
 void http_input_trim(struct http_input *in)
 {
     size_t cap = in->len > HTTP_INPUT_MIN ? in->len : HTTP_INPUT_MIN;
-    if (in->cap <= OUTPUT_KEPT || in->cap <= cap)
-        return;
-    if (in->start && in->len)
-        memmove(in->data, in->data + in->start, in->len);
-    in->start = 0;
-    char *data = realloc(in->data, cap);
-    if (!data)
-        return; /* it only stays larger than it need be */
-    in->data = data;
-    in->cap = cap;
+    if (in->cap > KEPT && in->cap > cap)
+        (void)resize(in, cap); /* where that fails it only stays larger than it need be */
 }
 
 void http_input_free(struct http_input *in)
 {
-    free(in->data);
+    buffer_free(in->data, in->cap);
     *in = (struct http_input){NULL, 0, 0, 0};
 }
 
@@ -144,7 +164,7 @@ static enum http_io send_bytes(struct http_output *out, int socket, uint64_t *se
     }
     out->sent = 0;
     buf_clear(&out->bytes);
-    if (out->bytes.cap > OUTPUT_KEPT)
+    if (out->bytes.cap > KEPT)
         buf_free(&out->bytes);
     return HTTP_IO_OK;
 }
