@@ -42,6 +42,14 @@ static void commit(struct deletion *del, void (*committed)(void *, enum status),
     index_commit(del->worker->master->index, &del->change);
 }
 
+/* What volumes keep of an earlier deletion says an older generation, and would not cover this one
+ * in an index made anew. So they are asked again; a file that is left over says nothing wrong. */
+static void drop_holders(struct record *rec)
+{
+    while (rec->holder_count)
+        record_drop_holder(rec, rec->holders[0]);
+}
+
 /* The copies become garbage, under a tombstone that covers every version so far. */
 static enum status entomb(struct record *rec)
 {
@@ -52,6 +60,7 @@ static enum status entomb(struct record *rec)
         if (!rec->has_tombstone || rec->garbage.list[i].generation > rec->tombstone) {
             rec->has_tombstone = true;
             rec->tombstone = rec->garbage.list[i].generation;
+            drop_holders(rec);
         }
     if (!st)
         st = record_set_places(rec, NULL, 0);
