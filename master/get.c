@@ -69,8 +69,12 @@ static void reply_missing(struct worker *worker, struct http_request *req, const
     struct buf url = BUF_INIT;
     buf_addf(&url, "http://%s", fallback);
     key_encode(&url, key->bytes, key->len);
-    http_reply_field(req, "Location", buf_text(&url));
-    http_reply(req, 302, NULL, 0);
+    if (buf_ok(&url)) {
+        http_reply_field(req, "Location", buf_text(&url));
+        http_reply(req, 302, NULL, 0);
+    } else {
+        http_reply_status(req, ST_NO_MEMORY, NULL);
+    }
     buf_free(&url);
 }
 
