@@ -1,0 +1,126 @@
+/*
+ * An index of one key, whose commits are made when the test says so, and fail where it says so.
+ * What it holds is what a restart would find.
+ */
+#ifndef LARDER_TESTS_FLOW_FAKE_INDEX_H
+#define LARDER_TESTS_FLOW_FAKE_INDEX_H
+
+#include "common/buf.h"
+#include "common/record.h"
+#include "master/index.h"
+#include "tests/flow/fake_base.h"
+
+struct index {
+    char unused;
+};
+
+static struct {
+    /* as on the disk; "" where there is none */
+    char value[4096], work[16384];
+    struct index_change *pending; /* handed over, not decided yet */
+    unsigned commits;             /* so far */
+    unsigned fail_at;             /* the commit that fails, from 1; 0: none */
+    enum status fail_with;
+    enum status read_fails;
+} fake_index;
+
+/* The index begins with this; lines of `work` end with ';'. */
+static inline void index_holds(const char *value, const char *work)
+{
+    memset(&fake_index, 0, sizeof fake_index);
+    (void)snprintf(fake_index.value, sizeof fake_index.value, "%s", value);
+    (void)snprintf(fake_index.work, sizeof fake_index.work, "%s", work);
+}
+
+#define ck_index(expected_value, expected_work)                                                    \
+    do {                                                                                           \
+        ck_assert_str_eq(fake_index.value, expected_value);                                        \
+        ck_assert_str_eq(fake_index.work, expected_work);                                          \
+    } while (0)
+
+/* Lines in the text of a test end with ';'. */
+static inline void swap_ends(char *text, char from, char to)
+{
+    for (; *text; text++)
+        *text = *text == from ? to : *text;
+}
+
+static inline enum status read_index(struct record *rec, bool with_work)
+{
+    char work[sizeof fake_index.work];
+    memcpy(work, fake_index.work, sizeof work);
+    swap_ends(work, ';', '\n');
+    record_init(rec);
+    if (fake_index.read_fails)
+        return fake_index.read_fails;
+    const char *value = fake_index.value[0] ? fake_index.value : NULL;
+    bool has_work = with_work && work[0];
+    return record_decode(rec, value, strlen(fake_index.value), has_work ? work : NULL,
+                         strlen(work));
+}
+
+enum status index_get(struct index *index UNUSED, const struct key *key UNUSED, struct record *rec)
+{
+    enum status st = read_index(rec, false);
+    return !st && rec->state == KEY_ABSENT ? ST_NOT_FOUND : st;
+}
+
+enum status index_get_all(struct index *index UNUSED, const struct key *key UNUSED,
+                          struct record *rec)
+{
+    return read_index(rec, true);
+}
+
+void index_change_begin(struct index_change *change, struct loop *loop UNUSED,
+                        void (*committed)(void *arg, enum status st), void *arg)
+{
+    ck_assert_ptr_ne(change, fake_index.pending);
+    buf_clear(&change->ops);
+    change->lazy = false;
+    change->committed = committed;
+    change->arg = arg;
+}
+
+/* Both parts, with a NUL behind each. */
+void index_change_record(struct index_change *change, const struct key *key,
+                         const struct record *rec)
+{
+    bool there = record_encode(rec, key, &change->ops);
+    buf_addc(&change->ops, 0);
+    there = record_encode_work(rec, &change->ops) || there;
+    buf_addc(&change->ops, 0);
+    (void)there;
+}
+
+void index_change_free(struct index_change *change)
+{
+    ck_assert_ptr_ne(change, fake_index.pending); /* the committer has it still */
+    buf_free(&change->ops);
+}
+
+void index_commit(struct index *index UNUSED, struct index_change *change)
+{
+    ck_assert_ptr_null(fake_index.pending);
+    fake_index.pending = change;
+    note("%s", change->lazy ? "commit-lazy" : "commit");
+}
+
+/* The committer has written what it was given, or failed to. */
+static inline void index_commits(void)
+{
+    struct index_change *change = fake_index.pending;
+    ck_assert_ptr_nonnull(change);
+    enum status st = buf_ok(&change->ops) ? ST_OK : ST_NO_MEMORY;
+    if (++fake_index.commits == fake_index.fail_at)
+        st = fake_index.fail_with;
+    if (!st) {
+        const char *work = change->ops.data + strlen(change->ops.data) + 1;
+        (void)snprintf(fake_index.value, sizeof fake_index.value, "%s", change->ops.data);
+        (void)snprintf(fake_index.work, sizeof fake_index.work, "%s", work);
+        swap_ends(fake_index.work, '\n', ';');
+    }
+    fake_index.pending = NULL;
+    change->committed(change->arg, st);
+}
+
+#endif

@@ -1,0 +1,92 @@
+/* Volumes "v1:1" … "v6:1", placed in this order for every key, in the states that the test wants.
+ */
+#ifndef LARDER_TESTS_FLOW_FAKE_VOLUMES_H
+#define LARDER_TESTS_FLOW_FAKE_VOLUMES_H
+
+#include "master/volumes.h"
+#include "tests/flow/fake_base.h"
+
+enum { FAKE_VOLUMES = 6 };
+
+struct fake_volume {
+    enum volume_state state;
+    enum volume_kind kind;
+    bool lost, settled;
+    unsigned failures; /* that it was blamed for */
+};
+
+static struct fake_volume fake_volumes[FAKE_VOLUMES];
+static size_t fake_volume_count = FAKE_VOLUMES;
+
+/* The first `count` are there; all are up, settled, and larder's. */
+static inline void volumes_are(size_t count)
+{
+    fake_volume_count = count;
+    for (size_t i = 0; i < FAKE_VOLUMES; i++)
+        fake_volumes[i] = (struct fake_volume){VOLUME_UP, VOLUME_LARDER, false, true, 0};
+}
+
+/* The volume of a place, "v3:1". */
+static inline struct fake_volume *volume_at(const char *place)
+{
+    ck_assert_msg(place[0] == 'v' && place[1] >= '1' && place[1] <= '0' + FAKE_VOLUMES,
+                  "no place: %s", place);
+    return &fake_volumes[place[1] - '1'];
+}
+
+enum status volumes_rank(struct volumes *volumes UNUSED, const struct key *key UNUSED,
+                         struct ranked **list, size_t *count)
+{
+    *count = fake_volume_count;
+    *list = calloc(fake_volume_count + 1, sizeof **list);
+    if (!*list)
+        return ST_NO_MEMORY;
+    for (size_t i = 0; i < fake_volume_count; i++) {
+        (void)snprintf((*list)[i].place, sizeof(*list)[i].place, "v%zu:1", i + 1);
+        (*list)[i].state = fake_volumes[i].state;
+        (*list)[i].kind = fake_volumes[i].kind;
+    }
+    return ST_OK;
+}
+
+enum volume_state volumes_state(struct volumes *volumes UNUSED, const char *place)
+{
+    return volume_at(place)->state;
+}
+
+enum volume_kind volumes_kind(struct volumes *volumes UNUSED, const char *place)
+{
+    return volume_at(place)->kind;
+}
+
+bool volume_readable(enum volume_state state)
+{
+    return state <= VOLUME_READ_ONLY;
+}
+
+bool volume_writable(enum volume_state state)
+{
+    return state <= VOLUME_UP;
+}
+
+bool volume_erasable(enum volume_state state)
+{
+    return state <= VOLUME_FULL;
+}
+
+void volumes_failed(struct volumes *volumes UNUSED, const char *place)
+{
+    volume_at(place)->failures++;
+}
+
+bool volumes_lost(struct volumes *volumes UNUSED, const char *place)
+{
+    return volume_at(place)->lost;
+}
+
+bool volumes_settled(struct volumes *volumes UNUSED, const char *place)
+{
+    return volume_at(place)->settled;
+}
+
+#endif

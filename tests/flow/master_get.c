@@ -1,0 +1,166 @@
+/* GET, over fakes: where a reader is sent, and what he is told where he cannot be sent anywhere. */
+#include "master/flows.h"
+#include "tests/flow/fake_http.h"
+#include "tests/flow/fake_index.h"
+#include "tests/flow/fake_loop.h"
+#include "tests/flow/fake_master.h"
+#include "tests/flow/fake_volumes.h"
+
+#define VALUE "HASH00000000000000000000000000000001v1:1,v2:1,v3:1"
+
+static void setup(void)
+{
+    master_is_new();
+    volumes_are(6);
+    index_holds(VALUE, "");
+    client.path = "/k";
+    client.query = NULL;
+}
+
+static void teardown(void)
+{
+    client_free();
+}
+
+static void get(void)
+{
+    trace[0] = 0;
+    get_start(&fake_worker, client_asks(), &fake_key);
+    ck_assert_uint_eq(client.answers, 1);
+}
+
+/* The volume that the answer sends to: '1' …; 0 where it sends nowhere. */
+static char sent_to(void)
+{
+    const char *at = strstr(client.fields, "Location: http://v");
+    return at ? at[strlen("Location: http://v")] : 0;
+}
+
+START_TEST(sends_readers_to_all_copies)
+{
+    bool seen[FAKE_VOLUMES + 1] = {false};
+    for (int i = 0; i < 200; i++) {
+        get();
+        ck_trace("reply:302 ");
+        ck_assert(sent_to() >= '1' && sent_to() <= '3');
+        seen[sent_to() - '0'] = true;
+    }
+    ck_assert(seen[1] && seen[2] && seen[3]);
+    ck_assert(strstr(client.fields, ":1/54/a9/L2s=\n") != NULL);
+    ck_assert(answer_has("Content-Md5: 00000000000000000000000000000001"));
+    ck_assert(answer_has("Key-Volumes: v1:1,v2:1,v3:1"));
+    ck_assert(answer_has("Key-Balance: balanced"));
+}
+END_TEST
+
+START_TEST(says_where_a_later_version_is)
+{
+    index_holds("L1 live 17 larder - v2:1,v1:1,v3:1", "W1;garbage 0 larder v1:1;");
+    get();
+    ck_assert(strstr(client.fields, ":1/54/a9/L2s=.17\n") != NULL);
+    ck_assert(answer_has("Key-Balance: unbalanced")); /* the order is another */
+    ck_assert_ptr_null(strstr(client.fields, "Content-Md5"));
+}
+END_TEST
+
+START_TEST(passes_over_volumes_that_are_down)
+{
+    fake_volumes[0].state = VOLUME_DOWN;
+    fake_volumes[2].state = VOLUME_FOREIGN;
+    for (int i = 0; i < 20; i++) {
+        get();
+        ck_assert_int_eq(sent_to(), '2');
+    }
+    fake_volumes[1].state = VOLUME_READ_ONLY; /* is enough to read */
+    get();
+    ck_assert_int_eq(sent_to(), '2');
+    fake_volumes[1].state = VOLUME_DOWN;
+    get();
+    ck_trace("reply:503 "); /* it is there: never a 404 */
+}
+END_TEST
+
+START_TEST(avoids_what_the_reader_has_seen_fail)
+{
+    client.query = "avoid=v1:1,v3:1";
+    for (int i = 0; i < 20; i++) {
+        get();
+        ck_assert_int_eq(sent_to(), '2');
+    }
+    ck_assert(strstr(client.fields, "?avoid=v1%3A1%2Cv3%3A1\n") != NULL);
+    client.query = "avoid=v1:1,v2:1,v3:1";
+    get();
+    ck_trace("reply:503 ");
+    client.query = "avoid=v1:11,xv2:1"; /* no prefixes, no suffixes */
+    get();
+    ck_trace("reply:302 ");
+}
+END_TEST
+
+START_TEST(what_is_not_visible_is_not_found)
+{
+    static const char *const values[] = {"", "", "DELETED" VALUE, ""};
+    static const char *const works[] = {"", "W1;garbage 0 larder v1:1;", "", "W1;tombstone 1;"};
+    index_holds(values[_i], works[_i]);
+    get();
+    ck_trace("reply:404 ");
+    fake_config.fallback = (char[]){"other:3000"};
+    get();
+    ck_trace("reply:302 ");
+    ck_assert(answer_has("Location: http://other:3000/k"));
+}
+END_TEST
+
+START_TEST(damage_is_no_absence)
+{
+    index_holds("L1 garbled", "");
+    get();
+    ck_trace("reply:500 ");
+    fake_index.read_fails = ST_IO;
+    get();
+    ck_trace("reply:500 ");
+    fake_index.read_fails = ST_UNAVAILABLE;
+    get();
+    ck_trace("reply:503 ");
+}
+END_TEST
+
+static void play_without_memory(unsigned k)
+{
+    setup();
+    client.query = "avoid=v1:1";
+    memory_arm(k);
+    get();
+    memory.left = 0;
+    ck_assert(client.status == 500 || client.status == 302);
+    if (client.status == 302)
+        ck_assert(strstr(client.fields, "/54/a9/L2s=?avoid=v1%3A1\n") != NULL);
+}
+
+static void play_fallback_without_memory(unsigned k)
+{
+    setup();
+    index_holds("", "");
+    fake_config.fallback = (char[]){"other:3000"};
+    memory_arm(k);
+    get();
+    memory.left = 0;
+    ck_assert(client.status == 500 || answer_has("Location: http://other:3000/k"));
+}
+
+START_TEST(memory_may_run_out_anywhere)
+{
+    memory_sweep(play_without_memory);
+    memory_sweep(play_fallback_without_memory);
+}
+END_TEST
+
+int main(void)
+{
+    const struct played tests[] = {
+        {sends_readers_to_all_copies, 1},       {says_where_a_later_version_is, 1},
+        {passes_over_volumes_that_are_down, 1}, {avoids_what_the_reader_has_seen_fail, 1},
+        {what_is_not_visible_is_not_found, 4},  {damage_is_no_absence, 1},
+        {memory_may_run_out_anywhere, 1},       {NULL, 0}};
+    return play_all("master_get", tests, setup, teardown);
+}
