@@ -8,6 +8,8 @@
 #include "common/json.h"
 #include "tests/unit/volume_dir.h"
 
+enum { PIECE_MAX = 80 * 1024 };
+
 /* The text of a listing; *pieces: how many it came in. */
 static enum status list(const char *file, bool meta, struct buf *text, unsigned *pieces)
 {
@@ -21,7 +23,7 @@ static enum status list(const char *file, bool meta, struct buf *text, unsigned 
     for (*pieces = 0; more; (*pieces)++) {
         buf_clear(&piece);
         ck_assert_int_eq(listing_next(listing, &piece, &more), ST_OK);
-        ck_assert_uint_lt(piece.len, 80 * 1024);
+        ck_assert_uint_lt(piece.len, PIECE_MAX);
         buf_add(text, piece.data, piece.len);
     }
     listing_free(listing);

@@ -91,9 +91,10 @@ START_TEST(test_subvolume_is_no_volume)
 {
     ck_assert_int_eq(put("x", "x"), ST_OK);
     dir_close();
-    (void)strcat(dir, "/sv00");
+    size_t len = strlen(dir);
+    (void)snprintf(dir + len, sizeof dir - len, "/sv00");
     check_refused(ST_FOREIGN, "subvolume");
-    *strrchr(dir, '/') = 0;
+    dir[len] = 0;
 }
 END_TEST
 

@@ -8,6 +8,8 @@
 #include "tests/unit/volume_dir.h"
 #include "volume/tombstone_walk.h"
 
+enum { PIECE_MAX = 80 * 1024 };
+
 static struct key make_key(const char *text)
 {
     struct key key;
@@ -26,7 +28,7 @@ static struct json *walk(unsigned *pieces)
     for (*pieces = 0; more; (*pieces)++) {
         buf_clear(&piece);
         ck_assert_int_eq(tombstone_walk_next(walk, &piece, &more), ST_OK);
-        ck_assert_uint_lt(piece.len, 80 * 1024);
+        ck_assert_uint_lt(piece.len, PIECE_MAX);
         buf_add(&text, piece.data, piece.len);
     }
     tombstone_walk_free(walk);
