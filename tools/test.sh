@@ -84,5 +84,5 @@ step one asan-unit 600 $plain_addresses make -j2 SAN=$asan unit
 step one asan-cluster 600 env CLUSTER_SMALL=1 $plain_addresses make SAN=$asan cluster
 step one tsan-unit 600 $plain_addresses make -j2 SAN=thread unit
 fuzzers=$(ls tests/fuzz/*.c 2>/dev/null | wc -l)
-step one fuzz 300 make -j2 fuzz FUZZ_SECONDS=$((60 / (fuzzers > 0 ? fuzzers : 1) + 1))
+step counted fuzz 300 make -j2 fuzz FUZZ_SECONDS=$((60 / (fuzzers > 0 ? fuzzers : 1) + 1))
 finish
