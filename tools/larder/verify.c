@@ -41,14 +41,13 @@
 #include "tools/larder/throttle.h"
 #include "tools/larder/walk.h"
 
-enum { SUSPECT_PAUSE_MS = 2000 };
-
 struct verify {
     char *master;
     char *scratch;
     struct option_list without;
     unsigned long long rate;
     unsigned threads;
+    unsigned settle_ms;
     bool deep;
     bool json;
 
@@ -344,7 +343,7 @@ static enum status verify_suspects(struct verify *verify)
     enum status st = reader ? scan_next_suspect(reader, &key) : ST_NO_MEMORY;
     if (!st) {
         verify->progress = progress_new("looking again", "keys", verify->suspect_count);
-        interrupt_sleep(SUSPECT_PAUSE_MS);
+        interrupt_sleep(verify->settle_ms);
         struct crew *crew = verify->progress ? crew_new(verify->threads, &work) : NULL;
         st = crew ? give_suspects(crew, reader, &key, verify) : ST_NO_MEMORY;
         crew_finish(crew);
@@ -436,7 +435,7 @@ static const char summary[] =
 
 int verify_run(int argc, char **argv)
 {
-    struct verify verify = {.threads = 16};
+    struct verify verify = {.threads = 16, .settle_ms = 2000};
     const struct option_spec options[] = {
         {"master", 'm', OPTION_TEXT, &verify.master, 0, 0, NULL, "URL", "the master"},
         {"deep", 0, OPTION_FLAG, &verify.deep, 0, 0, NULL, NULL,
@@ -448,6 +447,8 @@ int verify_run(int argc, char **argv)
          "volumes or disks (VOLUME/svXX) that are not looked at"},
         {"threads", 't', OPTION_UNSIGNED, &verify.threads, 1, WALK_THREADS_MAX, NULL, "N",
          "requests that are under way at the same time (default 16)"},
+        {"settle", 0, OPTION_DURATION, &verify.settle_ms, 0, 0, NULL, "TIME",
+         "how long to wait before the second look (default 2s)"},
         {"scratch", 0, OPTION_TEXT, &verify.scratch, 0, 0, NULL, "DIR",
          "where the scratch database goes (TMPDIR, or /tmp)"},
     };

@@ -1,0 +1,408 @@
+/* larder rebuild, from the listings of volumes to the new index, without a network. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "common/ldb.h"
+#include "common/record.h"
+#include "tests/flow/tool_fixture.h"
+#include "tools/larder/commands.h"
+
+#define MD5_A  "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define MD5_B  "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+#define HEALTH "{\"server\":\"larder-volume\",\"id\":\"%s\",\"subvolumes\":{%s}}"
+
+static char dir[64];
+static char db[80];
+
+static void setup(void)
+{
+    (void)snprintf(dir, sizeof dir, "/tmp/tool-rebuild-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    (void)snprintf(db, sizeof db, "%s/db", dir);
+    fake_server("a:1");
+    fake_server("b:1");
+}
+
+static void remove_tree(const char *path)
+{
+    char command[200];
+    (void)snprintf(command, sizeof command, "rm -rf '%s'", path);
+    ck_assert_int_eq(system(command), 0); /* NOLINT(cert-env33-c) */
+}
+
+static void teardown(void)
+{
+    remove_tree(dir);
+    fake_clear();
+}
+
+/* How many entries the directory has that begin with `prefix`. */
+static unsigned count_files(const char *prefix)
+{
+    unsigned count = 0;
+    DIR *list = opendir(dir);
+    ck_assert_ptr_nonnull(list);
+    const struct dirent *entry;
+    while ((entry = readdir(list)))
+        count += strncmp(entry->d_name, prefix, strlen(prefix)) == 0;
+    (void)closedir(list);
+    return count;
+}
+
+static int rebuild(const char *more)
+{
+    char arguments[400];
+    (void)snprintf(arguments, sizeof arguments, "--db %s --volumes a:1,b:1 --replicas 2 %s", db,
+                   more);
+    return fake_run(rebuild_run, arguments);
+}
+
+/* The text under a key of the index, "" where there is none. */
+static struct buf read_index(const char *key)
+{
+    const struct ldb_options options = {0};
+    struct ldb *index;
+    struct buf value = BUF_INIT;
+    ck_assert_int_eq(ldb_open(&index, db, &options, NULL), ST_OK);
+    enum status st = ldb_get(index, key, strlen(key), &value);
+    ck_assert(st == ST_OK || st == ST_NOT_FOUND);
+    ldb_close(index);
+    return value;
+}
+
+static void check_index(const char *key, const char *expected)
+{
+    struct buf value = read_index(key);
+    ck_assert_str_eq(buf_text(&value), expected);
+    buf_free(&value);
+}
+
+static void check_has(const char *key, const char *piece)
+{
+    struct buf value = read_index(key);
+    ck_assert_msg(strstr(buf_text(&value), piece) != NULL, "%s: %s", key, buf_text(&value));
+    buf_free(&value);
+}
+
+START_TEST(files_become_records)
+{
+    (void)fake_copy("a:1/sv03", "/one", 0, 5, NULL, "");
+    (void)fake_copy("b:1/sv0A", "/one", 0, 5, NULL, "");
+    (void)fake_copy("a:1", "/plain", 0, 5, MD5_A, "");
+    (void)fake_copy("b:1/sv00", "/second", 1790000000000, 5, MD5_A, "");
+    (void)fake_copy("a:1/sv00", "/second", 1790000000000, 5, MD5_A, ",\"unlinked\":true");
+    ck_assert_int_eq(rebuild(""), EXIT_WELL);
+    struct buf value = read_index("/one");
+    ck_assert(strcmp(buf_text(&value), "a:1/sv03,b:1/sv0A") == 0 ||
+              strcmp(buf_text(&value), "b:1/sv0A,a:1/sv03") == 0);
+    buf_free(&value);
+    check_index("!w/one", "");
+    check_index("/plain", "HASH" MD5_A "a:1");
+    check_index("!w/plain", "W1\nfew\n");
+    check_has("/second", "L1 unlinked 1790000000000 larder " MD5_A " ");
+    check_has("!va:1", "\"added\":");
+    ck_assert_uint_eq(count_files("db"), 1); /* nothing is left beside it */
+}
+END_TEST
+
+START_TEST(every_kind_of_name_is_found)
+{
+    char key[KEY_MAX + 1];
+    memset(key, 0xfe, sizeof key);
+    key[0] = '/';
+    key[KEY_MAX] = 0;
+    (void)fake_copy("a:1/sv00", key, 0, 5, NULL, "");
+    (void)fake_copy("a:1/sv00", key, 12, 5, NULL, "");
+    char *url = fake_url("a:1/sv00", "/k?k?k?", 0, NAMING_MKV);
+    fake_add(url)->size = 5;
+    free(url);
+    ck_assert_int_eq(rebuild(""), EXIT_WELL);
+    check_index(key, strcat((char[100]){"L1 live 12 larder - "}, "a:1/sv00"));
+    check_index("/k?k?k?", "a:1/sv00"); /* minikeyvalue's form says its own naming */
+}
+END_TEST
+
+START_TEST(stray_files_are_no_error)
+{
+    fake_add("http://a:1/readme.txt")->size = 5;
+    fake_add("http://a:1/lost%2Bfound/x")->size = 5;
+    fake_add("http://a:1/sv00/aa/bb/hello")->size = 5;
+    fake_add("http://a:1/sv00/aa/bb/cc/dd/hello")->size = 5;
+    (void)fake_copy("a:1/sv00", "/k", 0, 5, NULL, "");
+    ck_assert_int_eq(rebuild(""), EXIT_WELL);
+    check_index("/k", "a:1/sv00");
+}
+END_TEST
+
+/* What an identity and the tombstones are asked of. */
+static void larder_volume(const char *subvolumes, const char *tombstones)
+{
+    char health[300];
+    (void)snprintf(health, sizeof health, HEALTH, MD5_B, subvolumes);
+    fake_answer("http://a:1/admin/health", 200, health);
+    fake_answer("http://a:1/admin/tombstones?place=/", 200, "{\"tombstones\":[]}");
+    fake_answer("http://a:1/admin/tombstones?place=/sv00", 200, tombstones);
+}
+
+START_TEST(a_deleted_key_stays_deleted)
+{
+    struct key key;
+    struct buf path = BUF_INIT;
+    char tombstones[300];
+    ck_assert_int_eq(key_from_bytes(&key, "/dead", 5), ST_OK);
+    ck_assert_int_eq(name_path(&path, &key, 0, NAMING_LARDER), ST_OK);
+    (void)snprintf(tombstones, sizeof tombstones,
+                   "{\"tombstones\":[{\"path\":\"%s\",\"generation\":7}]}", buf_text(&path) + 1);
+    larder_volume("", tombstones);
+    (void)fake_copy("a:1/sv00", "/alive", 0, 5, MD5_A, "");
+    (void)fake_copy("b:1/sv05", "/dead", 7, 5, MD5_A, "");
+    ck_assert_int_eq(rebuild(""), EXIT_WELL);
+    check_index("/dead", "");
+    check_index("!w/dead", "W1\ntombstone 7\ngarbage 7 larder b:1/sv05\nholder a:1/sv00\n");
+    check_has("!va:1", "\"id\":\"" MD5_B "\"");
+    buf_free(&path);
+}
+END_TEST
+
+START_TEST(a_damaged_copy_is_left_out_and_removed)
+{
+    (void)fake_copy("a:1/sv00", "/k", 3, 5, MD5_A, ",\"expected\":6");
+    (void)fake_copy("b:1/sv00", "/k", 3, 6, MD5_A, ",\"expected\":6");
+    ck_assert_int_eq(rebuild(""), EXIT_WELL);
+    check_index("/k", "L1 live 3 larder " MD5_A " b:1/sv00");
+    check_index("!w/k", "W1\nfew\ngarbage 3 larder a:1/sv00\n");
+}
+END_TEST
+
+/* --- what stops it --- */
+
+static void old_index(void)
+{
+    const struct ldb_options options = {.create = true};
+    struct ldb *index;
+    struct ldb_batch *batch = ldb_batch_new();
+    ck_assert_int_eq(ldb_open(&index, db, &options, NULL), ST_OK);
+    ldb_batch_put(batch, "/old", 4, "a:1", 3);
+    ck_assert_int_eq(ldb_write(index, batch, true, NULL), ST_OK);
+    ldb_batch_free(batch);
+    ldb_close(index);
+}
+
+START_TEST(the_old_index_is_kept_beside_the_new_one)
+{
+    old_index();
+    (void)fake_copy("a:1", "/new", 0, 5, NULL, "");
+    ck_assert_int_eq(rebuild(""), EXIT_WELL);
+    check_index("/new", "a:1");
+    check_index("/old", "");
+    ck_assert_uint_eq(count_files("db.old-"), 1);
+    ck_assert_uint_eq(count_files("db"), 2);
+}
+END_TEST
+
+START_TEST(a_volume_that_is_down_stops_it)
+{
+    old_index();
+    fake_server_count = 1; /* b:1 does not answer */
+    ck_assert_int_eq(rebuild(""), EXIT_FAILED);
+    check_index("/old", "a:1");
+    ck_assert_uint_eq(count_files("db"), 1);
+}
+END_TEST
+
+START_TEST(unless_it_is_left_out)
+{
+    fake_server_count = 1;
+    (void)fake_copy("a:1", "/k", 0, 5, NULL, "");
+    ck_assert_int_eq(rebuild("--without b:1"), EXIT_WELL);
+    check_index("/k", "a:1");
+    check_index("!w/k", "W1\nfew\n");
+    check_has("!vb:1", "\"added\":"); /* placement counts it */
+}
+END_TEST
+
+START_TEST(a_missing_disk_stops_it_unless_it_is_left_out)
+{
+    larder_volume("\"sv04\":{\"state\":\"missing\"}", "{\"tombstones\":[]}");
+    ck_assert_int_eq(rebuild(""), EXIT_FAILED);
+    ck_assert_int_eq(rebuild("--without a:1/sv04"), EXIT_WELL);
+}
+END_TEST
+
+/* Only the root of b:1 can be listed. */
+static void no_directories_of_b(const char *method UNUSED, const char *url)
+{
+    if (strncmp(url, "http://b:1/sv00", 15) == 0)
+        fake_server_count = 1;
+}
+
+START_TEST(a_volume_that_goes_down_meanwhile_stops_it)
+{
+    old_index();
+    fake_before = no_directories_of_b;
+    (void)fake_copy("a:1", "/k", 0, 5, NULL, "");
+    (void)fake_copy("b:1/sv00", "/k", 0, 5, NULL, "");
+    ck_assert_int_eq(rebuild(""), EXIT_FAILED);
+    check_index("/old", "a:1");
+    ck_assert_uint_eq(count_files("db"), 1);
+}
+END_TEST
+
+START_TEST(a_listing_that_is_none_stops_it)
+{
+    fake_answer("http://b:1/?meta", 200, "<html>Index of /</html>");
+    ck_assert_int_eq(rebuild(""), EXIT_FAILED);
+    ck_assert_uint_eq(count_files("db"), 0);
+}
+END_TEST
+
+static void interrupt_at_sv00(const char *method UNUSED, const char *url)
+{
+    if (strstr(url, "/sv00/"))
+        (void)raise(SIGINT);
+}
+
+START_TEST(an_interrupt_leaves_the_old_index_alone)
+{
+    old_index();
+    fake_before = interrupt_at_sv00;
+    (void)fake_copy("a:1/sv00", "/k", 0, 5, NULL, "");
+    (void)fake_copy("a:1/sv01", "/l", 0, 5, NULL, "");
+    ck_assert_int_eq(rebuild(""), EXIT_FAILED);
+    check_index("/old", "a:1");
+    ck_assert_uint_eq(count_files("db"), 1);
+}
+END_TEST
+
+/* Opens the index in another process, and holds it until the pipe is closed. */
+static pid_t hold_index(int *release)
+{
+    int ready[2];
+    int end[2];
+    char byte = 0;
+    ck_assert_int_eq(pipe(ready), 0);
+    ck_assert_int_eq(pipe(end), 0);
+    pid_t child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        const struct ldb_options options = {.create = true};
+        struct ldb *index;
+        (void)close(end[1]);
+        if (ldb_open(&index, db, &options, NULL) || write(ready[1], "x", 1) != 1)
+            _exit(1);
+        (void)!read(end[0], &byte, 1);
+        _exit(0);
+    }
+    ck_assert_int_eq(read(ready[0], &byte, 1), 1);
+    (void)close(end[0]);
+    (void)close(ready[0]);
+    (void)close(ready[1]);
+    *release = end[1];
+    return child;
+}
+
+START_TEST(an_index_in_use_is_refused)
+{
+    int release;
+    pid_t child = hold_index(&release);
+    ck_assert_int_eq(rebuild(""), EXIT_FAILED);
+    ck_assert_uint_eq(count_files("db"), 1);
+    (void)close(release);
+    ck_assert_int_eq(waitpid(child, NULL, 0), child);
+    ck_assert_int_eq(rebuild(""), EXIT_WELL);
+}
+END_TEST
+
+START_TEST(a_damaged_index_is_replaced)
+{
+    char file[120];
+    old_index();
+    (void)snprintf(file, sizeof file, "%s/CURRENT", db);
+    ck_assert_int_eq(unlink(file), 0);
+    (void)fake_copy("a:1", "/k", 0, 5, NULL, "");
+    ck_assert_int_eq(rebuild(""), EXIT_WELL);
+    check_index("/k", "a:1");
+}
+END_TEST
+
+START_TEST(a_directory_that_is_no_index_is_refused)
+{
+    char file[120];
+    ck_assert_int_eq(mkdir(db, 0755), 0);
+    (void)snprintf(file, sizeof file, "%s/precious", db);
+    int fd = open(file, O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
+    ck_assert_int_ge(fd, 0);
+    (void)close(fd);
+    ck_assert_int_eq(rebuild(""), EXIT_FAILED);
+    ck_assert_int_eq(access(file, F_OK), 0);
+    ck_assert_int_eq(unlink(file), 0);
+    ck_assert_int_eq(rebuild(""), EXIT_WELL); /* an empty one is fine */
+    ck_assert_uint_eq(count_files("db"), 1);
+}
+END_TEST
+
+START_TEST(leftovers_of_a_killed_run_are_removed)
+{
+    char path[120];
+    const struct ldb_options options = {.create = true};
+    const char *const suffixes[] = {"rebuild-new", "rebuild-scan"};
+    for (size_t i = 0; i < 2; i++) {
+        struct ldb *left;
+        struct ldb_batch *batch = ldb_batch_new();
+        (void)snprintf(path, sizeof path, "%s.%s", db, suffixes[i]);
+        ck_assert_int_eq(ldb_open(&left, path, &options, NULL), ST_OK);
+        ldb_batch_put(batch, "/left", 5, "a:1", 3);
+        ck_assert_int_eq(ldb_write(left, batch, true, NULL), ST_OK);
+        ldb_batch_free(batch);
+        ldb_close(left);
+    }
+    ck_assert_int_eq(rebuild(""), EXIT_WELL);
+    check_index("/left", "");
+    ck_assert_uint_eq(count_files("db"), 1);
+}
+END_TEST
+
+START_TEST(many_directories_by_many_threads)
+{
+    enum { KEYS = 1500 };
+    char key[32];
+    for (int i = 0; i < KEYS; i++) {
+        (void)snprintf(key, sizeof key, "/many/%d", i);
+        (void)fake_copy(i % 2 ? "a:1/sv00" : "b:1/sv00", key, 0, 5, NULL, "");
+    }
+    ck_assert_int_eq(rebuild("--threads 12"), EXIT_WELL);
+    for (int i = 0; i < KEYS; i += 97) {
+        (void)snprintf(key, sizeof key, "/many/%d", i);
+        check_index(key, i % 2 ? "a:1/sv00" : "b:1/sv00");
+    }
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {files_become_records,
+                                  every_kind_of_name_is_found,
+                                  stray_files_are_no_error,
+                                  a_deleted_key_stays_deleted,
+                                  a_damaged_copy_is_left_out_and_removed,
+                                  the_old_index_is_kept_beside_the_new_one,
+                                  a_volume_that_is_down_stops_it,
+                                  unless_it_is_left_out,
+                                  a_missing_disk_stops_it_unless_it_is_left_out,
+                                  a_volume_that_goes_down_meanwhile_stops_it,
+                                  a_listing_that_is_none_stops_it,
+                                  an_interrupt_leaves_the_old_index_alone,
+                                  an_index_in_use_is_refused,
+                                  a_damaged_index_is_replaced,
+                                  a_directory_that_is_no_index_is_refused,
+                                  leftovers_of_a_killed_run_are_removed,
+                                  many_directories_by_many_threads,
+                                  NULL};
+    Suite *suite = suite_create("tool/rebuild");
+    tcase_add_checked_fixture(suite_case(suite, "rebuild", tests), setup, teardown);
+    return suite_run(suite);
+}

@@ -1,0 +1,305 @@
+/* larder verify, from the list of keys and the volumes to its exit status, without a network. */
+#include <sys/stat.h>
+
+#include "common/json.h"
+#include "tests/flow/tool_fixture.h"
+#include "tools/larder/commands.h"
+
+#define MD5_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define MD5_B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+/* of five times 'x', which is what the fixture serves */
+#define MD5_X "fb0e22c79ac75679e9881e6ba183b354"
+
+static char dir[64];
+static char out[80];
+
+static void setup(void)
+{
+    (void)snprintf(dir, sizeof dir, "/tmp/tool-verify-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    (void)snprintf(out, sizeof out, "%s/out", dir);
+    fake_server("m:1");
+    fake_server("a:1");
+    fake_server("b:1");
+    fake_answer("http://m:1/admin/volumes", 200,
+                "{\"volumes\":[{\"name\":\"a:1\"},{\"name\":\"b:1\"}]}");
+}
+
+static void teardown(void)
+{
+    (void)unlink(out);
+    ck_assert_int_eq(rmdir(dir), 0); /* so nothing of the scratch database is left */
+    fake_clear();
+}
+
+/* A record with copies at sv00 of both volumes. */
+static void add_record(struct buf *out_text, const char *key, const char *md5, const char *more)
+{
+    buf_addf(out_text,
+             "{\"key\":\"%s\",\"state\":\"live\",\"generation\":3,\"naming\":\"larder\","
+             "\"md5\":\"%s\",\"volumes\":[\"a:1/sv00\",\"b:1/sv00\"],"
+             "\"wanted\":[\"a:1/sv00\",\"b:1/sv00\"]%s}",
+             key, md5, more);
+}
+
+/* The index has these keys, each with two copies (the list ends with NULL). */
+static void index_has(const char *const *keys, const char *md5, const char *more)
+{
+    struct buf page = BUF_INIT;
+    struct buf record = BUF_INIT;
+    char url[100];
+    buf_adds(&page, "{\"next\":\"\",\"records\":[");
+    for (size_t i = 0; keys[i]; i++) {
+        buf_adds(&page, i ? "," : "");
+        add_record(&page, keys[i], md5, more);
+        buf_clear(&record);
+        add_record(&record, keys[i], md5, more);
+        (void)snprintf(url, sizeof url, "http://m:1%s?record", keys[i]);
+        fake_answer(url, 200, buf_text(&record));
+    }
+    buf_adds(&page, "]}");
+    fake_answer("http://m:1/admin/keys?limit=1000&start=/", 200, buf_text(&page));
+    buf_free(&record);
+    buf_free(&page);
+}
+
+static void both_copies(const char *key, const char *md5)
+{
+    (void)fake_copy("a:1/sv00", key, 3, 5, md5, "");
+    (void)fake_copy("b:1/sv00", key, 3, 5, md5, "");
+}
+
+/* Runs it with its standard output in a file. */
+static int verify(const char *more)
+{
+    char arguments[300];
+    (void)snprintf(arguments, sizeof arguments, "-m m:1 --threads 4 --settle 1ms --scratch %s %s",
+                   dir, more);
+    ck_assert_ptr_nonnull(freopen(out, "w+", stdout));
+    return fake_run(verify_run, arguments);
+}
+
+/* What it printed. The caller frees it. */
+static struct buf output(void)
+{
+    struct buf text = BUF_INIT;
+    char piece[4096];
+    size_t n;
+    rewind(stdout);
+    while ((n = fread(piece, 1, sizeof piece, stdout)) > 0)
+        buf_add(&text, piece, n);
+    return text;
+}
+
+static void check_output(const char *piece)
+{
+    struct buf text = output();
+    ck_assert_msg(strstr(buf_text(&text), piece) != NULL, "no '%s' in: %s", piece, buf_text(&text));
+    buf_free(&text);
+}
+
+static const char *const two_keys[] = {"/a", "/b", NULL};
+
+START_TEST(all_is_well)
+{
+    index_has(two_keys, MD5_A, "");
+    both_copies("/a", MD5_A);
+    both_copies("/b", MD5_A);
+    ck_assert_int_eq(verify(""), EXIT_WELL);
+    check_output("2 keys, 4 files, 20 bytes; all is well");
+}
+END_TEST
+
+START_TEST(a_missing_copy)
+{
+    index_has(two_keys, MD5_A, "");
+    both_copies("/a", MD5_A);
+    (void)fake_copy("a:1/sv00", "/b", 3, 5, MD5_A, "");
+    ck_assert_int_eq(verify(""), EXIT_FAILED);
+    check_output("missing   /b on b:1/sv00, generation 3: ");
+    check_output("1 problems: 1 missing\n");
+}
+END_TEST
+
+START_TEST(a_file_of_a_key_before_between_and_behind)
+{
+    index_has(two_keys, MD5_A, "");
+    both_copies("/a", MD5_A);
+    both_copies("/b", MD5_A);
+    (void)fake_copy("a:1/sv00", "/A", 0, 5, MD5_A, "");
+    (void)fake_copy("a:1/sv00", "/aa", 0, 5, MD5_A, "");
+    (void)fake_copy("a:1/sv00", "/c", 0, 5, MD5_A, "");
+    ck_assert_int_eq(verify(""), EXIT_FAILED);
+    check_output("extra     /A on a:1/sv00: 5 bytes");
+    check_output("3 problems: 3 extra\n");
+}
+END_TEST
+
+START_TEST(a_volume_that_has_another_md5)
+{
+    index_has(two_keys, MD5_A, "");
+    both_copies("/a", MD5_A);
+    (void)fake_copy("a:1/sv00", "/b", 3, 5, MD5_A, "");
+    (void)fake_copy("b:1/sv00", "/b", 3, 5, MD5_B, "");
+    ck_assert_int_eq(verify("--json"), EXIT_FAILED);
+    struct buf text = output();
+    struct json *json = json_parse(buf_text(&text), text.len, NULL);
+    ck_assert_ptr_nonnull(json);
+    ck_assert_uint_eq(json_count(json_member(json, "findings")), 1);
+    const struct json *finding = json_item(json_member(json, "findings"), 0);
+    ck_assert_str_eq(json_text(json_member(finding, "problem")), "md5");
+    ck_assert_str_eq(json_text(json_member(finding, "volume")), "b:1/sv00");
+    ck_assert_int_eq(json_int(json_member(json_member(json, "problems"), "md5"), -1), 1);
+    ck_assert(!json_bool(json_member(json, "ok"), true));
+    ck_assert(json_bool(json_member(json, "complete"), false));
+    json_free(json);
+    buf_free(&text);
+}
+END_TEST
+
+START_TEST(only_a_deep_check_reads_the_values)
+{
+    index_has(two_keys, MD5_A, ""); /* the fixture's values have another */
+    both_copies("/a", MD5_A);
+    both_copies("/b", MD5_A);
+    ck_assert_int_eq(verify(""), EXIT_WELL);
+    ck_assert_int_eq(verify("--deep"), EXIT_FAILED);
+    check_output("4 problems: 4 md5\n");
+}
+END_TEST
+
+START_TEST(a_deep_check_of_good_values)
+{
+    index_has(two_keys, MD5_X, "");
+    both_copies("/a", MD5_X);
+    both_copies("/b", NULL);
+    ck_assert_int_eq(verify("--deep"), EXIT_WELL);
+    check_output("every copy was read; all is well");
+}
+END_TEST
+
+START_TEST(few_copies_are_told)
+{
+    index_has(two_keys, MD5_A, ",\"few\":true");
+    both_copies("/a", MD5_A);
+    both_copies("/b", MD5_A);
+    ck_assert_int_eq(verify(""), EXIT_FAILED);
+    check_output("2 problems: 2 few\n");
+}
+END_TEST
+
+/* --- while clients go on --- */
+
+START_TEST(a_value_written_after_the_scan_is_no_fault)
+{
+    index_has(two_keys, MD5_A, "");
+    both_copies("/a", MD5_A);
+    both_copies("/b", MD5_A);
+    /* The listings are older than the record. */
+    fake_answer("http://a:1/sv00/?meta", 200, "[]");
+    ck_assert_int_eq(verify(""), EXIT_WELL);
+}
+END_TEST
+
+START_TEST(a_value_deleted_after_the_scan_is_no_fault)
+{
+    static const char *const one_key[] = {"/a", NULL};
+    struct buf list = BUF_INIT;
+    index_has(one_key, MD5_A, "");
+    both_copies("/a", MD5_A);
+    (void)fake_copy("a:1/sv00", "/gone", 0, 5, MD5_A, "");
+    /* The listing still has it; the volume does not. */
+    struct fake_entry *entry = &fake_entries[fake_count - 1];
+    char *directory = strdup(entry->url);
+    *strrchr(directory, '/') = 0;
+    char listing[200];
+    (void)snprintf(listing, sizeof listing, "%s/?meta", directory);
+    directory = strcat(directory, "/");
+    ck_assert(fake_list(directory, &list));
+    fake_answer(listing, 200, buf_text(&list));
+    free(entry->url);
+    entry->url = strdup(directory); /* so that the directory is still found */
+    ck_assert_int_eq(verify(""), EXIT_WELL);
+    buf_free(&list);
+    free(directory);
+}
+END_TEST
+
+static unsigned record_requests;
+
+/* The record changes with every look. */
+static void change_record(const char *method UNUSED, const char *url)
+{
+    if (strcmp(url, "http://m:1/a?record") != 0)
+        return;
+    struct buf record = BUF_INIT;
+    char more[100];
+    (void)snprintf(more, sizeof more,
+                   ",\"garbage\":[{\"generation\":%u,\"naming\":\"larder\",\"volume\":\"x:1\"}]",
+                   ++record_requests);
+    add_record(&record, "/a", MD5_A, more);
+    fake_answer(url, 200, buf_text(&record));
+    buf_free(&record);
+}
+
+START_TEST(a_key_that_changes_all_the_time_is_not_checked)
+{
+    static const char *const one_key[] = {"/a", NULL};
+    index_has(one_key, MD5_A, "");
+    (void)fake_copy("a:1/sv00", "/a", 3, 5, MD5_A, "");
+    fake_before = change_record;
+    ck_assert_int_eq(verify("--json"), EXIT_TROUBLE);
+    check_output("\"unchecked\":1");
+    check_output("\"complete\":false");
+    check_output("\"findings\":[]");
+}
+END_TEST
+
+/* --- what cannot be checked --- */
+
+START_TEST(a_volume_that_is_down_cannot_be_checked)
+{
+    index_has(two_keys, MD5_A, "");
+    fake_server_count = 2;
+    ck_assert_int_eq(verify(""), EXIT_TROUBLE);
+}
+END_TEST
+
+START_TEST(unless_it_is_left_out)
+{
+    index_has(two_keys, MD5_A, "");
+    both_copies("/a", MD5_A);
+    both_copies("/b", MD5_A);
+    fake_server_count = 2;
+    ck_assert_int_eq(verify("--without b:1"), EXIT_WELL);
+    ck_assert_int_eq(verify("--without b:1 --deep"), EXIT_FAILED); /* a:1 is read */
+}
+END_TEST
+
+START_TEST(without_a_master_nothing_can_be_checked)
+{
+    fake_servers[0] = "nobody:1";
+    ck_assert_int_eq(verify(""), EXIT_TROUBLE);
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {all_is_well,
+                                  a_missing_copy,
+                                  a_file_of_a_key_before_between_and_behind,
+                                  a_volume_that_has_another_md5,
+                                  only_a_deep_check_reads_the_values,
+                                  a_deep_check_of_good_values,
+                                  few_copies_are_told,
+                                  a_value_written_after_the_scan_is_no_fault,
+                                  a_value_deleted_after_the_scan_is_no_fault,
+                                  a_key_that_changes_all_the_time_is_not_checked,
+                                  a_volume_that_is_down_cannot_be_checked,
+                                  unless_it_is_left_out,
+                                  without_a_master_nothing_can_be_checked,
+                                  NULL};
+    Suite *suite = suite_create("tool/verify");
+    tcase_add_checked_fixture(suite_case(suite, "verify", tests), setup, teardown);
+    return suite_run(suite);
+}
