@@ -365,6 +365,10 @@ START_TEST(two_servers_on_a_port)
     ck_assert_int_eq(http_server_start(&second, &options), ST_OK);
     ck_assert_int_eq(http_server_port(second), server_port);
     http_server_free(second);
+    /* The first of a program is not to share it with another program's. */
+    options.exclusive = true;
+    log_set_level((enum log_level)(LOG_ERROR + 1));
+    ck_assert_int_eq(http_server_start(&second, &options), ST_IO);
     loop_free(loop);
 }
 END_TEST
