@@ -78,6 +78,16 @@ static void registration_due(void *arg)
     }
 }
 
+/* status_text() speaks to clients. */
+static const char *reason(enum status st)
+{
+    if (st == ST_OK)
+        return "the master refused";
+    if (st == ST_UNAVAILABLE)
+        return "no connection";
+    return st == ST_PEER_TIMEOUT ? "no answer in time" : "the connection broke off";
+}
+
 static void registration_answered(void *arg, struct http_call *call, enum status st)
 {
     struct registration *reg = arg;
@@ -93,7 +103,7 @@ static void registration_answered(void *arg, struct http_call *call, enum status
             LOG_WARN, "register",
             "master=%s base=%s status=%d error=\"%s\" advice=\"trying again; is the master up, "
             "and does it reach this volume under that address?\"",
-            reg->master, reg->registrar->base, answer, st ? status_text(st) : "the master refused");
+            reg->master, reg->registrar->base, answer, reason(st));
     reg->known = known;
     if (known) {
         reg->wait_ms = FIRST_MS;
