@@ -121,7 +121,8 @@ static void copy_source_ended(void *arg, struct http_call *call, enum status st)
               status, status_text(st));
     if (st == ST_UNAVAILABLE || st == ST_PEER_TIMEOUT)
         volumes_failed(job->worker->master->volumes, source);
-    job->st = st ? st : ST_PEER;
+    /* ST_CLOSED: copy_arrived() wanted no more of it. */
+    job->st = st && st != ST_CLOSED ? st : ST_PEER;
     copy_from_next(job);
 }
 
