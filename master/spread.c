@@ -163,6 +163,34 @@ static size_t list_holding(const struct spread *spread, const char **list, bool 
     return count;
 }
 
+static bool is_listed(const char *const *list, size_t count, const char *place)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(list[i], place) == 0)
+            return true;
+    return false;
+}
+
+/* The places become those on the list; with `complete` copies elsewhere are garbage, which is due
+ * at `due`. On failure the record is as before: what it calls garbage is never a copy that it still
+ * counts on. */
+static enum status move_places(struct record *rec, const char *const *list, size_t count,
+                               bool complete, uint64_t due)
+{
+    enum status st = ST_OK;
+    for (size_t i = 0; i < rec->place_count && complete && !st; i++) {
+        if (is_listed(list, count, rec->places[i]))
+            continue;
+        st = record_add_garbage(rec, rec->generation, rec->naming, rec->places[i]);
+        rec->due = due;
+    }
+    if (!st && count)
+        st = record_set_places(rec, list, count);
+    for (size_t i = 0; i < rec->place_count; i++)
+        record_drop_garbage(rec, rec->generation, rec->places[i]);
+    return st;
+}
+
 /* With all wanted places filled the others' copies are garbage; else they stay where they are. */
 static enum status note_result(struct spread *spread)
 {
@@ -173,24 +201,12 @@ static enum status note_result(struct spread *spread)
         return ST_NO_MEMORY;
     size_t count = list_holding(spread, list, true);
     bool complete = count == spread->wanted_count && count >= replicas;
-    enum status st = ST_OK;
     if (!complete)
         count = list_holding(spread, list, false);
-    for (size_t i = 0; i < count; i++)
-        record_drop_garbage(rec, rec->generation, list[i]);
-    size_t garbage_before = rec->garbage.count;
-    for (size_t i = 0; i < rec->place_count && complete && !st; i++) {
-        bool stays = false;
-        for (size_t j = 0; j < count; j++)
-            stays = stays || strcmp(list[j], rec->places[i]) == 0;
-        if (!stays)
-            st = record_add_garbage(rec, rec->generation, rec->naming, rec->places[i]);
-    }
-    if (rec->garbage.count > garbage_before)
-        rec->due = loop_wall_ms() + spread->worker->master->config->grace_ms;
-    if (!st && count)
-        st = record_set_places(rec, list, count);
-    rec->few_copies = count < replicas;
+    uint64_t due = loop_wall_ms() + spread->worker->master->config->grace_ms;
+    enum status st = move_places(rec, list, count, complete, due);
+    if (!st)
+        rec->few_copies = count < replicas;
     free(list);
     return st;
 }
@@ -336,9 +352,10 @@ bool spread_would_help(struct worker *worker, const struct key *key, const struc
 {
     struct ranked *ranked;
     size_t count;
-    bool helps = false;
     if (volumes_rank(worker->master->volumes, key, &ranked, &count))
         return false;
+    /* Fewer may be wanted than when it was noted that there are too few. */
+    bool helps = rec->place_count >= worker->master->config->replicas;
     for (size_t i = 0; i < count && !helps; i++)
         helps = volume_writable(ranked[i].state) && !record_has_place(rec, ranked[i].place);
     free(ranked);

@@ -1,13 +1,18 @@
 /*
  * The path:
- *   tend_start      on the loop's next turn: key locked, record read; not due, or nothing to do:
- * the end tend_buried     garbage that could be removed is gone tend_spread     there are as many
- * copies as there should be tend_committed  the index knows tend_finish
+ *   tend_start      on the loop's next turn
+ *   tend_turned     key locked, record read; not due, or nothing to do: the end
+ *   tend_buried     garbage that could be removed is gone
+ *   tend_spread     there are as many copies as can be
+ *   tend_committed  the index knows
+ *   tend_finish     unlocked, told, freed
  */
 #include "master/tend.h"
 
 #include <stdlib.h>
+#include <string.h>
 
+#include "common/buf.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/record.h"
@@ -21,8 +26,9 @@ struct tend {
     struct worker *worker;
     struct key key;
     struct record rec;
-    size_t work_before; /* so that what has not changed is not written again */
+    struct buf before; /* as it was read, so that what has not changed is not written again */
     bool locked;
+    bool spreads; /* the places of its copies may have changed */
     struct index_change change;
     struct loop_timer *turn;
     void (*tended)(void *arg, enum tend_end end);
@@ -37,11 +43,22 @@ static void tend_finish(struct tend *tend, enum tend_end end);
 
 static const char request[] = "janitor";
 
-/* Goes down with everything that gets done. */
-static size_t work_size(const struct record *rec)
+/* The record as the index keeps it, appended to `out`; false where there is no work in it. */
+static bool write_down(const struct tend *tend, struct buf *out)
 {
-    return rec->garbage.count + rec->holder_count + rec->few_copies + rec->has_tombstone +
-           (rec->state == KEY_PENDING);
+    if (record_encode(&tend->rec, &tend->key, out))
+        buf_addc(out, '\n');
+    return record_encode_work(&tend->rec, out);
+}
+
+static bool has_changed(const struct tend *tend)
+{
+    struct buf now = BUF_INIT;
+    (void)write_down(tend, &now);
+    bool changed = !buf_ok(&now) || now.len != tend->before.len ||
+                   memcmp(buf_text(&now), buf_text(&tend->before), now.len) != 0;
+    buf_free(&now);
+    return changed;
 }
 
 bool tend_start(struct worker *worker, const struct key *key,
@@ -72,12 +89,12 @@ static void tend_turned(void *arg)
         return;
     }
     enum status st = index_get_all(tend->worker->master->index, &tend->key, &tend->rec);
-    tend->work_before = work_size(&tend->rec);
-    if (st || tend->rec.due > loop_wall_ms()) {
+    bool has_work = write_down(tend, &tend->before);
+    if (st || !buf_ok(&tend->before) || tend->rec.due > loop_wall_ms()) {
         tend_finish(tend, TEND_LATER);
         return;
     }
-    if (tend->work_before == 0) {
+    if (!has_work) {
         tend_finish(tend, TEND_DONE);
         return;
     }
@@ -92,6 +109,7 @@ static void tend_buried(void *arg)
         tend_spread(tend, ST_OK, 0);
         return;
     }
+    tend->spreads = true;
     if (spread_start(tend->worker, request, &tend->key, &tend->rec, tend_spread, tend))
         tend_spread(tend, ST_NO_MEMORY, 0);
 }
@@ -106,14 +124,14 @@ static void tend_spread(void *arg, enum status st, uint64_t moved)
     if ((rec->state == KEY_DELETED && !rec->has_tombstone) ||
         (rec->state == KEY_PENDING && rec->garbage.count == 0))
         record_move(rec, KEY_ABSENT);
-    if (work_size(rec) == tend->work_before && !moved) {
+    if (!has_changed(tend)) {
         tend_finish(tend, TEND_LATER);
         return;
     }
     /* A spread that failed half-way has changed nothing but its intent, which is in the index. */
     (void)st;
     index_change_begin(&tend->change, tend->worker->loop, tend_committed, tend);
-    tend->change.lazy = moved == 0; /* what was removed is found gone again */
+    tend->change.lazy = !tend->spreads; /* what was removed is found gone again */
     index_change_record(&tend->change, &tend->key, rec);
     index_commit(tend->worker->master->index, &tend->change);
 }
@@ -121,7 +139,10 @@ static void tend_spread(void *arg, enum status st, uint64_t moved)
 static void tend_committed(void *arg, enum status st)
 {
     struct tend *tend = arg;
-    tend_finish(tend, st || work_size(&tend->rec) ? TEND_LATER : TEND_DONE);
+    struct buf work = BUF_INIT;
+    bool more = record_encode_work(&tend->rec, &work);
+    buf_free(&work);
+    tend_finish(tend, st || more ? TEND_LATER : TEND_DONE);
 }
 
 static void tend_finish(struct tend *tend, enum tend_end end)
@@ -131,6 +152,7 @@ static void tend_finish(struct tend *tend, enum tend_end end)
     tend->tended(tend->arg, end);
     loop_timer_free(tend->turn);
     index_change_free(&tend->change);
+    buf_free(&tend->before);
     record_free(&tend->rec);
     free(tend);
 }
