@@ -1,9 +1,11 @@
 /*
  * PUT /key. The happy path:
  *   put_start          key locked, record read; refusals leave here, before the body
- *   put_intent_saved   the places that may get a copy are in the index; the body is read from now
- * on put_body_data      … and streams to the volumes put_body_ended     all of it was given to the
- * volumes put_replicated     enough copies are durable put_committed      the index says so
+ *   put_intent_saved   the places that may get a copy are in the index; now the body is read
+ *   put_body_data      … and streams to the volumes
+ *   put_body_ended     all of it was given to the volumes
+ *   put_replicated     enough copies are durable
+ *   put_committed      the index says so
  *   put_finish         answered, unlocked, freed
  *
  * Possible failures: the client goes away or its digest does not match (nothing becomes visible),
