@@ -1,0 +1,324 @@
+/* What the janitor does for one key, over fakes. */
+#include "master/bury.h"
+#include "master/spread.h"
+#include "master/tend.h"
+#include "tests/flow/fake_index.h"
+#include "tests/flow/fake_keylock.h"
+#include "tests/flow/fake_loop.h"
+#include "tests/flow/fake_master.h"
+
+#define VALUE "HASH00000000000000000000000000000001v1:1,v2:1"
+
+/* --- burying and spreading, as far as the flow sees them --- */
+
+static struct {
+    bool cannot_start;
+    struct record *rec; /* under way */
+    void (*buried)(void *arg);
+    void *arg;
+} burial;
+
+static struct {
+    bool cannot_start, would_not_help;
+    struct record *rec;
+    void (*spread)(void *arg, enum status st, uint64_t moved);
+    void *arg;
+} spreading;
+
+enum status bury_start(struct worker *worker UNUSED, const char *request UNUSED,
+                       const struct key *key UNUSED, struct record *rec, bool careful,
+                       void (*buried)(void *arg), void *arg)
+{
+    ck_assert(careful);
+    if (burial.cannot_start || memory_is_short())
+        return ST_NO_MEMORY;
+    burial.rec = rec;
+    burial.buried = buried;
+    burial.arg = arg;
+    note("bury");
+    return ST_OK;
+}
+
+static void burial_ends(void)
+{
+    burial.rec = NULL;
+    burial.buried(burial.arg);
+}
+
+enum status spread_start(struct worker *worker UNUSED, const char *request UNUSED,
+                         const struct key *key UNUSED, struct record *rec,
+                         void (*spread)(void *arg, enum status st, uint64_t moved), void *arg)
+{
+    if (spreading.cannot_start || memory_is_short())
+        return ST_NO_MEMORY;
+    spreading.rec = rec;
+    spreading.spread = spread;
+    spreading.arg = arg;
+    note("spread");
+    return ST_OK;
+}
+
+bool spread_would_help(struct worker *worker UNUSED, const struct key *key UNUSED,
+                       const struct record *rec UNUSED)
+{
+    return !spreading.would_not_help;
+}
+
+static void spreading_ends(enum status st, uint64_t moved)
+{
+    spreading.rec = NULL;
+    spreading.spread(spreading.arg, st, moved);
+}
+
+/* --- one key --- */
+
+static unsigned ends;
+static enum tend_end ended;
+
+static void has_tended(void *arg, enum tend_end end)
+{
+    ck_assert_ptr_eq(arg, &ends);
+    ck_assert(!fake_lock.held);
+    ends++;
+    ended = end;
+}
+
+static void setup(void)
+{
+    master_is_new();
+    index_holds("", "");
+    memset(&burial, 0, sizeof burial);
+    memset(&spreading, 0, sizeof spreading);
+    memset(&fake_lock, 0, sizeof fake_lock);
+    ends = 0;
+}
+
+static void teardown(void)
+{
+    ck_assert_ptr_null(fake_timers);
+    ck_assert_ptr_null(fake_index.pending);
+    ck_assert(!fake_lock.held);
+}
+
+static void tend(void)
+{
+    ends = 0;
+    ck_assert(tend_start(&fake_worker, &fake_key, has_tended, &ends));
+    ck_assert_uint_eq(ends, 0); /* never before it has returned */
+    loop_turns();
+}
+
+#define ck_ended(end)                                                                              \
+    do {                                                                                           \
+        ck_assert_uint_eq(ends, 1);                                                                \
+        ck_assert_int_eq(ended, end);                                                              \
+    } while (0)
+
+START_TEST(a_put_that_failed_is_cleared_away)
+{
+    index_holds("", "W1;garbage 0 larder v1:1;garbage 0 larder v2:1;");
+    tend();
+    ck_trace("lock bury ");
+    record_drop_garbage(burial.rec, 0, "v1:1");
+    record_drop_garbage(burial.rec, 0, "v2:1");
+    burial_ends();
+    ck_trace("commit-lazy ");
+    index_commits();
+    ck_index("", "");
+    ck_ended(TEND_DONE);
+    ck_trace("unlock ");
+}
+END_TEST
+
+START_TEST(a_volume_is_away)
+{
+    index_holds("", "W1;garbage 0 larder v1:1;garbage 0 larder v2:1;");
+    tend();
+    burial_ends(); /* nothing was removed: nothing is written */
+    ck_ended(TEND_LATER);
+    ck_trace("lock bury unlock ");
+    tend();
+    record_drop_garbage(burial.rec, 0, "v1:1");
+    burial_ends();
+    index_commits();
+    ck_ended(TEND_LATER);
+    ck_index("", "W1;garbage 0 larder v2:1;");
+}
+END_TEST
+
+START_TEST(a_tombstone_is_settled)
+{
+    index_holds("", "W1;tombstone 3;garbage 3 larder v1:1;holder v2:1;");
+    tend();
+    record_drop_garbage(burial.rec, 3, "v1:1");
+    record_drop_holder(burial.rec, "v2:1");
+    burial.rec->has_tombstone = false;
+    burial_ends();
+    index_commits();
+    ck_index("", "");
+    ck_ended(TEND_DONE);
+}
+END_TEST
+
+START_TEST(what_is_not_due_is_left_alone)
+{
+    index_holds(VALUE, "W1;due 1700005000;garbage 0 larder v3:1;");
+    tend();
+    ck_trace("lock unlock ");
+    ck_ended(TEND_LATER);
+    time_passes(5000);
+    tend();
+    ck_trace("lock bury ");
+    record_drop_garbage(burial.rec, 0, "v3:1");
+    burial_ends();
+    index_commits();
+    ck_index(VALUE, ""); /* the value itself stays */
+    ck_ended(TEND_DONE);
+}
+END_TEST
+
+START_TEST(nothing_is_left_to_do)
+{
+    index_holds(VALUE, "");
+    tend();
+    ck_trace("lock unlock ");
+    ck_ended(TEND_DONE);
+}
+END_TEST
+
+START_TEST(somebody_else_works_on_it)
+{
+    fake_lock.taken = true;
+    index_holds("", "W1;garbage 0 larder v1:1;");
+    tend();
+    ck_trace("");
+    ck_ended(TEND_BUSY);
+}
+END_TEST
+
+START_TEST(it_cannot_be_read)
+{
+    fake_index.read_fails = ST_CORRUPT;
+    tend();
+    ck_trace("lock unlock ");
+    ck_ended(TEND_LATER);
+}
+END_TEST
+
+START_TEST(too_few_copies_are_filled_up)
+{
+    index_holds(VALUE, "W1;few;");
+    tend();
+    burial_ends();
+    ck_trace("lock bury spread ");
+    ck_assert_int_eq(record_add_place(spreading.rec, "v3:1"), ST_OK);
+    spreading.rec->few_copies = false;
+    spreading_ends(ST_OK, 100);
+    ck_trace("commit "); /* synced: copies elsewhere may be deleted on the strength of it */
+    index_commits();
+    ck_index(VALUE ",v3:1", "");
+    ck_ended(TEND_DONE);
+}
+END_TEST
+
+START_TEST(they_cannot_be_filled_up)
+{
+    index_holds(VALUE, "W1;few;");
+    tend();
+    spreading.cannot_start = _i == 1;
+    spreading.would_not_help = _i == 2;
+    burial_ends();
+    if (_i == 0)
+        spreading_ends(ST_UNAVAILABLE, 0);
+    ck_ended(TEND_LATER);
+    ck_index(VALUE, "W1;few;");
+    ck_assert_uint_eq(fake_index.commits, 0);
+}
+END_TEST
+
+/* The copies suffice after all (fewer are wanted than at the last start), and one more is garbage
+ * now: as much work as before, but not the same. */
+START_TEST(other_work_than_before_is_written)
+{
+    index_holds(VALUE, "W1;few;");
+    tend();
+    burial_ends();
+    spreading.rec->few_copies = false;
+    record_drop_place(spreading.rec, "v2:1");
+    ck_assert_int_eq(record_add_garbage(spreading.rec, 0, NAMING_MKV, "v2:1"), ST_OK);
+    spreading_ends(ST_OK, 0);
+    index_commits();
+    ck_index("HASH00000000000000000000000000000001v1:1", "W1;garbage 0 mkv v2:1;");
+    ck_ended(TEND_LATER);
+}
+END_TEST
+
+START_TEST(the_end_cannot_be_saved)
+{
+    index_holds("", "W1;garbage 0 larder v1:1;");
+    fake_index.fail_at = 1;
+    fake_index.fail_with = ST_NO_SPACE;
+    tend();
+    record_drop_garbage(burial.rec, 0, "v1:1");
+    burial_ends();
+    index_commits();
+    ck_ended(TEND_LATER);
+    ck_index("", "W1;garbage 0 larder v1:1;");
+}
+END_TEST
+
+START_TEST(burying_cannot_be_started)
+{
+    index_holds("", "W1;garbage 0 larder v1:1;");
+    burial.cannot_start = true;
+    tend();
+    ck_trace("lock unlock ");
+    ck_ended(TEND_LATER);
+}
+END_TEST
+
+static void play_without_memory(unsigned k)
+{
+    setup();
+    index_holds(VALUE, "W1;few;garbage 0 larder v3:1;");
+    memory_arm(k);
+    bool started = tend_start(&fake_worker, &fake_key, has_tended, &ends);
+    loop_turns();
+    if (burial.rec) {
+        record_drop_garbage(burial.rec, 0, "v3:1");
+        burial_ends();
+    }
+    if (spreading.rec)
+        spreading_ends(ST_UNAVAILABLE, 0);
+    if (fake_index.pending)
+        index_commits();
+    memory.left = 0;
+    ck_assert_uint_eq(ends, started);
+    ck_assert_uint_eq(count_words(trace, "lock"), count_words(trace, "unlock"));
+    ck_assert_str_eq(fake_index.value, VALUE);
+}
+
+START_TEST(memory_may_run_out_anywhere)
+{
+    memory_sweep(play_without_memory);
+}
+END_TEST
+
+int main(void)
+{
+    const struct played tests[] = {{a_put_that_failed_is_cleared_away, 1},
+                                   {a_volume_is_away, 1},
+                                   {a_tombstone_is_settled, 1},
+                                   {what_is_not_due_is_left_alone, 1},
+                                   {nothing_is_left_to_do, 1},
+                                   {somebody_else_works_on_it, 1},
+                                   {it_cannot_be_read, 1},
+                                   {too_few_copies_are_filled_up, 1},
+                                   {they_cannot_be_filled_up, 3},
+                                   {other_work_than_before_is_written, 1},
+                                   {the_end_cannot_be_saved, 1},
+                                   {burying_cannot_be_started, 1},
+                                   {memory_may_run_out_anywhere, 1},
+                                   {NULL, 0}};
+    return play_all("master_tend", tests, setup, teardown);
+}
