@@ -63,7 +63,8 @@ static enum status scan(struct index *index, const char *prefix, size_t prefix_l
     (void)pthread_rwlock_rdlock(&index->db_lock);
     struct ldb_iter *iter = index->db ? ldb_iter_new(index->db, NULL) : NULL;
     if (iter) {
-        bool later = start_len > prefix_len || memcmp(start, prefix, start_len) > 0;
+        int order = memcmp(start, prefix, start_len < prefix_len ? start_len : prefix_len);
+        bool later = order > 0 || (order == 0 && start_len > prefix_len);
         ldb_iter_seek(iter, later ? start : prefix, later ? start_len : prefix_len);
         bool more = true;
         for (; more && ldb_iter_valid(iter); more && (ldb_iter_next(iter), 1)) {
