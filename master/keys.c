@@ -26,10 +26,11 @@ struct keys {
     struct http_request *req;
     struct pool_job job;
     struct buf start;
+    struct buf names;   /* the keys of the page, each with a NUL behind it, which no key has */
     struct buf records; /* JSON objects with commas between them */
     struct buf next;
     unsigned long limit;
-    unsigned long count;
+    unsigned long count; /* of names */
     bool only_work;
     enum status st;
 };
@@ -59,8 +60,10 @@ static void add_wanted(struct worker *worker, struct buf *out, const struct key 
 {
     struct ranked *ranked;
     size_t count;
-    if (volumes_rank(worker->master->volumes, key, &ranked, &count))
+    if (volumes_rank(worker->master->volumes, key, &ranked, &count)) {
+        out->failed = true; /* no answer is better than one without it */
         return;
+    }
     if (count > worker->master->config->replicas)
         count = worker->master->config->replicas;
     buf_adds(out, ",\"wanted\":[");
@@ -108,21 +111,14 @@ static void add_record(struct worker *worker, struct buf *out, const struct key 
 static bool take_key(struct keys *keys, const char *bytes, size_t len)
 {
     struct key key;
-    struct record rec;
     if (keys->count == keys->limit) {
         buf_add(&keys->next, bytes, len);
         return false;
     }
     if (key_from_bytes(&key, bytes, len))
         return true; /* no key of a client's */
-    keys->st = index_get_all(keys->worker->master->index, &key, &rec);
-    if (keys->st)
-        return false;
-    if (rec.state != KEY_ABSENT) {
-        buf_adds(&keys->records, keys->count++ ? ",\n" : "\n");
-        add_record(keys->worker, &keys->records, &key, &rec);
-    }
-    record_free(&rec);
+    buf_add(&keys->names, key.bytes, len + 1);
+    keys->count++;
     return true;
 }
 
@@ -136,15 +132,39 @@ static bool take_work(void *arg, const char *bytes, size_t len)
     return take_key(arg, bytes, len);
 }
 
+/* Not from inside of the scan: that holds the index's lock, which is not to be taken twice. */
+static enum status add_records(struct keys *keys)
+{
+    const char *at = buf_text(&keys->names);
+    enum status st = ST_OK;
+    bool first = true;
+    for (unsigned long i = 0; i < keys->count && !st; i++) {
+        struct key key;
+        struct record rec;
+        size_t len = strlen(at);
+        st = key_from_bytes(&key, at, len);
+        at += len + 1;
+        if (st || (st = index_get_all(keys->worker->master->index, &key, &rec)))
+            continue;
+        if (rec.state != KEY_ABSENT) { /* it may have gone meanwhile */
+            buf_adds(&keys->records, first ? "\n" : ",\n");
+            add_record(keys->worker, &keys->records, &key, &rec);
+            first = false;
+        }
+        record_free(&rec);
+    }
+    return st;
+}
+
 static void keys_read(void *arg)
 {
     struct keys *keys = arg;
     struct index *index = keys->worker->master->index;
     struct buf all = BUF_INIT;
-    enum status st = keys->only_work ? index_scan_work(index, &keys->start, take_work, keys)
-                                     : index_scan(index, &all, &keys->start, take_visible, keys);
+    keys->st = keys->only_work ? index_scan_work(index, &keys->start, take_work, keys)
+                               : index_scan(index, &all, &keys->start, take_visible, keys);
     if (!keys->st)
-        keys->st = st;
+        keys->st = buf_ok(&keys->names) ? add_records(keys) : ST_NO_MEMORY;
 }
 
 static enum status parse(struct keys *keys)
@@ -172,6 +192,7 @@ static enum status parse(struct keys *keys)
 static void keys_free(struct keys *keys)
 {
     buf_free(&keys->start);
+    buf_free(&keys->names);
     buf_free(&keys->records);
     buf_free(&keys->next);
     free(keys);
