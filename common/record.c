@@ -344,12 +344,22 @@ static const char *naming_text(enum naming naming)
     return naming == NAMING_MKV ? "mkv" : "larder";
 }
 
+/* Whether minikeyvalue's form says all there is to say, and is not misread: a place must not look
+ * like one of its markers. */
+static bool fits_mkv(const struct record *rec, const struct key *key)
+{
+    if (rec->generation || (rec->naming != NAMING_MKV && !name_same(key)))
+        return false;
+    return rec->place_count && strncmp(rec->places[0], "DELETED", 7) != 0 &&
+           strncmp(rec->places[0], "HASH", 4) != 0;
+}
+
 bool record_encode(const struct record *rec, const struct key *key, struct buf *out)
 {
     if (rec->state != KEY_LIVE && rec->state != KEY_UNLINKED)
         return false;
     bool unlinked = rec->state == KEY_UNLINKED;
-    if (rec->generation == 0 && (rec->naming == NAMING_MKV || name_same(key))) {
+    if (fits_mkv(rec, key)) {
         buf_adds(out, unlinked ? "DELETED" : "");
         if (rec->md5[0])
             buf_addf(out, "HASH%s", rec->md5);

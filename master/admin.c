@@ -67,6 +67,12 @@ static const struct {
     {"/admin/keys", false, keys_start},
 };
 
+static void refuse_method(struct http_request *req, bool post)
+{
+    http_reply_field(req, "Allow", post ? "POST, PUT" : "GET, HEAD");
+    http_reply_status(req, ST_METHOD, post ? "use POST here" : "use GET here");
+}
+
 void admin_start(struct worker *worker, struct http_request *req)
 {
     size_t len;
@@ -80,7 +86,7 @@ void admin_start(struct worker *worker, struct http_request *req)
         if (pages[i].post ? writes : reads)
             pages[i].start(worker, req);
         else
-            http_reply_status(req, ST_METHOD, pages[i].post ? "use POST here" : "use GET here");
+            refuse_method(req, pages[i].post);
         return;
     }
     http_reply_status(req, ST_NOT_FOUND, NULL);

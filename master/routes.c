@@ -47,6 +47,7 @@ static void route_key(struct worker *worker, struct http_request *req, const str
         rebalance_start(worker, req, key);
         break;
     default:
+        http_reply_field(req, "Allow", "GET, HEAD, PUT, DELETE, UNLINK, REBALANCE");
         http_reply_status(req, ST_METHOD, NULL);
     }
 }
