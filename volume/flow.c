@@ -33,20 +33,20 @@ enum status flow_admit(const struct flow *flow, enum subvolume_use use, uint64_t
 static void set_job(struct flow *flow, void (*run)(void *arg), void (*next)(void *arg), void *arg)
 {
     flow->job.run = run;
-    flow->job.done = next;
+    flow->job.next = next;
     flow->job.arg = arg;
 }
 
 bool flow_begin(struct flow *flow, void (*run)(void *arg), void (*next)(void *arg), void *arg)
 {
     set_job(flow, run, next, arg);
-    return pool_submit(server_pool(flow->server), &flow->job);
+    return gates_submit(server_gates(flow->server), flow->path->subvolume, &flow->job);
 }
 
 void flow_continue(struct flow *flow, void (*run)(void *arg), void (*next)(void *arg), void *arg)
 {
     set_job(flow, run, next, arg);
-    pool_continue(server_pool(flow->server), &flow->job);
+    gates_continue(server_gates(flow->server), flow->path->subvolume, &flow->job);
 }
 
 void flow_refuse(struct http_request *req, enum status st)

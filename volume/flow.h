@@ -1,5 +1,6 @@
 /*
- * What every flow of a request has: the request, its path, a job for the pool.
+ * What every flow of a request has: the request, its path, a job for the pool, which goes
+ * through the gate of its disk.
  */
 #ifndef LARDER_VOLUME_FLOW_H
 #define LARDER_VOLUME_FLOW_H
@@ -7,8 +8,8 @@
 #include <stdbool.h>
 
 #include "common/attr.h"
-#include "common/pool.h"
 #include "common/status.h"
+#include "volume/gate.h"
 #include "volume/path.h"
 #include "volume/store.h"
 #include "volume/subvolume.h"
@@ -21,7 +22,7 @@ struct flow {
     struct http_request *req; /* ours until we answer it */
     struct path *path;        /* ours */
     struct store_at at;       /* points into `path` and `req` */
-    struct pool_job job;
+    struct gate_job job;
 };
 
 /* Takes over `path`. */

@@ -11,6 +11,8 @@
 #include "common/loop.h"
 #include "common/pool.h"
 #include "volume/config.h"
+#include "volume/gate.h"
+#include "volume/path.h"
 #include "volume/register.h"
 #include "volume/routes.h"
 #include "volume/subvolumes.h"
@@ -19,7 +21,7 @@ enum {
     CHECK_EVERY_MS = 1000,
     DRAIN_LOOK_MS = 10,
     ADMIN_RESERVE = 16,
-    JOBS_A_THREAD = 64 /* that wait in the pool's queue */
+    JOBS_A_THREAD = 64 /* that wait for a disk, or for the pool */
 };
 
 /* One event loop and what belongs to it. */
@@ -38,6 +40,7 @@ struct server {
     const struct config *config;
     struct subvolumes *all;
     struct pool *pool;
+    struct gates *gates;         /* before the pool */
     struct registrar *registrar; /* on lane 0; NULL without masters */
     struct server_counters counters;
     uint64_t started;
@@ -166,15 +169,28 @@ static enum status open_directory(struct server *server, const struct disk *disk
     return st;
 }
 
+/* A quarter of the threads is left for the others, whatever happens to one disk. */
+static enum status make_pool(struct server *server)
+{
+    unsigned threads = server->config->pool_threads;
+    unsigned inside = threads - threads / 4;
+    size_t waiting = (size_t)threads * JOBS_A_THREAD;
+    server->pool = pool_new(threads, waiting);
+    if (!server->pool)
+        return ST_NO_MEMORY;
+    server->gates = gates_new(server->pool, PATH_SUBVOLUMES, inside, waiting);
+    return server->gates ? ST_OK : ST_NO_MEMORY;
+}
+
 /* Prints what has not been printed yet. */
 static enum status start_all(struct server *server, const struct disk *disk)
 {
     enum status st = open_directory(server, disk);
     if (st)
         return st;
-    unsigned threads = server->config->pool_threads;
-    server->pool = pool_new(threads, (size_t)threads * JOBS_A_THREAD);
-    st = server->pool ? make_lanes(server) : ST_NO_MEMORY;
+    st = make_pool(server);
+    if (!st)
+        st = make_lanes(server);
     if (st == ST_IO)
         return st; /* the HTTP server has said why */
     if (!st)
@@ -272,6 +288,7 @@ void server_free(struct server *server)
         loop_timer_free(lane->look);
         loop_free(lane->loop);
     }
+    gates_free(server->gates);
     subvolumes_free(server->all);
     free(server);
 }
@@ -291,6 +308,11 @@ const struct config *server_config(const struct server *server)
 struct pool *server_pool(const struct server *server)
 {
     return server->pool;
+}
+
+struct gates *server_gates(const struct server *server)
+{
+    return server->gates;
 }
 
 struct subvolumes *server_subvolumes(const struct server *server)

@@ -13,6 +13,7 @@
 
 struct config;
 struct disk;
+struct gates;
 struct http_server;
 struct loop;
 struct pool;
@@ -43,6 +44,8 @@ void server_free(struct server *server);
 uint16_t server_port(const struct server *server);
 const struct config *server_config(const struct server *server);
 struct pool *server_pool(const struct server *server);
+/* The ways into the pool, one a subvolume: requests take these. */
+struct gates *server_gates(const struct server *server);
 struct subvolumes *server_subvolumes(const struct server *server);
 struct server_counters *server_counters(struct server *server);
 uint64_t server_started_ms(const struct server *server); /* unix time */
