@@ -64,7 +64,8 @@ static void launch(struct replicate *rep, struct replica *replica);
 static uint64_t readable_end(const struct replicate *rep)
 {
     uint64_t end = rep->window.end;
-    return rep->expected[0] && !rep->ended && end ? end - 1 : end;
+    bool matched = rep->ended && rep->verdict == ST_OK;
+    return rep->expected[0] && !matched && end ? end - 1 : end;
 }
 
 static uint64_t slowest(const struct replicate *rep)
@@ -114,8 +115,10 @@ static void replica_failed(struct replica *replica, const char *why)
 }
 
 /* NULL where the answer says that the whole value is durable there. */
-static const char *judge(const struct replicate *rep, const struct http_call *call, enum status st)
+static const char *judge(const struct replica *replica, const struct http_call *call,
+                         enum status st)
 {
+    const struct replicate *rep = replica->rep;
     if (st)
         return status_text(st);
     int status = http_call_status(call);
@@ -123,7 +126,7 @@ static const char *judge(const struct replicate *rep, const struct http_call *ca
         return "no space left there";
     if (status != 200 && status != 201 && status != 204)
         return "the volume refused it";
-    if (!rep->ended)
+    if (!rep->ended || replica->position < rep->window.end)
         return "the volume answered before the value was complete";
     const char *said = http_call_field(call, "Content-MD5");
     char hex[MD5_HEX + 1];
@@ -136,7 +139,7 @@ static void replica_answered(void *arg, struct http_call *call, enum status st)
 {
     struct replica *replica = arg;
     struct replicate *rep = replica->rep;
-    const char *wrong = judge(rep, call, st);
+    const char *wrong = judge(replica, call, st);
     if (!wrong) {
         rep->results[replica->candidate] = REPLICA_STORED;
         replica->call = NULL;
