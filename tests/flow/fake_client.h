@@ -26,7 +26,7 @@ static struct {
     bool fail_all;
 } calls;
 
-struct http_call *http_call_start(struct http_client *http UNUSED,
+struct http_call *http_call_start(struct http_client *client UNUSED,
                                   const struct http_call_spec *spec)
 {
     calls.count++;
