@@ -224,7 +224,8 @@ static struct content choose_content(const struct version *version, struct choic
         content.md5 = kind.first->md5;
     kind = majority(version, true, content.md5, &kinds);
     choice->conflict = choice->conflict || kinds > 1;
-    content.size = kind.first->size;
+    if (kind.first) /* there is one: this version has a sound copy */
+        content.size = kind.first->size;
     content.naming = choose_naming(version, &content);
     return content;
 }

@@ -17,7 +17,7 @@
 #include "tools/larder/throttle.h"
 #include "tools/larder/volume.h"
 
-enum { TRIES = 6, PAUSE_MS = 100 };
+enum { TRIES = 6, PAUSE_MS = 50 };
 
 struct examiner {
     struct examine_options options;
@@ -285,11 +285,10 @@ enum status examiner_run(struct examiner *examiner, const struct key *key,
         say_error("could not read the scratch database: %s", status_text(st));
         return st;
     }
-    unsigned pause = PAUSE_MS;
     st = ST_BUSY;
-    for (int i = 0; i < TRIES && st == ST_BUSY && !interrupt_seen(); i++, pause *= 2) {
+    for (int i = 0; i < TRIES && st == ST_BUSY && !interrupt_seen(); i++) {
         if (i)
-            interrupt_sleep(pause);
+            interrupt_sleep((unsigned long long)PAUSE_MS << (i - 1));
         st = examine_once(examiner, key, findings);
     }
     return st;

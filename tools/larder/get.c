@@ -183,7 +183,9 @@ static bool get_all(struct get *get)
     }
     struct buf key = BUF_INIT;
     key_encode(&key, get->key->bytes, get->key->len);
-    if (outcome == GET_DONE)
+    if (interrupt_seen())
+        say_error("interrupted; %s was not got", buf_text(&key));
+    else if (outcome == GET_DONE)
         outcome = output_finish(get->output) ? GET_DONE : GET_FAILED;
     else if (outcome == GET_AGAIN && !output_can_rewind(get->output))
         say_error(
@@ -193,7 +195,7 @@ static bool get_all(struct get *get)
         say_error("could not get %s: %s; 'larder stat %s' shows its copies", buf_text(&key),
                   get->why, buf_text(&key));
     buf_free(&key);
-    return outcome == GET_DONE;
+    return outcome == GET_DONE && !interrupt_seen();
 }
 
 static int get_value(const char *master, const struct key *key, const char *file)

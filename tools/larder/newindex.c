@@ -266,30 +266,45 @@ static enum status sync_parent(const char *dir)
     return st;
 }
 
+/* DIR.old-TIME, or, where that is taken already, DIR.old-TIME-2 and so on. NULL: no memory. */
 static char *old_name(const char *dir)
 {
     time_t now = time(NULL);
     struct tm parts;
     char stamp[32];
-    char *name = NULL;
-    if (!gmtime_r(&now, &parts) || !strftime(stamp, sizeof stamp, "%Y%m%dT%H%M%SZ", &parts) ||
-        asprintf(&name, "%s.old-%s", dir, stamp) < 0)
+    if (!gmtime_r(&now, &parts) || !strftime(stamp, sizeof stamp, "%Y%m%dT%H%M%SZ", &parts))
         return NULL;
-    return name;
+    for (int i = 1;; i++) {
+        char *name = NULL;
+        char number[16] = "";
+        if (i > 1)
+            (void)snprintf(number, sizeof number, "-%d", i);
+        if (asprintf(&name, "%s.old-%s%s", dir, stamp, number) < 0)
+            return NULL;
+        if (access(name, F_OK) != 0)
+            return name;
+        free(name);
+    }
 }
 
-/* In one step where the file system can exchange two names; else in two, and back again where the
- * second fails. */
+/* In one step where the file system can exchange two names; else in two. Back again where the last
+ * step fails, so that what has the name of the new index never is the old one. */
 static bool exchange(const char *dir, const char *path, const char *old)
 {
-    if (renameat2(AT_FDCWD, path, AT_FDCWD, dir, RENAME_EXCHANGE) == 0)
-        return rename(path, old) == 0;
-    if (rename(dir, old) != 0)
-        return false;
-    if (rename(path, dir) == 0)
+    bool exchanged = renameat2(AT_FDCWD, path, AT_FDCWD, dir, RENAME_EXCHANGE) == 0;
+    if (exchanged && rename(path, old) == 0)
         return true;
     int why = errno;
-    (void)rename(old, dir);
+    if (exchanged) {
+        (void)renameat2(AT_FDCWD, path, AT_FDCWD, dir, RENAME_EXCHANGE);
+    } else if (rename(dir, old) == 0) {
+        if (rename(path, dir) == 0)
+            return true;
+        why = errno;
+        (void)rename(old, dir);
+    } else {
+        why = errno;
+    }
     errno = why;
     return false;
 }

@@ -1,5 +1,6 @@
 #include "tools/larder/scan.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,7 @@ static const unsigned char suspects[2] = {0, 's'};
 struct scan {
     struct ldb *db;
     char *path;
+    atomic_bool failed; /* a write did; the others that fail with it say nothing more */
 };
 
 struct scan_writer {
@@ -194,8 +196,10 @@ enum status scan_flush(struct scan_writer *writer)
     enum status st = ldb_write(writer->scan->db, writer->batch, false, &why);
     ldb_batch_clear(writer->batch);
     writer->entries = 0;
-    return st ? scan_say("could not write to the scratch database", writer->scan->path, st, why)
-              : ST_OK;
+    if (st && !atomic_exchange(&writer->scan->failed, true))
+        return scan_say("could not write to the scratch database", writer->scan->path, st, why);
+    free(why);
+    return st;
 }
 
 static enum status added(struct scan_writer *writer)

@@ -220,8 +220,15 @@ static enum status push_below(struct walker *walker, const struct task *task,
     return st;
 }
 
-static void say_failed(const struct walk *walk, uint32_t place, const char *why)
+/* Of many threads that fail together only the first one says so. */
+static void say_failed(struct walk *walk, uint32_t place, enum status st, const char *why)
 {
+    (void)pthread_mutex_lock(&walk->lock);
+    bool first = !walk->failed;
+    walk->failed = first ? st : walk->failed;
+    (void)pthread_mutex_unlock(&walk->lock);
+    if (!first || interrupt_seen())
+        return;
     const char *name = places_name(walk->places, place);
     say_error("could not read all of %s: %s. See to the volume and begin again, or leave it out "
               "with '--without %s': what is on it is not looked at then",
@@ -241,8 +248,7 @@ static enum status walk_directory(struct walker *walker, const struct task *task
     if (st == ST_NOT_FOUND && task->directory[0])
         return ST_OK;
     if (st) {
-        if (!interrupt_seen())
-            say_failed(walk, task->place, why);
+        say_failed(walk, task->place, st, why);
         return st;
     }
     st = take_items(walker, task, listing, &below);
@@ -295,7 +301,7 @@ static enum status walk_tombstones(struct walker *walker)
             continue;
         st = volume_tombstones(walker->fetcher, name, subvolume, &answer, why);
         if (st) {
-            say_failed(walk, place, why);
+            say_failed(walk, place, st, why);
             break;
         }
         st = take_tombstones(walker, json_member(answer, "tombstones"), place);
