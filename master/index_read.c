@@ -10,8 +10,7 @@ static enum status get(struct index *index, const char *prefix, const struct key
 {
     char full[sizeof INDEX_WORK + KEY_MAX];
     size_t prefix_len = strlen(prefix);
-    memcpy(full, prefix, prefix_len);
-    memcpy(full + prefix_len, key->bytes, key->len);
+    memcpy(mempcpy(full, prefix, prefix_len), key->bytes, key->len);
     (void)pthread_rwlock_rdlock(&index->db_lock);
     enum status st =
         index->db ? ldb_get(index->db, full, prefix_len + key->len, out) : ST_UNAVAILABLE;

@@ -116,6 +116,7 @@ enum status volumes_add(struct volumes *volumes, const char *name, const char *i
     *was_there = by_name(volumes, name) != NULL;
     if (!*was_there) {
         struct volume *volume = calloc(1, sizeof *volume);
+        /* NOLINTNEXTLINE(bugprone-sizeof-expression): a list of pointers it is */
         struct volume **more = realloc(volumes->list, (volumes->count + 1) * sizeof *more);
         if (more)
             volumes->list = more;
