@@ -137,10 +137,11 @@ START_TEST(a_volume_of_ours_says_how_it_is)
 }
 END_TEST
 
+#define NOT_OURS "{\"server\":\"other\",\"id\":\"0123456789abcdef0123456789abcdef\"}"
+
 START_TEST(any_other_answer_is_a_plain_volume)
 {
-    static const char *const texts[] = {"", "<html>nginx</html>", "[1,2]",
-                                        "{\"server\":\"other\",\"id\":\"" ID "\"}",
+    static const char *const texts[] = {"", "<html>nginx</html>", "[1,2]", NOT_OURS,
                                         "{\"server\":7}"};
     struct volume_report report = report_of(texts[_i]);
     ck_assert_int_eq(report.kind, VOLUME_PLAIN);

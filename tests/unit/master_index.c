@@ -438,7 +438,7 @@ START_TEST(after_a_failed_write_the_database_is_opened_anew)
     memset(big, 'x', sizeof big - 1);
     ck_assert_ptr_ne((void *)signal(SIGXFSZ, SIG_IGN), (void *)SIG_ERR);
     ck_assert_int_eq(save("/a", "v:1", ""), ST_OK);
-    limit_files(128 * 1024);
+    limit_files(128UL * 1024);
     ck_assert_int_ne(save_volume("big:1", big), ST_OK);
     ck_assert_int_ne(index_health(index_of_test), ST_OK);
     ck_assert(is_at("/a", "v:1")); /* reads go on */

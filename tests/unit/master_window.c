@@ -22,10 +22,10 @@ static void teardown(void)
 /* What a reader at `position` gets. */
 static void check_read(uint64_t position, uint64_t limit, size_t max, const char *expected)
 {
-    char got[64];
+    char got[64] = "";
     size_t n = window_read(&window, position, limit, got, max);
     ck_assert_uint_eq(n, strlen(expected));
-    ck_assert_mem_eq(got, expected, n);
+    ck_assert_int_eq(memcmp(got, expected, n), 0);
 }
 
 START_TEST(bytes_go_through)
@@ -72,9 +72,8 @@ END_TEST
 START_TEST(one_byte_is_a_window)
 {
     make(1);
-    for (char c = 'a'; c <= 'z'; c++) {
-        uint64_t at = (uint64_t)(c - 'a');
-        const char text[] = {c, 0};
+    for (uint64_t at = 0; at < 26; at++) {
+        const char text[] = {(char)('a' + (int)at), 0};
         ck_assert_uint_eq(window_write(&window, text, 1, at), 1);
         ck_assert_uint_eq(window_write(&window, text, 1, at), 0);
         check_read(at, 100, 64, text);
