@@ -187,10 +187,40 @@ static void old_index(void)
     struct ldb_batch *batch = ldb_batch_new();
     ck_assert_int_eq(ldb_open(&index, db, &options, NULL), ST_OK);
     ldb_batch_put(batch, "/old", 4, "a:1", 3);
+    ldb_batch_put(batch, "!va:1", 5, "{}", 2);
     ck_assert_int_eq(ldb_write(index, batch, true, NULL), ST_OK);
     ldb_batch_free(batch);
     ldb_close(index);
 }
+
+/* The old index has another volume than those on the command line. */
+static void old_index_has(const char *volume)
+{
+    const struct ldb_options options = {0};
+    struct ldb *index;
+    struct ldb_batch *batch = ldb_batch_new();
+    char key[100];
+    old_index();
+    ck_assert_int_eq(ldb_open(&index, db, &options, NULL), ST_OK);
+    (void)snprintf(key, sizeof key, "!v%s", volume);
+    ldb_batch_put(batch, key, strlen(key), "{}", 2);
+    ck_assert_int_eq(ldb_write(index, batch, true, NULL), ST_OK);
+    ldb_batch_free(batch);
+    ldb_close(index);
+}
+
+START_TEST(a_volume_that_was_forgotten_stops_it)
+{
+    old_index_has("c:1");
+    ck_assert_int_eq(rebuild(""), EXIT_TROUBLE);
+    check_index("/old", "a:1");
+    ck_assert_uint_eq(count_files("db"), 1);
+    ck_assert_int_eq(rebuild("--without d:1"), EXIT_TROUBLE); /* misspelt */
+    ck_assert_int_eq(rebuild("--without c:1"), EXIT_WELL);
+    check_index("!vc:1", "");
+    ck_assert_uint_eq(count_files("db"), 2); /* and the old one */
+}
+END_TEST
 
 START_TEST(the_old_index_is_kept_beside_the_new_one)
 {
@@ -383,6 +413,7 @@ int main(void)
                                   a_deleted_key_stays_deleted,
                                   a_damaged_copy_is_left_out_and_removed,
                                   the_old_index_is_kept_beside_the_new_one,
+                                  a_volume_that_was_forgotten_stops_it,
                                   a_volume_that_is_down_stops_it,
                                   unless_it_is_left_out,
                                   a_missing_disk_stops_it_unless_it_is_left_out,

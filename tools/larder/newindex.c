@@ -155,6 +155,16 @@ enum status newindex_begin(struct newindex **made, const char *dir)
     return ST_OK;
 }
 
+bool newindex_replaces(const struct newindex *index)
+{
+    return index->lock >= 0;
+}
+
+const char *newindex_dir(const struct newindex *index)
+{
+    return index->dir;
+}
+
 void newindex_free(struct newindex *index)
 {
     if (!index)

@@ -70,8 +70,8 @@ static enum status take_left_out(struct roster *roster, const struct option_list
     for (size_t i = 0; i < without->count; i++) {
         char name[VOLUME_NAME_MAX + 1];
         const char *text = without->items[i];
-        if (placement_volume_name(text, strlen(text), name) || !is_member(roster, name)) {
-            say_error("--without %s: it is none of the volumes, nor a subvolume of one", text);
+        if (placement_volume_name(text, strlen(text), name)) {
+            say_error("--without %s: write host:port, host:port/path or host:port/svXX", text);
             return ST_BAD_REQUEST;
         }
         roster->left_out[i] = strdup(name);
@@ -117,6 +117,26 @@ void roster_free(struct roster *roster)
     free((void *)roster->names);
     places_free(roster->places);
     free(roster);
+}
+
+bool roster_check_left_out(const struct roster *roster, const struct option_list *others)
+{
+    bool good = true;
+    for (size_t i = 0; i < roster->left_out_count; i++) {
+        const char *name = roster->left_out[i];
+        bool known = is_member(roster, name);
+        for (size_t j = 0; others && j < others->count && !known; j++)
+            known = is_on(name, others->items[j]);
+        if (!known)
+            say_error("--without %s: there is no such volume, nor disk of one", name);
+        good = good && known;
+    }
+    return good;
+}
+
+bool roster_accounts_for(const struct roster *roster, const char *place)
+{
+    return is_member(roster, place) || roster_left_out(roster, place);
 }
 
 /* --- asking --- */

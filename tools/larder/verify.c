@@ -111,6 +111,8 @@ static enum status verify_volumes(struct verify *verify)
     json_free(json);
     if (!st)
         st = roster_new(&verify->roster, &verify->volumes, &verify->without);
+    if (!st && !roster_check_left_out(verify->roster, NULL))
+        st = ST_BAD_REQUEST;
     struct http_fetcher *fetcher = http_fetcher_new();
     if (!st)
         st = fetcher ? roster_call(verify->roster, fetcher) : ST_NO_MEMORY;
