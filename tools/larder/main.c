@@ -63,6 +63,7 @@ static int unknown(const char *name)
     return EXIT_TROUBLE;
 }
 
+/* The command gets its title as argv[0], which getopt puts before its messages. */
 static int run(const struct command *command, int argc, char **argv)
 {
     if (!http_client_global_init()) {

@@ -89,6 +89,7 @@ static enum status lock_old(struct newindex *index)
     return st;
 }
 
+/* Anything that is no index is refused: a slip in --db must not move somebody's directory away. */
 static enum status hold_old(struct newindex *index)
 {
     struct stat there;
@@ -111,6 +112,7 @@ static enum status hold_old(struct newindex *index)
     return !st && any ? lock_old(index) : st;
 }
 
+/* The memtable is large, since all of it is written in one go and nobody reads meanwhile. */
 static enum status open_new(struct newindex *index)
 {
     const struct ldb_options options = {
@@ -185,6 +187,7 @@ void newindex_free(struct newindex *index)
 
 /* --- filling --- */
 
+/* Every batch bears the sequence number, as the master's own do. */
 static enum status flush(struct newindex *index, bool sync)
 {
     char text[24];
@@ -237,6 +240,7 @@ enum status newindex_add_volume(struct newindex *index, const char *name, const 
 
 /* --- putting it in its place --- */
 
+/* Works for files and directories. */
 static enum status sync_path(const char *path)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -266,6 +270,7 @@ static enum status sync_files(const char *dir)
     return st ? st : sync_path(dir);
 }
 
+/* The names themselves are made durable here. */
 static enum status sync_parent(const char *dir)
 {
     char *copy = strdup(dir);
@@ -319,6 +324,7 @@ static bool exchange(const char *dir, const char *path, const char *old)
     return false;
 }
 
+/* On failure the new index stays under its name: hours of work are not thrown away. */
 static enum status swap(struct newindex *index, char **old)
 {
     bool good;

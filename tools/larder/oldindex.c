@@ -25,6 +25,7 @@ static bool ends_with(const char *name, const char *suffix)
     return len > tail && strcmp(name + len - tail, suffix) == 0;
 }
 
+/* In the kernel; these files are small. */
 static enum status copy_bytes(int from, int to)
 {
     ssize_t n;
@@ -97,6 +98,7 @@ static enum status add_name(struct option_list *names, const char *name, size_t 
     return ST_OK;
 }
 
+/* Names come in order, and each once, as they are keys of the index. */
 static enum status read_names(struct ldb *db, struct option_list *names)
 {
     static const size_t prefix = sizeof VOLUME_PREFIX - 1;
@@ -118,6 +120,7 @@ static enum status read_names(struct ldb *db, struct option_list *names)
     return st;
 }
 
+/* May replay the copied log, which is why it is a copy. */
 static enum status read_shadow(const char *shadow, struct option_list *names)
 {
     const struct ldb_options options = {0};

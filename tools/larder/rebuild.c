@@ -82,6 +82,7 @@ static bool check_volumes(const struct rebuild *rebuild)
     return good && roster_check_left_out(rebuild->roster, &rebuild->known);
 }
 
+/* An index that is too damaged to be asked is no reason to refuse: it is why people rebuild. */
 static enum status ask_old_index(struct rebuild *rebuild)
 {
     enum status st = ST_OK;
@@ -125,6 +126,7 @@ static enum status rebuild_scan(struct rebuild *rebuild)
 
 /* --- key by key --- */
 
+/* Keeps the first few; their numbers are counted elsewhere. */
 static void note(struct rebuild *rebuild, const struct key *key, const char *what)
 {
     struct buf text = BUF_INIT;
@@ -163,6 +165,7 @@ static bool is_left_out(const void *arg, const char *place)
     return roster_left_out(arg, place);
 }
 
+/* Without anything left out, `unseen` stays NULL, and costs nothing. */
 static struct chooser *make_chooser(const struct rebuild *rebuild)
 {
     struct choose_options options = {.subvolumes = rebuild->subvolumes,
@@ -175,6 +178,7 @@ static struct chooser *make_chooser(const struct rebuild *rebuild)
     return chooser_new(&options);
 }
 
+/* The record lives as long as this call. */
 static enum status write_key(struct rebuild *rebuild, struct chooser *chooser,
                              struct scan_group *group)
 {
@@ -188,6 +192,7 @@ static enum status write_key(struct rebuild *rebuild, struct chooser *chooser,
     return st;
 }
 
+/* Progress is told in portions, as its lock is taken for each. */
 static enum status write_keys(struct rebuild *rebuild, struct chooser *chooser,
                               struct scan_reader *reader)
 {
@@ -210,6 +215,8 @@ static enum status write_keys(struct rebuild *rebuild, struct chooser *chooser,
     return st == ST_NOT_FOUND ? ST_OK : st;
 }
 
+/* Those that were left out too, where they are in the list: placement must count them, or values
+ * would be wanted elsewhere. */
 static enum status write_volumes(struct rebuild *rebuild)
 {
     size_t count;
@@ -261,6 +268,7 @@ static void report_strays(const struct walk_result *found)
         say("  %s\n", found->stray[i]);
 }
 
+/* To standard output, since it is the result; zeros are left out but for the first lines. */
 static void rebuild_report(const struct rebuild *rebuild)
 {
     say("The new index is in %s.\n", rebuild->db);
@@ -289,6 +297,7 @@ static void rebuild_report(const struct rebuild *rebuild)
             "come back, or rebuild once more with them.\n");
 }
 
+/* Also what removes the scratch database and an index that was not finished. */
 static void rebuild_free(struct rebuild *rebuild)
 {
     scan_discard(rebuild->scan);

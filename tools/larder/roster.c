@@ -28,6 +28,7 @@ struct roster {
 
 /* --- making --- */
 
+/* A name twice would be two copies on one volume, so it is refused. */
 static enum status take_volumes(struct roster *roster, const struct option_list *volumes)
 {
     for (size_t i = 0; i < volumes->count; i++) {
@@ -65,6 +66,7 @@ static bool is_member(const struct roster *roster, const char *place)
     return false;
 }
 
+/* Whether there is such a volume is asked later, when the old index was read. */
 static enum status take_left_out(struct roster *roster, const struct option_list *without)
 {
     for (size_t i = 0; i < without->count; i++) {
@@ -155,6 +157,7 @@ struct missing_disks {
     bool any;
 };
 
+/* Called for each disk of a health answer. */
 static void check_disk(void *arg, const char *name, const struct json *disk)
 {
     struct missing_disks *missing = arg;
@@ -181,6 +184,7 @@ static enum status take_health(struct roster *roster, size_t i, const struct jso
     return missing.any ? ST_UNAVAILABLE : ST_OK;
 }
 
+/* Places that were left out do not become places at all. */
 static enum status add_place(struct roster *roster, size_t volume, const char *subvolume)
 {
     char name[VOLUME_NAME_MAX + 64];
@@ -192,6 +196,7 @@ static enum status add_place(struct roster *roster, size_t volume, const char *s
     return places_add(roster->places, name, volume, &id);
 }
 
+/* The volume's own directory is a place as well: with one subvolume all values are there. */
 static enum status add_places(struct roster *roster, size_t volume, const struct listing *root)
 {
     enum status st = add_place(roster, volume, "");
@@ -203,6 +208,7 @@ static enum status add_places(struct roster *roster, size_t volume, const struct
     return st;
 }
 
+/* Health before the listing, so that a missing disk is told as such and not as an empty one. */
 static enum status call_member(struct roster *roster, size_t i, struct http_fetcher *fetcher)
 {
     char why[VOLUME_WHY] = "";

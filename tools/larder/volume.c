@@ -26,6 +26,7 @@ static const char *const internal[] = {"Larder-Internal: 1", NULL};
 
 /* --- fetching --- */
 
+/* status_text() speaks to clients of a server; here we are the client. */
 static const char *reason(enum status st)
 {
     switch (st) {
@@ -48,6 +49,7 @@ static bool is_passing(enum status st, int http)
     return http == 502 || http == 503 || http == 504;
 }
 
+/* Returns `st`, for the caller to hand on. */
 static enum status explain(const struct http_call_spec *spec, enum status st, char *why)
 {
     (void)snprintf(why, VOLUME_WHY, "%s %s: %s", spec->method, spec->url, reason(st));
@@ -61,7 +63,7 @@ static enum status fetch(struct http_fetcher *fetcher, const struct http_call_sp
     enum status st = ST_OK;
     for (int i = 0; i < tries; i++) {
         if (i)
-            interrupt_sleep(TRY_PAUSE_MS << (i - 1));
+            interrupt_sleep((unsigned long long)TRY_PAUSE_MS << (i - 1));
         st = http_fetch(fetcher, spec);
         *http = st ? 0 : http_fetch_status(fetcher);
         if (!is_passing(st, *http) || interrupt_seen())
@@ -113,6 +115,7 @@ static struct json *parse_sloppily(const char *text, size_t len)
     return json;
 }
 
+/* The body stays the fetcher's; the listing has its own memory. */
 static enum status parse_listing(struct http_fetcher *fetcher, const char *url,
                                  struct listing **listing, char *why)
 {
@@ -218,6 +221,7 @@ static uint64_t time_of(const char *text)
     return seconds > 0 ? (uint64_t)seconds * 1000 : 0;
 }
 
+/* Members that a plain server does not send are left at nothing. */
 static void take_meta(const struct json *entry, struct listing_item *item)
 {
     const char *md5 = json_text(json_member(entry, "md5"));
@@ -302,6 +306,7 @@ enum status volume_tombstones(struct http_fetcher *fetcher, const char *volume,
 
 /* --- one copy --- */
 
+/* The name is encoded: base64 has `+` and `=`, and a server may read `+` as a space. */
 static enum status copy_url(struct buf *url, const char *place, const struct key *key,
                             uint64_t generation, enum naming naming)
 {
@@ -316,6 +321,7 @@ static enum status copy_url(struct buf *url, const char *place, const struct key
     return st;
 }
 
+/* The MD5 is what the volume remembers, not what it has read now. */
 static void take_answer(struct http_fetcher *fetcher, struct volume_copy *copy)
 {
     copy->there = true;
@@ -350,6 +356,7 @@ struct reading {
     void *arg;
 };
 
+/* An interruption breaks the transfer off. */
 static bool read_piece(void *arg, const char *data, size_t len)
 {
     struct reading *reading = arg;
@@ -412,7 +419,7 @@ enum status volume_read(struct http_fetcher *fetcher, const char *place, const s
         (void)snprintf(why, VOLUME_WHY, "GET a copy at %s: %s", place, status_text(st));
     for (int i = 0; i < TRIES_PATIENT && buf_ok(&url) && url.len && !interrupt_seen(); i++) {
         if (i)
-            interrupt_sleep(TRY_PAUSE_MS << (i - 1));
+            interrupt_sleep((unsigned long long)TRY_PAUSE_MS << (i - 1));
         st = read_once(fetcher, buf_text(&url), &reading, copy, why);
         if (!is_passing(st, 0))
             break;

@@ -58,6 +58,7 @@ struct walker {
 
 /* --- the stacks --- */
 
+/* The task is the stack's. Anyone who waits is woken for it. */
 static enum status push(struct walk *walk, uint32_t place, const char *directory, const char *name,
                         double part)
 {
@@ -77,6 +78,7 @@ static enum status push(struct walk *walk, uint32_t place, const char *directory
     return ST_OK;
 }
 
+/* The task is the caller's, which frees it. */
 static struct task *pop_locked(struct walk *walk, size_t first)
 {
     for (size_t i = 0; i < walk->stack_count; i++) {
@@ -114,6 +116,7 @@ static struct task *take(struct walker *walker)
     return task;
 }
 
+/* Also wakes those that wait for work: when the last busy thread finds none, all is done. */
 static void gave_back(struct walk *walk, enum status st)
 {
     (void)pthread_mutex_lock(&walk->lock);
@@ -137,6 +140,7 @@ static bool is_hex_pair(const char *name)
     return strlen(name) == 2 && strspn(name, "0123456789abcdef") == 2;
 }
 
+/* The first ones are kept by name, so that an operator can look at them. */
 static void stray(struct walker *walker, const struct task *task, const char *name)
 {
     struct walk *walk = walker->walk;
@@ -160,6 +164,7 @@ static bool leads_on(enum walk_level level, const struct task *task, const char 
     return strlen(task->directory) + strlen(name) + 1 < DIRECTORY_MAX;
 }
 
+/* `item` is gone with its listing; the scan copies what it needs. */
 static enum status take_file(struct walker *walker, const struct task *task,
                              const struct listing_item *item)
 {
@@ -205,6 +210,8 @@ static enum status take_items(struct walker *walker, const struct task *task,
     return st;
 }
 
+/* The part of the directory is divided among those below it, so that the parts always add up to
+ * 1. */
 static enum status push_below(struct walker *walker, const struct task *task,
                               const struct listing *listing, size_t below)
 {
@@ -235,6 +242,7 @@ static void say_failed(struct walk *walk, uint32_t place, enum status st, const 
               name, why, name);
 }
 
+/* Memory: one listing. Counts go to the shared result once a directory, not once a file. */
 static enum status walk_directory(struct walker *walker, const struct task *task)
 {
     struct walk *walk = walker->walk;
@@ -267,6 +275,7 @@ static enum status walk_directory(struct walker *walker, const struct task *task
 
 /* --- tombstones --- */
 
+/* A tombstone's path is that of generation 0; the generation that it covers is in its text. */
 static enum status take_tombstones(struct walker *walker, const struct json *list, uint32_t place)
 {
     enum status st = ST_OK;
@@ -285,6 +294,7 @@ static enum status take_tombstones(struct walker *walker, const struct json *lis
     return st;
 }
 
+/* There are few: one thread asks for all before the others begin. */
 static enum status walk_tombstones(struct walker *walker)
 {
     struct walk *walk = walker->walk;
@@ -366,6 +376,7 @@ static enum status run_walkers(struct walk *walk, struct walker *walkers, unsign
     return st;
 }
 
+/* Each place counts as an equal part of the whole: how many files it has is not known yet. */
 static enum status push_places(struct walk *walk)
 {
     size_t count = places_count(walk->places);
