@@ -139,8 +139,9 @@ START_TEST(stores_on_all_volumes)
     ck_assert(strstr(call->fields, "Content-Type: image/png\n") != NULL);
     ck_assert_int_eq(call->spec.body_length, 5);
     ck_assert_uint_eq(call_reads(call, 100), HTTP_READ_PAUSE);
-    give_value();
+    ck_assert_uint_eq(replicate_data(rep, "value", 5), 5);
     ck_assert_uint_gt(call->resumed, 0); /* no wake-up is lost */
+    replicate_end(rep);
     for (int i = 0; i < 3; i++) {
         ck_assert_uint_eq(takes_all(places[i]), 5);
         ck_assert_mem_eq(call_to(places[i])->got, "value", 5);
