@@ -1,21 +1,17 @@
 """A store under test: a cluster of real processes, what clients did with it, and the judgement of it
 at the end."""
 import os
-import sys
 import time
 import unittest
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(os.path.dirname(HERE), "cluster"))
+import means  # first: it says where the harness is
+import harness
+from harness import Cluster, Server, fetch, free_port, poll
 
-import harness  # noqa: E402
-from harness import Cluster, Server, fetch, free_port, poll  # noqa: E402
-
-import checker  # noqa: E402
-import means  # noqa: E402
-import table  # noqa: E402
-from history import History  # noqa: E402
-from workload import Client, Workload  # noqa: E402
+import checker
+import table
+from history import History
+from workload import Client, Workload
 
 MASTER_OPTIONS = ["--overwrite", "--grace", "1s", "--voltimeout", "1s"]
 

@@ -20,6 +20,19 @@ class NotSent(Exception):
     """The connection was refused: the request has certainly done nothing."""
 
 
+class InHalves:
+    """A body that does something between its halves. (http.client asks for its length.)"""
+
+    def __init__(self, value, meanwhile):
+        self.parts, self.meanwhile, self.length = [value[:len(value) // 2],
+                                                   value[len(value) // 2:]], meanwhile, len(value)
+
+    def __iter__(self):
+        yield self.parts[0]
+        self.meanwhile()
+        yield self.parts[1]
+
+
 class Client:
     """One client with kept connections; for one thread."""
 
@@ -44,11 +57,12 @@ class Client:
             self.kept[host] = connection
         return self.kept[host]
 
-    def _once(self, method, host, path, body=None, headers=None):
+    def _once(self, method, host, path, body=None):
         """Status, headers and body of one answer."""
         connection = self._connection(host)
         try:
-            connection.request(method, path, body, headers or {})
+            headers = {"Content-Length": str(body.length)} if isinstance(body, InHalves) else {}
+            connection.request(method, path, body, headers)
             answer = connection.getresponse()
             return answer.status, answer.headers, answer.read()
         except BROKEN:
@@ -91,11 +105,13 @@ class Client:
         self.history.add(self.name, key, op, ident, start, result)
         return status
 
-    def put(self, key, size):
-        """The status; 0 without an answer; None where it was not even sent."""
+    def put(self, key, size, meanwhile=None):
+        """The status; 0 without an answer; None where it was not even sent. `meanwhile` is called
+        in the middle of the body."""
         self.writes += 1
         ident = "%s.%d" % (self.name, self.writes)
-        return self._change(PUT, key, ident, make_value(key, ident, size))
+        value = make_value(key, ident, size)
+        return self._change(PUT, key, ident, InHalves(value, meanwhile) if meanwhile else value)
 
     def delete(self, key):
         return self._change(DELETE, key, None, None)
