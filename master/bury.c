@@ -110,6 +110,13 @@ static enum status erase(struct bury *bury)
     return st ? st : ask_items(bury, bury_erased);
 }
 
+/* A file that was not there may be one whose upload was given up while the volume hung, and which
+ * it completes just after it wakes. */
+static bool may_come_yet(const struct bury *bury, size_t i, const struct ask_answer *answer)
+{
+    return answer->http == 404 && !volumes_settled(bury->worker->master->volumes, bury->places[i]);
+}
+
 /* Volumes of ours that are up, in the order of placement, up to --replicas of them. */
 static enum status choose_holders(struct bury *bury)
 {
@@ -165,7 +172,7 @@ static void bury_erased(void *arg, const struct ask_answer *answers, size_t coun
     struct bury *bury = arg;
     struct record *rec = bury->rec;
     for (size_t i = 0; i < count; i++)
-        if (is_gone(&answers[i]))
+        if (is_gone(&answers[i]) && !may_come_yet(bury, i, &answers[i]))
             record_drop_garbage(rec, bury->items[i].generation, bury->places[i]);
     enum status st = ST_OK;
     if (rec->garbage.count && rec->has_tombstone && rec->holder_count == 0)
