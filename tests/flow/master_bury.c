@@ -85,6 +85,22 @@ START_TEST(volumes_that_cannot_delete_are_not_asked)
 }
 END_TEST
 
+/* An upload that was given up may still end there, just after the volume has woken up. */
+START_TEST(what_was_not_there_may_come_yet)
+{
+    record_is("W1;tombstone 1;garbage 1 larder v1:1;garbage 1 larder v2:1;garbage 1 larder v3:1;");
+    fake_volumes[0].settled = fake_volumes[1].settled = false;
+    bury(false);
+    volumes_answer("404 204 404");
+    ck_assert_uint_eq(rec.garbage.count, 1);
+    ck_assert_str_eq(rec.garbage.list[0].place, "v1:1");
+    index_commits();
+    volumes_all_answer("204");
+    ck_assert_uint_eq(buried, 1);
+    ck_assert(rec.has_tombstone);
+}
+END_TEST
+
 START_TEST(a_tombstone_ends_with_the_last_copy)
 {
     record_is("W1;tombstone 7;garbage 7 larder v1:1;");
@@ -262,6 +278,7 @@ int main(void)
 {
     const struct played tests[] = {{garbage_that_is_gone_leaves_the_list, 1},
                                    {volumes_that_cannot_delete_are_not_asked, 1},
+                                   {what_was_not_there_may_come_yet, 1},
                                    {a_tombstone_ends_with_the_last_copy, 1},
                                    {a_tombstone_goes_to_volumes_while_copies_remain, 1},
                                    {a_tombstone_is_taken_off_volumes_in_the_end, 1},
