@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 
+from layout import md5
 from harness import quote
 
 from history import (ABSENT, DELETE, EXISTS, FOUND, GET, LIST, MISSING, OK, PUT, UNKNOWN)
@@ -39,7 +40,8 @@ class Client:
     def __init__(self, store, name, timeout=20):
         self.store, self.history, self.name, self.timeout = store, store.history, name, timeout
         self.kept, self.writes = {}, 0
-        self.master = "127.0.0.1:%d" % store.port
+        self.compare_md5 = False  # with what the master says of the value, as `larder get` does
+        self.master = store.url.partition("//")[2]
 
     def close(self):
         for connection in self.kept.values():
@@ -71,9 +73,11 @@ class Client:
 
     def request(self, method, path, body=None):
         """The last answer of a chain of redirects, and whether it came from the master."""
-        host = self.master
+        host, self.digest = self.master, None
         for _ in range(10):
             status, headers, data = self._once(method, host, path, body)
+            if host == self.master and status == 302:
+                self.digest = headers["Content-Md5"]
             if status != 302:
                 return status, data, host == self.master
             host, _, path = headers["Location"].partition("//")[2].partition("/")
@@ -127,7 +131,9 @@ class Client:
             return 0
         if status == 200:
             verdict, text = judge(key, data)
-            if verdict == "good":
+            if self.compare_md5 and self.digest and md5(data) != self.digest:
+                self.history.noticed += 1
+            elif verdict == "good":
                 self.history.add(self.name, key, GET, text, start, FOUND)
             else:
                 self.history.complain(verdict, "%s read by %s is %s: %s" % (key, self.name, verdict,
