@@ -48,7 +48,7 @@ class SyscallTest(FaultTest):
         """A fault in the writes to one file: the log of the index, or the temp file of a value that
         is just arriving."""
         if server is store.master:
-            logs = glob.glob(store.master.dir + "/*.log")
+            logs = glob.glob(store.master.dir + "/**/*.log", recursive=True)
             with Injection(server.pid, "write", what, logs) as injection:
                 self.operations(client, rng, key)
             return injection
