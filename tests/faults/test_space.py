@@ -10,21 +10,34 @@ from store import FaultTest, poll
 
 
 class TinyDisks:
-    """A tmpfs for each server that is named; the others are where the store is."""
+    """A tmpfs for each server that is named, or for a subvolume of one ("volume1/sv00"); the others
+    are where the store is."""
 
     def __init__(self, folder, sizes):
         self.folder, self.sizes, self.undo = folder, sizes, []
 
     def place(self, name):
         path = os.path.join(self.folder, name)
-        if name in self.sizes and not os.path.isdir(path):
+        if not os.path.isdir(path):
             os.makedirs(path)
-            run("mount", "-t", "tmpfs", "-o", self.sizes[name], "none", path)
-            self.undo.append(means.undo_later(run, "umount", "-l", path))
+            for disk, options in self.sizes.items():
+                if disk.split("/")[0] == name:
+                    self.mount(self.mounted_at(disk), options)
         return path + "/data"
 
-    def change(self, name, options):
-        run("mount", "-o", "remount," + options, os.path.join(self.folder, name))
+    def mounted_at(self, disk):
+        """The subvolumes are in the server's directory; the whole of it is on its disk."""
+        name, _, subvolume = disk.partition("/")
+        return os.path.join(self.folder, name, "data/" + subvolume if subvolume else "")
+
+    def mount(self, path, options):
+        os.makedirs(path, exist_ok=True)
+        run("mount", "-t", "tmpfs", "-o", options, "none", path)
+        self.undo.append(means.undo_later(run, "umount", "-l", path))
+
+    def turn(self, disk, how):
+        """Read-only or back; False where a file that is open for writing forbids it."""
+        return means.works("mount", "-o", "remount," + how, self.mounted_at(disk))
 
     def close(self):
         for undo in self.undo:
@@ -111,21 +124,17 @@ class SpaceTest(FaultTest):
 
     def test_read_only(self):
         rounds = means.rounds(3, 20)
-        store, disks = self.tiny_store({"volume1": "size=50m", "volume2": "size=50m"}, volumes=4)
+        names = ("volume1/sv00", "volume2/sv01")
+        store, disks = self.tiny_store(dict.fromkeys(names, "size=50m"), volumes=4, subvolumes=2)
         rng = random.Random(self.seed)
         with store.workload(self.seed, sizes=(300, 20000), weights=(1, 1)) as load:
-            for number in range(rounds):
+            for _ in range(rounds):
                 load.more(50)
-                name = rng.choice(("volume1", "volume2"))
-                # Open files for writing forbid it: tried until it falls between two PUTs.
-                poll("the disk turns read-only", 10, lambda: self.turned(disks, name), every=0.001)
+                disk = rng.choice(names)
+                poll("the disk turns read-only", 20, lambda d=disk: disks.turn(d, "ro"), every=0.001)
                 load.more(100)
-                disks.change(name, "rw")
-        self.end(store, "a volume's disk remounted read-only, and back", rounds)
-
-    @staticmethod
-    def turned(disks, name):
-        return means.works("mount", "-o", "remount,ro", os.path.join(disks.folder, name))
+                disks.turn(disk, "rw")
+        self.end(store, "a disk of a volume remounted read-only, and back", rounds)
 
 
 class LimitTest(FaultTest):
@@ -143,7 +152,7 @@ class LimitTest(FaultTest):
             self.limited(store, server, option)
         store.wait_master_ready()
         with store.workload(self.seed, workers=12, sizes=sizes, weights=(3, 2, 1)) as load:
-            load.more(changes, 15)
+            load.more(changes, 10)
         for server in limited:
             self.assertTrue(server.running(), "%s ended:\n%s" % (server.name, server.log_tail()))
             server.stop()
@@ -171,7 +180,10 @@ class LimitTest(FaultTest):
         if not os.path.exists(root + "/memory.limit_in_bytes"):
             means.skip("needs the memory cgroup (v1)")
         changes = means.rounds(100, 2000)
-        store = self.new_store(volumes=3)
+        # Not on a tmpfs, whose files are memory of whoever writes them.
+        folder = tempfile.TemporaryDirectory(prefix="larder-space.", dir="/var/tmp")
+        self.addCleanup(folder.cleanup)
+        store = self.new_store(place=lambda name: os.path.join(folder.name, name))
         for name, servers in (("volumes", store.volumes), ("master", [store.master])):
             group = "%s/larder-faults-%d-%s" % (root, os.getpid(), name)
             os.mkdir(group)
