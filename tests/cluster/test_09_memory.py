@@ -10,7 +10,7 @@ import unittest
 from harness import SANITIZED, SMALL, ClusterTest, Raw, fetch, file_path, placement, quote
 
 MIB = 1024 * 1024
-SPARE = 60 if SANITIZED else 1  # a sanitizer's own memory, ThreadSanitizer's above all
+SPARE = 20 if SANITIZED else 1  # a sanitizer's own memory
 
 
 class MemoryTest(ClusterTest):
