@@ -151,7 +151,8 @@ class LimitTest(FaultTest):
         for server in limited:
             self.limited(store, server, option)
         store.wait_master_ready()
-        with store.workload(self.seed, workers=12, sizes=sizes, weights=(3, 2, 1)) as load:
+        with store.workload(self.seed, workers=12, sizes=sizes, weights=(3, 2, 1),
+                            timeout=5) as load:
             load.more(changes, 10)
         for server in limited:
             self.assertTrue(server.running(), "%s ended:\n%s" % (server.name, server.log_tail()))
