@@ -409,6 +409,12 @@ static enum status decode_work_line(struct record *rec, const char *line, size_t
         rec->few_copies = true;
         return rest_len ? ST_CORRUPT : ST_OK;
     }
+    if (is_word(word, len, "suspect")) {
+        rec->suspect = true;
+        return rest_len ? ST_CORRUPT : ST_OK;
+    }
+    if (is_word(word, len, "since"))
+        return parse_number(rest, rest_len, &rec->since) ? ST_OK : ST_CORRUPT;
     if (is_word(word, len, "garbage"))
         return decode_garbage(rec, text);
     if (is_word(word, len, "holder") && good_place(rest, rest_len))
@@ -434,8 +440,8 @@ static enum status decode_work(struct record *rec, const char *work, size_t work
 bool record_encode_work(const struct record *rec, struct buf *out)
 {
     bool pending = rec->state == KEY_PENDING;
-    if (!pending && !rec->has_tombstone && !rec->few_copies && !rec->garbage.count &&
-        !rec->holder_count)
+    bool repair = rec->few_copies || rec->suspect;
+    if (!pending && !rec->has_tombstone && !repair && !rec->garbage.count && !rec->holder_count)
         return false;
     buf_adds(out, "W1\n");
     if (rec->due)
@@ -444,6 +450,10 @@ bool record_encode_work(const struct record *rec, struct buf *out)
         buf_addf(out, "tombstone %llu\n", (unsigned long long)rec->tombstone);
     if (rec->few_copies)
         buf_adds(out, "few\n");
+    if (rec->suspect)
+        buf_adds(out, "suspect\n");
+    if (repair && rec->since)
+        buf_addf(out, "since %llu\n", (unsigned long long)rec->since);
     for (size_t i = 0; i < rec->garbage.count; i++) {
         const struct copy *copy = &rec->garbage.list[i];
         buf_addf(out, "garbage %llu %s %s\n", (unsigned long long)copy->generation,

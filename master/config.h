@@ -20,6 +20,7 @@ struct config {
     bool overwrite;
     bool md5sum;
     unsigned voltimeout_ms;
+    unsigned down_after_ms; /* a volume that is down so long counts as lost */
     unsigned sync; /* 0: full, 1: none */
     unsigned threads;
     unsigned pool_threads;

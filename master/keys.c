@@ -97,6 +97,8 @@ static void add_record(struct worker *worker, struct buf *out, const struct key 
     add_wanted(worker, out, key);
     if (rec->few_copies)
         buf_adds(out, ",\"few\":true");
+    if (rec->suspect)
+        buf_adds(out, ",\"suspect\":true");
     if (rec->has_tombstone)
         buf_addf(out, ",\"tombstone\":%" PRIu64, rec->tombstone);
     if (rec->garbage.count)

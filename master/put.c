@@ -259,6 +259,8 @@ static enum status note_result(struct put *put)
     rec->generation = put->generation;
     rec->naming = NAMING_LARDER;
     rec->few_copies = count < put->worker->master->config->replicas;
+    rec->suspect = false;
+    rec->since = rec->few_copies ? loop_wall_ms() : 0;
     bool keep_md5 = put->worker->master->config->md5sum;
     memcpy(rec->md5, keep_md5 ? replicate_md5(put->rep) : "", keep_md5 ? MD5_HEX + 1 : 1);
     return st;

@@ -158,7 +158,7 @@ static enum status start_parts(struct server *server)
     master->started_ms = loop_now_ms();
     master->config = server->config;
     master->locks = keylock_new();
-    master->volumes = volumes_new(server->config->subvolumes);
+    master->volumes = volumes_new(server->config->subvolumes, server->config->down_after_ms);
     master->pool = pool_new(server->config->pool_threads, POOL_QUEUE);
     if (!master->locks || !master->volumes || !master->pool)
         return ST_NO_MEMORY;

@@ -18,6 +18,9 @@ struct volume {
     enum volume_state state;
     enum volume_kind kind;
     char id[IDENTITY_SIZE + 1]; /* "" until it was seen */
+    bool draining, removed;
+    bool lost;                  /* down for longer than --down-after */
+    uint64_t down_since_ms;     /* of loop_now_ms(); 0 while it answers */
     uint64_t up_since_ms;       /* of loop_now_ms(); 0 while it is not up */
     unsigned silences;          /* health checks in a row without an answer */
     uint64_t errors;            /* failures of requests and checks, since the start */
@@ -30,6 +33,8 @@ struct volume {
 struct volumes {
     pthread_rwlock_t lock;
     unsigned subvolumes;
+    uint64_t down_after_ms;
+    uint64_t epoch;
     struct volume **list;
     size_t count;
 };
@@ -51,16 +56,19 @@ bool volume_erasable(enum volume_state state)
 
 const char *volume_state_text(enum volume_state state)
 {
-    static const char *const texts[] = {"unknown", "up", "full", "read-only", "down", "foreign"};
+    static const char *const texts[] = {"unknown",   "up",   "draining", "full",
+                                        "read-only", "down", "foreign"};
     return texts[state];
 }
 
-struct volumes *volumes_new(unsigned subvolumes)
+struct volumes *volumes_new(unsigned subvolumes, uint64_t down_after_ms)
 {
     struct volumes *volumes = calloc(1, sizeof *volumes);
     if (!volumes)
         return NULL;
     volumes->subvolumes = subvolumes;
+    volumes->down_after_ms = down_after_ms;
+    volumes->epoch = 1;
     if (pthread_rwlock_init(&volumes->lock, NULL)) {
         free(volumes);
         return NULL;
@@ -113,9 +121,13 @@ enum status volumes_add(struct volumes *volumes, const char *name, const char *i
 {
     enum status st = ST_OK;
     (void)pthread_rwlock_wrlock(&volumes->lock);
-    *was_there = by_name(volumes, name) != NULL;
-    if (!*was_there) {
+    struct volume *known = by_name(volumes, name);
+    *was_there = known && !known->removed;
+    if (known) {
+        known->removed = false; /* it comes back */
+    } else {
         struct volume *volume = calloc(1, sizeof *volume);
+        /* NOLINTNEXTLINE(bugprone-sizeof-expression): a list of pointers it is */
         struct volume **more = realloc(volumes->list, (volumes->count + 1) * sizeof *more);
         if (more)
             volumes->list = more;
@@ -154,7 +166,9 @@ const char *volumes_name(struct volumes *volumes, size_t i)
  * exist yet: it is made by the first PUT. With the lock held. */
 static enum volume_state state_of(const struct volume *volume, const char *subvolume)
 {
-    enum volume_state state = volume->state;
+    enum volume_state state = volume->removed ? VOLUME_FOREIGN : volume->state;
+    if (volume->draining && state < VOLUME_DRAINING)
+        state = VOLUME_DRAINING;
     for (size_t i = 0; i < volume->subvolume_count; i++)
         if (strcmp(volume->subvolumes[i].name, subvolume) == 0 &&
             volume->subvolumes[i].state > state)
@@ -182,35 +196,49 @@ enum volume_kind volumes_kind(struct volumes *volumes, const char *place)
     return kind;
 }
 
-/* With the lock held; places has room for all volumes. */
-static enum status rank_places(const struct volumes *volumes, const struct key *key,
-                               struct place *places)
+/* With the lock held. */
+static bool keeps(const struct volume *volume)
 {
-    const char **names = malloc(volumes->count * sizeof *names);
-    if (!names)
-        return ST_NO_MEMORY;
+    return !volume->lost && !volume->draining && !volume->removed &&
+           volume->state != VOLUME_FOREIGN;
+}
+
+/* With the lock held. `places`, `members` and `names` have room for all volumes; *count is how many
+ * take part: members[places[i].volume] is the volume of a place. */
+static enum status rank_places(const struct volumes *volumes, const struct key *key,
+                               struct place *places, const struct volume **members,
+                               const char **names, size_t *count)
+{
+    *count = 0;
     for (size_t i = 0; i < volumes->count; i++)
-        names[i] = volumes->list[i]->name;
-    enum status st = placement_rank(key, names, volumes->count, volumes->subvolumes, places);
-    free(names);
-    return st;
+        if (!volumes->list[i]->removed) {
+            members[*count] = volumes->list[i];
+            names[(*count)++] = volumes->list[i]->name;
+        }
+    return placement_rank(key, names, *count, volumes->subvolumes, places);
 }
 
 /* With the lock held. */
-static enum status rank(const struct volumes *volumes, const struct key *key, struct ranked *list)
+static enum status rank(const struct volumes *volumes, const struct key *key, struct ranked *list,
+                        size_t *count)
 {
     struct place *places = malloc(volumes->count * sizeof *places);
-    if (!places)
-        return ST_NO_MEMORY;
-    enum status st = rank_places(volumes, key, places);
-    for (size_t i = 0; i < volumes->count && !st; i++) {
-        const struct volume *volume = volumes->list[places[i].volume];
+    const struct volume **members = malloc(volumes->count * sizeof *members);
+    const char **names = malloc(volumes->count * sizeof *names);
+    enum status st = ST_NO_MEMORY;
+    if (places && members && names)
+        st = rank_places(volumes, key, places, members, names, count);
+    for (size_t i = 0; !st && i < *count; i++) {
+        const struct volume *volume = members[places[i].volume];
         const char *rest = places[i].name + volume->name_len;
         memcpy(list[i].place, places[i].name, sizeof list[i].place);
         list[i].state = state_of(volume, *rest ? rest + 1 : rest);
         list[i].kind = volume->kind;
+        list[i].keeps = keeps(volume);
     }
     free(places);
+    free(members);
+    free(names);
     return st;
 }
 
@@ -223,7 +251,7 @@ enum status volumes_rank(struct volumes *volumes, const struct key *key, struct 
     enum status st = ST_OK;
     if (*count) {
         *list = malloc(*count * sizeof **list);
-        st = *list ? rank(volumes, key, *list) : ST_NO_MEMORY;
+        st = *list ? rank(volumes, key, *list, count) : ST_NO_MEMORY;
     }
     (void)pthread_rwlock_unlock(&volumes->lock);
     if (st) {
@@ -231,6 +259,82 @@ enum status volumes_rank(struct volumes *volumes, const struct key *key, struct 
         *list = NULL;
     }
     return st;
+}
+
+bool volumes_keeps(struct volumes *volumes, const char *place)
+{
+    const char *rest;
+    (void)pthread_rwlock_rdlock(&volumes->lock);
+    const struct volume *volume = by_place(volumes, place, &rest);
+    bool does = !volume || keeps(volume);
+    (void)pthread_rwlock_unlock(&volumes->lock);
+    return does;
+}
+
+bool volumes_is_removed(struct volumes *volumes, const char *place)
+{
+    const char *rest;
+    (void)pthread_rwlock_rdlock(&volumes->lock);
+    const struct volume *volume = by_place(volumes, place, &rest);
+    bool removed = volume && volume->removed;
+    (void)pthread_rwlock_unlock(&volumes->lock);
+    return removed;
+}
+
+size_t volumes_keeping(struct volumes *volumes)
+{
+    size_t count = 0;
+    (void)pthread_rwlock_rdlock(&volumes->lock);
+    for (size_t i = 0; i < volumes->count; i++)
+        count += keeps(volumes->list[i]);
+    (void)pthread_rwlock_unlock(&volumes->lock);
+    return count;
+}
+
+uint64_t volumes_epoch(struct volumes *volumes)
+{
+    uint64_t now = loop_now_ms();
+    (void)pthread_rwlock_wrlock(&volumes->lock);
+    for (size_t i = 0; i < volumes->count; i++) {
+        struct volume *volume = volumes->list[i];
+        if (volume->lost || !volume->down_since_ms || volume->removed ||
+            now - volume->down_since_ms < volumes->down_after_ms)
+            continue;
+        log_event(LOG_WARN, "volumes", "volume=%s event=lost down_seconds=%" PRIu64, volume->name,
+                  (now - volume->down_since_ms) / 1000);
+        volume->lost = true;
+        volumes->epoch++;
+    }
+    uint64_t epoch = volumes->epoch;
+    (void)pthread_rwlock_unlock(&volumes->lock);
+    return epoch;
+}
+
+bool volumes_drain(struct volumes *volumes, const char *name, bool drain)
+{
+    (void)pthread_rwlock_wrlock(&volumes->lock);
+    struct volume *volume = by_name(volumes, name);
+    bool there = volume && !volume->removed;
+    if (there && volume->draining != drain) {
+        volume->draining = drain;
+        volumes->epoch++;
+    }
+    (void)pthread_rwlock_unlock(&volumes->lock);
+    return there;
+}
+
+bool volumes_remove(struct volumes *volumes, const char *name)
+{
+    (void)pthread_rwlock_wrlock(&volumes->lock);
+    struct volume *volume = by_name(volumes, name);
+    bool there = volume && !volume->removed;
+    if (there) {
+        volume->removed = true;
+        volume->draining = false;
+        volumes->epoch++;
+    }
+    (void)pthread_rwlock_unlock(&volumes->lock);
+    return there;
 }
 
 /* With the lock held for writing. */
@@ -243,6 +347,9 @@ static void set_state(struct volume *volume, enum volume_state state, const char
               volume_state_text(volume->state), volume_state_text(state), why);
     volume->state = state;
     volume->up_since_ms = state == VOLUME_UP ? loop_now_ms() : 0;
+    volume->down_since_ms = state == VOLUME_DOWN ? loop_now_ms() : 0;
+    if (state == VOLUME_UP)
+        volume->lost = false;
 }
 
 void volumes_failed(struct volumes *volumes, const char *place)
@@ -350,14 +457,19 @@ void volumes_tally(struct volumes *volumes, size_t *writable, size_t *checked, s
     (void)pthread_rwlock_rdlock(&volumes->lock);
     for (size_t i = 0; i < volumes->count; i++) {
         const struct volume *volume = volumes->list[i];
-        *checked += volume->checked;
-        *writable += volume_writable(volume->state);
+        *checked += volume->checked || volume->removed;
+        *writable += volume_writable(state_of(volume, ""));
         bool any_full = volume->state == VOLUME_FULL;
         for (size_t j = 0; j < volume->subvolume_count; j++)
             any_full = any_full || volume->subvolumes[j].state == VOLUME_FULL;
         *full += any_full;
     }
     (void)pthread_rwlock_unlock(&volumes->lock);
+}
+
+static const char *state_name(const struct volume *volume)
+{
+    return volume->lost ? "lost" : volume_state_text(state_of(volume, "-"));
 }
 
 static void subvolumes_json(const struct volume *volume, struct buf *out)
@@ -377,13 +489,15 @@ void volumes_json(struct volumes *volumes, struct buf *out)
 {
     buf_adds(out, "{\"volumes\":[");
     (void)pthread_rwlock_rdlock(&volumes->lock);
-    for (size_t i = 0; i < volumes->count; i++) {
+    for (size_t i = 0, shown = 0; i < volumes->count; i++) {
         const struct volume *volume = volumes->list[i];
+        if (volume->removed)
+            continue;
         buf_addf(out,
                  "%s\n{\"name\":\"%s\",\"state\":\"%s\",\"kind\":\"%s\",\"id\":\"%s\","
                  "\"free\":%" PRIu64 ",\"total\":%" PRIu64 ",\"errors\":%" PRIu64
                  ",\"subvolumes\":{",
-                 i ? "," : "", volume->name, volume_state_text(volume->state),
+                 shown++ ? "," : "", volume->name, state_name(volume),
                  volume->kind == VOLUME_LARDER ? "larder" : "plain", volume->id, volume->free,
                  volume->total, volume->errors);
         subvolumes_json(volume, out);
