@@ -406,8 +406,12 @@ static enum status decode_work_line(struct record *rec, const char *line, size_t
         return parse_number(rest, rest_len, &rec->tombstone) ? ST_OK : ST_CORRUPT;
     }
     if (is_word(word, len, "few")) {
+        uint64_t left = 0;
         rec->few_copies = true;
-        return rest_len ? ST_CORRUPT : ST_OK;
+        if (rest_len && (!parse_number(rest, rest_len, &left) || left > RECORD_COPIES_MAX))
+            return ST_CORRUPT;
+        rec->few_left = (unsigned)left;
+        return ST_OK;
     }
     if (is_word(word, len, "suspect")) {
         rec->suspect = true;
@@ -448,8 +452,10 @@ bool record_encode_work(const struct record *rec, struct buf *out)
         buf_addf(out, "due %llu\n", (unsigned long long)rec->due);
     if (rec->has_tombstone)
         buf_addf(out, "tombstone %llu\n", (unsigned long long)rec->tombstone);
+    /* How many are left stands in the work too, so that the janitor finds those first that have the
+     * fewest, without a look at the versions. */
     if (rec->few_copies)
-        buf_adds(out, "few\n");
+        buf_addf(out, "few %zu\n", rec->place_count);
     if (rec->suspect)
         buf_adds(out, "suspect\n");
     if (repair && rec->since)

@@ -54,6 +54,7 @@ struct record {
     char **holders; /* volumes ("host:port[/path][/svXX]") that keep a tombstone file for it */
     size_t holder_count;
     bool few_copies;             /* fewer copies than --replicas: to be repaired */
+    unsigned few_left;           /* copies that are left, as the work alone has it; see record.c */
     bool suspect;                /* a copy may be missing or damaged: its copies are to be looked at */
     uint64_t since;              /* when it became few or suspect (unix milliseconds), 0: not known */
     uint64_t due;    /* the janitor leaves it alone before then (unix milliseconds) */

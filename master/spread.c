@@ -104,8 +104,8 @@ static bool has_copy(const struct spread *spread, const char *place)
     for (size_t i = 0; i < rec->place_count; i++)
         if (strcmp(rec->places[i], place) == 0)
             /* One that cannot be asked now is believed for a while: its volume may come back. */
-            return spread->has[i] || (!spread->asked[i] &&
-                                      volumes_keeps(spread->worker->master->volumes, place));
+            return spread->has[i] ||
+                   (!spread->asked[i] && volumes_keeps(spread->worker->master->volumes, place));
     return false;
 }
 

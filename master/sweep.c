@@ -77,8 +77,7 @@ static void page_read(void *arg)
     struct buf all = BUF_INIT;
     sweep->page_count = sweep->page_next = sweep->page_looked = 0;
     sweep->last_page = true;
-    sweep->st =
-        index_scan(sweep->worker->master->index, &all, &sweep->start, take_key, sweep);
+    sweep->st = index_scan(sweep->worker->master->index, &all, &sweep->start, take_key, sweep);
 }
 
 /* --- on the loop --- */
@@ -107,8 +106,7 @@ static void read_page(struct sweep *sweep)
 
 static void advance(struct sweep *sweep)
 {
-    while (!sweep->stopped && sweep->page_next < sweep->page_count &&
-           sweep->under_way < AT_ONCE) {
+    while (!sweep->stopped && sweep->page_next < sweep->page_count && sweep->under_way < AT_ONCE) {
         if (flag_start(sweep->worker, &sweep->page[sweep->page_next], FLAG_FEW, flagged, sweep))
             sweep->under_way++;
         sweep->page_next++;

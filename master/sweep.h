@@ -1,7 +1,7 @@
 /*
  * Looks through the whole index for keys that have copies on volumes which no longer count (lost,
- * drained, removed), and flags them for the janitor. Started when there is reason to: a volume was lost,
- * an operator asked. Runs on one loop; the reading is the pool's.
+ * drained, removed), and flags them for the janitor. Started when there is reason to: a volume was
+ * lost, an operator asked. Runs on one loop; the reading is the pool's.
  */
 #ifndef LARDER_MASTER_SWEEP_H
 #define LARDER_MASTER_SWEEP_H
@@ -17,7 +17,7 @@ struct worker;
 /* What /admin/status tells of it; any thread. */
 struct sweep_report {
     bool running;
-    uint64_t looked;  /* keys in this sweep, or the last */
+    uint64_t looked; /* keys in this sweep, or the last */
     uint64_t flagged;
     uint64_t finished_ms; /* wall clock of the last end, 0: none yet */
 };

@@ -129,7 +129,8 @@ static void tend_spread(void *arg, enum status st, uint64_t moved)
     if ((rec->state == KEY_DELETED && !rec->has_tombstone) ||
         (rec->state == KEY_PENDING && rec->garbage.count == 0))
         record_move(rec, KEY_ABSENT);
-    /* Where looking did not help, because volumes are away or no copy is good, not at once again. */
+    /* Where looking did not help, because volumes are away or no copy is good, not at once again.
+     */
     if (tend->spreads && (rec->suspect || st))
         rec->due = loop_wall_ms() + RETRY_MS;
     if (!has_changed(tend)) {

@@ -19,11 +19,11 @@ struct volume {
     enum volume_kind kind;
     char id[IDENTITY_SIZE + 1]; /* "" until it was seen */
     bool draining, removed;
-    bool lost;                  /* down for longer than --down-after */
-    uint64_t down_since_ms;     /* of loop_now_ms(); 0 while it answers */
-    uint64_t up_since_ms;       /* of loop_now_ms(); 0 while it is not up */
-    unsigned silences;          /* health checks in a row without an answer */
-    uint64_t errors;            /* failures of requests and checks, since the start */
+    bool lost;              /* down for longer than --down-after */
+    uint64_t down_since_ms; /* of loop_now_ms(); 0 while it answers */
+    uint64_t up_since_ms;   /* of loop_now_ms(); 0 while it is not up */
+    unsigned silences;      /* health checks in a row without an answer */
+    uint64_t errors;        /* failures of requests and checks, since the start */
     uint64_t free, total;
     struct subvolume_report *subvolumes;
     size_t subvolume_count;
@@ -281,6 +281,29 @@ bool volumes_is_removed(struct volumes *volumes, const char *place)
     return removed;
 }
 
+void volumes_id(struct volumes *volumes, const char *name, char id[IDENTITY_SIZE + 1])
+{
+    (void)pthread_rwlock_rdlock(&volumes->lock);
+    const struct volume *volume = by_name(volumes, name);
+    memcpy(id, volume ? volume->id : "", volume ? IDENTITY_SIZE + 1 : 1);
+    (void)pthread_rwlock_unlock(&volumes->lock);
+}
+
+bool volumes_is_draining(struct volumes *volumes, const char *name)
+{
+    (void)pthread_rwlock_rdlock(&volumes->lock);
+    const struct volume *volume = by_name(volumes, name);
+    bool draining = volume && volume->draining;
+    (void)pthread_rwlock_unlock(&volumes->lock);
+    return draining;
+}
+
+void volumes_describe(struct buf *out, const char *id, bool draining, bool removed)
+{
+    buf_addf(out, "{\"id\":\"%s\",\"added\":%" PRIu64 "%s%s}", id, loop_wall_ms(),
+             draining ? ",\"draining\":true" : "", removed ? ",\"removed\":true" : "");
+}
+
 size_t volumes_keeping(struct volumes *volumes)
 {
     size_t count = 0;
@@ -513,12 +536,14 @@ void volumes_metrics(struct volumes *volumes, struct buf *out)
     buf_adds(out, "# HELP larder_volume_up 1 where the volume answers its health check.\n"
                   "# TYPE larder_volume_up gauge\n");
     for (size_t i = 0; i < volumes->count; i++)
-        buf_addf(out, "larder_volume_up{volume=\"%s\"} %d\n", volumes->list[i]->name,
-                 volumes->list[i]->state == VOLUME_UP);
+        if (!volumes->list[i]->removed)
+            buf_addf(out, "larder_volume_up{volume=\"%s\"} %d\n", volumes->list[i]->name,
+                     volumes->list[i]->state == VOLUME_UP);
     buf_adds(out, "# HELP larder_volume_errors_total Requests and checks that it did not answer.\n"
                   "# TYPE larder_volume_errors_total counter\n");
     for (size_t i = 0; i < volumes->count; i++)
-        buf_addf(out, "larder_volume_errors_total{volume=\"%s\"} %" PRIu64 "\n",
-                 volumes->list[i]->name, volumes->list[i]->errors);
+        if (!volumes->list[i]->removed)
+            buf_addf(out, "larder_volume_errors_total{volume=\"%s\"} %" PRIu64 "\n",
+                     volumes->list[i]->name, volumes->list[i]->errors);
     (void)pthread_rwlock_unlock(&volumes->lock);
 }

@@ -70,7 +70,8 @@ size_t volumes_count(struct volumes *volumes);
 /* Valid as long as the table. */
 const char *volumes_name(struct volumes *volumes, size_t i);
 
-/* All places of a key in the order of placement, without volumes that were removed. The list is the caller's (free()). */
+/* All places of a key in the order of placement, without volumes that were removed. The list is the
+ * caller's (free()). */
 enum status volumes_rank(struct volumes *volumes, const struct key *key, struct ranked **list,
                          size_t *count) MUST_CHECK;
 
@@ -83,8 +84,8 @@ bool volume_writable(enum volume_state state);
 bool volume_erasable(enum volume_state state);
 const char *volume_state_text(enum volume_state state);
 
-/* True where a copy there counts as one: its volume is not lost, drained, removed or foreign. (A volume
- * that is down for a while still counts.) */
+/* True where a copy there counts as one: its volume is not lost, drained, removed or foreign. (A
+ * volume that is down for a while still counts.) */
 bool volumes_keeps(struct volumes *volumes, const char *place);
 /* True where its volume was taken out of the store: nothing there is of interest any more. */
 bool volumes_is_removed(struct volumes *volumes, const char *place);
@@ -113,6 +114,12 @@ bool volumes_settled(struct volumes *volumes, const char *place);
 bool volumes_checked(struct volumes *volumes, size_t i, struct volume_report *report);
 /* From now on the volume is the one that answers there, whatever it was before. */
 void volumes_accept(struct volumes *volumes, const char *name);
+
+/* The identity that volume `name` was seen with, or "". */
+void volumes_id(struct volumes *volumes, const char *name, char id[IDENTITY_SIZE + 1]);
+/* Appends the JSON that the index keeps of a volume (common/PROTOCOL.md, 'Index'). */
+void volumes_describe(struct buf *out, const char *id, bool draining, bool removed);
+bool volumes_is_draining(struct volumes *volumes, const char *name);
 
 /* How many could take a new value now; how many were checked at least once. */
 void volumes_tally(struct volumes *volumes, size_t *writable, size_t *checked, size_t *full);

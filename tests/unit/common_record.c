@@ -84,8 +84,8 @@ START_TEST(texts_come_out_as_they_went_in)
     check_same(NULL, "W1\n");
     check_same(NULL, "W1\ndue 17\ngarbage 0 larder h:1/sv00\ngarbage 9 mkv h:2/sv01\n");
     check_same(NULL, "W1\ntombstone 12\ngarbage 12 larder h:1\nholder h:1\nholder h:2/sv01\n");
-    check_same("hello", "W1\nfew\n");
-    check_same("L1 live 18446744073709551615 larder - h:1", "W1\ndue 1\ntombstone 3\nfew\n");
+    check_same("hello", "W1\nfew 1\n");
+    check_same("L1 live 18446744073709551615 larder - h:1", "W1\ndue 1\ntombstone 3\nfew 1\nsuspect\nsince 7\n");
 }
 END_TEST
 
@@ -354,7 +354,7 @@ START_TEST(copies_stand_alone)
     struct record one;
     struct record two;
     ck_assert_int_eq(decode(&one, "L1 live 5 larder " HEX32 " h:1,h:2",
-                            "W1\ndue 3\ntombstone 2\nfew\ngarbage 1 mkv h:3\nholder h:4\n"),
+                            "W1\ndue 3\ntombstone 2\nfew 2\ngarbage 1 mkv h:3\nholder h:4\n"),
                      ST_OK);
     ck_assert_int_eq(record_copy(&two, &one), ST_OK);
     record_free(&one);
@@ -365,7 +365,7 @@ START_TEST(copies_stand_alone)
     buf_clear(&out);
     ck_assert(record_encode_work(&two, &out));
     ck_assert_str_eq(buf_text(&out),
-                     "W1\ndue 3\ntombstone 2\nfew\ngarbage 1 mkv h:3\nholder h:4\n");
+                     "W1\ndue 3\ntombstone 2\nfew 2\ngarbage 1 mkv h:3\nholder h:4\n");
     buf_free(&out);
     record_free(&two);
 }
