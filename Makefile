@@ -85,9 +85,10 @@ $(OUT)/tests/%: $(OUT)/tests/%.o $$(call part_lib,$$(notdir $$*)) $(COMMON_LIB)
 	$(if $(Q),@echo "  LINK $@")
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs check 2>/dev/null) $(LDLIBS)
 
-# The flows of the master are tried with each of their allocations failing (tests/flow/fake_base.h).
+# What includes tests/flow/fake_base.h is tried with each of its allocations failing.
 WRAP := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strndup,--wrap=_mark_point
-$(OUT)/tests/flow/master_% $(OUT)/tests/unit/master_replicate: LDFLAGS += $(WRAP)
+$(OUT)/tests/flow/master_%: LDFLAGS += $(WRAP)
+$(patsubst %,$(OUT)/tests/unit/master_%,health replicate volumes): LDFLAGS += $(WRAP)
 
 unit: $(UNIT)
 	@tools/run-unit.sh $(UNIT)

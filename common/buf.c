@@ -16,7 +16,7 @@ static bool reserve(struct buf *b, size_t more)
         return false;
     }
     size_t need = b->len + more + 1;
-    if (need <= b->cap)
+    if (b->data && need <= b->cap)
         return true;
     size_t cap = b->cap ? b->cap : 64;
     while (cap < need)

@@ -391,8 +391,11 @@ void http_client_free(struct http_client *client)
 {
     if (!client)
         return;
-    while (client->calls)
-        call_free(client->calls);
+    struct http_call *next;
+    for (struct http_call *call = client->calls; call; call = next) {
+        next = call->next;
+        call_free(call);
+    }
     while (client->idle_count)
         curl_easy_cleanup(client->idle[--client->idle_count]);
     if (client->multi)

@@ -60,7 +60,7 @@ static enum status take_error(char *text, char **error)
 
 static void set_options(struct ldb *db, const struct ldb_options *wanted)
 {
-    size_t cache = wanted->cache_bytes ? wanted->cache_bytes : 8 * 1024 * 1024;
+    size_t cache = wanted->cache_bytes ? wanted->cache_bytes : (size_t)8 << 20;
     db->cache = leveldb_cache_create_lru(cache);
     db->filter = leveldb_filterpolicy_create_bloom(10);
     leveldb_options_set_create_if_missing(db->options, wanted->create);
@@ -69,7 +69,7 @@ static void set_options(struct ldb *db, const struct ldb_options *wanted)
     leveldb_options_set_cache(db->options, db->cache);
     leveldb_options_set_filter_policy(db->options, db->filter);
     leveldb_options_set_write_buffer_size(db->options, wanted->buffer_bytes ? wanted->buffer_bytes
-                                                                            : 4 * 1024 * 1024);
+                                                                            : (size_t)4 << 20);
     leveldb_options_set_max_open_files(db->options,
                                        wanted->max_open_files ? wanted->max_open_files : 1000);
     leveldb_options_set_compression(db->options, leveldb_snappy_compression);

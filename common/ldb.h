@@ -27,7 +27,7 @@ struct ldb_options {
 
 /* Opens `path`. On failure *error (may be NULL) gets a malloc'ed text for people; ST_LOCKED where
  * another process has it open, ST_NOT_FOUND where it is missing, ST_CORRUPT, ST_NO_SPACE, ST_IO. */
-enum status ldb_open(struct ldb **db, const char *path, const struct ldb_options *options,
+enum status ldb_open(struct ldb **to, const char *path, const struct ldb_options *wanted,
                      char **error) MUST_CHECK;
 void ldb_close(struct ldb *db);
 

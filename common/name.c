@@ -228,7 +228,7 @@ enum status name_parse(const char *path, size_t len, struct key *key, uint64_t *
         path++;
         len--;
     }
-    if (len < 7 || path[2] != '/' || path[5] != '/' || len > 2 * BASE64_MAX)
+    if (len < 7 || path[2] != '/' || path[5] != '/' || len > (size_t)2 * BASE64_MAX)
         return ST_NOT_FOUND;
     int aa = hex_pair(path);
     int bb = hex_pair(path + 3);
@@ -238,7 +238,7 @@ enum status name_parse(const char *path, size_t len, struct key *key, uint64_t *
     const char *name = path + 6;
     size_t name_len = len - 6;
 
-    char text[2 * BASE64_MAX];
+    char text[2 * BASE64_MAX] = "";
     size_t n = join_cut(text, name, name_len);
     if (n && take_generation(text, &n, generation) && decode_key(text, n, aabb, key) &&
         spelled_right(path, len, key, *generation)) {

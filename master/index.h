@@ -27,7 +27,7 @@ struct index_options {
 };
 
 /* Opens or makes it. Failures are logged with what the operator can do about them. */
-enum status index_open(struct index **index, const struct index_options *options) MUST_CHECK;
+enum status index_open(struct index **to, const struct index_options *options) MUST_CHECK;
 /* Commits what is queued, and ends the committer: what is queued afterwards is never answered. For
  * a process that must end while flows are still under way. */
 void index_stop(struct index *index);

@@ -10,8 +10,7 @@ static enum status get(struct index *index, const char *prefix, const struct key
 {
     char full[sizeof INDEX_WORK + KEY_MAX];
     size_t prefix_len = strlen(prefix);
-    memcpy(full, prefix, prefix_len);
-    memcpy(full + prefix_len, key->bytes, key->len);
+    memcpy(mempcpy(full, prefix, prefix_len), key->bytes, key->len);
     (void)pthread_rwlock_rdlock(&index->db_lock);
     enum status st =
         index->db ? ldb_get(index->db, full, prefix_len + key->len, out) : ST_UNAVAILABLE;
@@ -67,12 +66,14 @@ static enum status scan(struct index *index, const char *prefix, size_t prefix_l
         bool later = order > 0 || (order == 0 && start_len > prefix_len);
         ldb_iter_seek(iter, later ? start : prefix, later ? start_len : prefix_len);
         bool more = true;
-        for (; more && ldb_iter_valid(iter); more && (ldb_iter_next(iter), 1)) {
+        while (more && ldb_iter_valid(iter)) {
             size_t len;
             const char *key = ldb_iter_key(iter, &len);
             if (len < prefix_len || memcmp(key, prefix, prefix_len) != 0)
                 break;
             more = fn(arg, iter);
+            if (more)
+                ldb_iter_next(iter);
         }
         st = ldb_iter_status(iter);
         if (st)

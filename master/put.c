@@ -76,8 +76,8 @@ static enum status choose_candidates(struct put *put)
     size_t count;
     bool full = false;
     enum status st = volumes_rank(put->worker->master->volumes, &put->key, &put->ranked, &count);
-    if (st)
-        return st;
+    if (st || !put->ranked)
+        return st ? st : ST_UNAVAILABLE;
     size_t most = config->replicas + SPARES;
     put->candidates = calloc(most, sizeof *put->candidates);
     if (!put->candidates)

@@ -12,7 +12,7 @@ struct config;
 struct server;
 
 /* Opens the index, starts loops and threads, listens. What fails is logged. */
-enum status server_start(struct server **server, const struct config *config) MUST_CHECK;
+enum status server_start(struct server **to, const struct config *config) MUST_CHECK;
 uint16_t server_port(const struct server *server);
 /* Takes no new connections, lets requests under way finish (10 s at most), makes everything
  * durable, frees. False where some requests had to be cut off: the process should end without

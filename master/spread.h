@@ -21,13 +21,13 @@ struct worker;
  * as garbage that is due after the grace time. The key is locked by the caller, who commits the
  * record afterwards and before anything is deleted. `rec` and `key` stay the caller's.
  *
- * `spread` is called once, never before spread_start() returned: ST_OK where the copies are as
+ * `done` is called once, never before spread_start() returned: ST_OK where the copies are as
  * wanted now; ST_NOT_FOUND where the volumes that are up hold none of them; else why it stopped.
  * `moved` counts the bytes written. ST_NO_MEMORY: nothing will be called.
  */
 enum status spread_start(struct worker *worker, const char *request, const struct key *key,
                          struct record *rec,
-                         void (*spread)(void *arg, enum status st, uint64_t moved),
+                         void (*done)(void *arg, enum status st, uint64_t moved),
                          void *arg) MUST_CHECK;
 
 /* False where spreading could add no copy now: no place without one can take it. Asks no volume. */

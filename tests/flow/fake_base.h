@@ -52,7 +52,7 @@ static inline unsigned count_words(const char *text, const char *word)
 /* --- memory --- */
 
 static struct {
-    unsigned left; /* allocations until the one that fails; 0: none does */
+    _Atomic unsigned left; /* allocations until the one that fails; 0: none does */
     bool failed;
 } memory;
 

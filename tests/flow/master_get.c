@@ -6,7 +6,8 @@
 #include "tests/flow/fake_master.h"
 #include "tests/flow/fake_volumes.h"
 
-#define VALUE "HASH00000000000000000000000000000001v1:1,v2:1,v3:1"
+#define VALUE  "HASH00000000000000000000000000000001v1:1,v2:1,v3:1"
+#define HIDDEN "DELETED" VALUE
 
 static void setup(void)
 {
@@ -99,7 +100,7 @@ END_TEST
 
 START_TEST(what_is_not_visible_is_not_found)
 {
-    static const char *const values[] = {"", "", "DELETED" VALUE, ""};
+    static const char *const values[] = {"", "", HIDDEN, ""};
     static const char *const works[] = {"", "W1;garbage 0 larder v1:1;", "", "W1;tombstone 1;"};
     index_holds(values[_i], works[_i]);
     get();

@@ -47,12 +47,12 @@ static void burial_ends(void)
 
 enum status spread_start(struct worker *worker UNUSED, const char *request UNUSED,
                          const struct key *key UNUSED, struct record *rec,
-                         void (*spread)(void *arg, enum status st, uint64_t moved), void *arg)
+                         void (*done)(void *arg, enum status st, uint64_t moved), void *arg)
 {
     if (spreading.cannot_start || memory_is_short())
         return ST_NO_MEMORY;
     spreading.rec = rec;
-    spreading.spread = spread;
+    spreading.spread = done;
     spreading.arg = arg;
     note("spread");
     return ST_OK;

@@ -23,12 +23,14 @@ enum { FAKE_MAX = 4000 };
 /* A file ("http://V/sv00/aa/bb/NAME") or a fixed answer ("http://M/admin/volumes"). */
 struct fake_entry {
     char *url;
-    char *body;        /* of a fixed answer; NULL: a file */
-    int status;        /* of a fixed answer */
-    unsigned size;     /* of a file */
-    char meta[160];    /* its members in a listing with ?meta: ",\"md5\":…" */
-    unsigned requests; /* that it has answered */
+    char *body;            /* of a fixed answer; NULL: a file */
+    const char *method;    /* of the requests that a fixed answer is for; NULL: all */
+    const char *fields[2]; /* of a fixed answer: "Name: value", NULL: none */
+    int status;            /* of a fixed answer */
+    unsigned size;         /* of a file */
+    unsigned requests;     /* that it has answered */
     bool gone;
+    char meta[163]; /* of a file: its members in a listing with ?meta: ",\"md5\":…" */
 };
 
 static pthread_mutex_t fake_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -42,15 +44,20 @@ static void (*fake_before)(const char *method, const char *url);
 struct http_fetcher {
     int status;
     struct buf body;
+    const char *const *fields; /* NULL: none */
     char length[24];
     char md5[64];
 };
 
-static struct fake_entry *fake_find(const char *url)
+/* `method` NULL: whatever it answers. */
+static struct fake_entry *fake_find(const char *method, const char *url)
 {
-    for (size_t i = 0; i < fake_count; i++)
-        if (!fake_entries[i].gone && strcmp(fake_entries[i].url, url) == 0)
+    for (size_t i = 0; i < fake_count; i++) {
+        const char *only = fake_entries[i].method;
+        if (!fake_entries[i].gone && strcmp(fake_entries[i].url, url) == 0 &&
+            (!only || !method || strcmp(only, method) == 0))
             return &fake_entries[i];
+    }
     return NULL;
 }
 
@@ -64,14 +71,30 @@ static struct fake_entry *fake_add(const char *url)
 }
 
 /* Answers this URL so; again: from now on. */
-static UNUSED void fake_answer(const char *url, int status, const char *body)
+static UNUSED struct fake_entry *fake_answer(const char *url, int status, const char *body)
 {
-    struct fake_entry *entry = fake_find(url);
+    struct fake_entry *entry = fake_find(NULL, url);
     if (!entry)
         entry = fake_add(url);
     free(entry->body);
     entry->body = strdup(body);
     entry->status = status;
+    return entry;
+}
+
+/* The same for one method, with a header (NULL: none). */
+static UNUSED struct fake_entry *fake_method(const char *method, const char *url, int status,
+                                             const char *field)
+{
+    struct fake_entry *entry = fake_find(method, url);
+    if (!entry || !entry->method)
+        entry = fake_add(url);
+    free(entry->body);
+    entry->body = strdup("");
+    entry->status = status;
+    entry->method = method;
+    entry->fields[0] = field;
+    return entry;
 }
 
 static UNUSED void fake_server(const char *address)
@@ -183,7 +206,7 @@ static bool fake_is_up(const char *url)
 
 static void fake_serve(struct http_fetcher *fetcher, const struct http_call_spec *spec)
 {
-    struct fake_entry *entry = fake_find(spec->url);
+    struct fake_entry *entry = fake_find(spec->method, spec->url);
     char directory[4096];
     (void)snprintf(directory, sizeof directory, "%s", spec->url);
     char *query = strstr(directory, "/?meta");
@@ -191,6 +214,7 @@ static void fake_serve(struct http_fetcher *fetcher, const struct http_call_spec
         query[1] = 0;
     if (entry && entry->body) {
         fetcher->status = entry->status;
+        fetcher->fields = entry->fields;
         buf_adds(&fetcher->body, entry->body);
     } else if (entry) {
         const char *md5 = strstr(entry->meta, "\"md5\":\"");
@@ -213,6 +237,7 @@ enum status http_fetch(struct http_fetcher *fetcher, const struct http_call_spec
 {
     buf_clear(&fetcher->body);
     fetcher->status = 0;
+    fetcher->fields = NULL;
     fetcher->length[0] = fetcher->md5[0] = 0;
     (void)pthread_mutex_lock(&fake_lock);
     if (fake_before)
@@ -233,6 +258,12 @@ int http_fetch_status(const struct http_fetcher *fetcher)
 
 const char *http_fetch_field(const struct http_fetcher *fetcher, const char *name)
 {
+    size_t len = strlen(name);
+    for (size_t i = 0; i < 2 && fetcher->fields; i++) {
+        const char *field = fetcher->fields[i];
+        if (field && strncasecmp(field, name, len) == 0 && field[len] == ':')
+            return field + len + 2;
+    }
     if (strcasecmp(name, "Content-Length") == 0 && fetcher->length[0])
         return fetcher->length;
     if (strcasecmp(name, "Content-MD5") == 0 && fetcher->md5[0])

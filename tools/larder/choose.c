@@ -51,6 +51,7 @@ void chooser_free(struct chooser *chooser)
 
 /* --- the order of placement --- */
 
+/* Ranks stand until the next key: `ranked` owns the names that `ranks` points to. */
 static enum status rank_volumes(struct chooser *chooser, const struct key *key)
 {
     const struct choose_options *options = &chooser->options;
@@ -85,6 +86,8 @@ static int compare_files(const void *a, const void *b, void *arg)
 
 /* --- which version --- */
 
+/* Whether the file itself is whole, as far as a listing tells; its bytes are for `verify
+ * --deep`. */
 static bool is_sound(const struct scan_file *file)
 {
     return file->size > 0 && (!file->has_expected || file->expected == file->size);
@@ -141,6 +144,8 @@ static bool same_kind(const struct scan_file *a, const struct scan_file *b, bool
     return by_size ? a->size == b->size : strcmp(a->md5, b->md5) == 0;
 }
 
+/* More copies beat fewer. Age decides a tie: a copy that was left behind on a volume which was
+ * away is the older one. */
 static bool is_better(const struct kind *a, const struct kind *b)
 {
     if (a->copies != b->copies)
@@ -191,6 +196,7 @@ struct content {
     enum naming naming;
 };
 
+/* A copy without an MD5 is judged by its size alone: a plain server cannot tell more. */
 static bool has_content(const struct scan_file *file, const struct content *content)
 {
     if (!is_sound(file) || file->size != content->size)
@@ -214,6 +220,7 @@ static enum naming choose_naming(const struct version *version, const struct con
     return old > ours ? NAMING_MKV : NAMING_LARDER;
 }
 
+/* MD5 first, then the size among the copies of that MD5, so that both come from the same copies. */
 static struct content choose_content(const struct version *version, struct choice *choice)
 {
     struct content content = {"", 0, NAMING_LARDER};
@@ -224,7 +231,8 @@ static struct content choose_content(const struct version *version, struct choic
         content.md5 = kind.first->md5;
     kind = majority(version, true, content.md5, &kinds);
     choice->conflict = choice->conflict || kinds > 1;
-    content.size = kind.first->size;
+    if (kind.first) /* there is one: this version has a sound copy */
+        content.size = kind.first->size;
     content.naming = choose_naming(version, &content);
     return content;
 }
@@ -251,6 +259,8 @@ static enum status add_other_versions(const struct chooser *chooser, const struc
     return st;
 }
 
+/* What is not taken becomes garbage, so nothing that was found is left without an owner in the
+ * index. */
 static enum status add_copies(const struct chooser *chooser, const struct version *version,
                               const struct content *content, struct choice *choice)
 {
@@ -309,6 +319,8 @@ static size_t count_volumes(const struct chooser *chooser, const struct version 
     return count;
 }
 
+/* An UNLINK is acknowledged when the index has it; a volume that was down then missed it. So one
+ * copy that knows of it is enough. */
 static bool any_unlinked(const struct version *version)
 {
     for (size_t i = 0; i < version->count; i++)
@@ -317,6 +329,7 @@ static bool any_unlinked(const struct version *version)
     return false;
 }
 
+/* The record of the chosen version; what the tombstones say is in it already. */
 static enum status make_record(const struct chooser *chooser, const struct scan_group *group,
                                size_t newer, const struct version *version, struct choice *choice)
 {
@@ -354,6 +367,8 @@ static enum status add_unseen(const struct chooser *chooser, const struct key *k
     return st;
 }
 
+/* The highest tombstone counts; every volume that keeps one is remembered, so that the janitor
+ * can have it dropped. */
 static enum status add_tombstones(const struct chooser *chooser, const struct scan_group *group,
                                   struct record *record)
 {

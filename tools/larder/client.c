@@ -24,6 +24,8 @@ struct client {
 
 /* --- who to ask --- */
 
+/* What is left of a URL without its scheme: an address, no path. Nothing that could change the
+ * meaning of the paths that are put behind it. */
 static bool good_url(const char *text, size_t len)
 {
     if (len == 0)
@@ -56,6 +58,7 @@ static bool add_master(struct client *client, const char *text, size_t len)
     return true;
 }
 
+/* Empty pieces of the list are skipped, so a comma too many does no harm. */
 static bool add_masters(struct client *client, const char *list)
 {
     bool good = true;
@@ -170,6 +173,7 @@ static void add_reason(const struct client *client, struct buf *out)
     buf_add(out, body, n);
 }
 
+/* What the reader can do; the master says what went wrong. */
 static const char *advice(int http)
 {
     switch (http) {

@@ -55,6 +55,7 @@ static struct finding *new_finding(struct findings *findings)
     return &findings->list[findings->count++];
 }
 
+/* A failed allocation is kept in of->st and told once, at the end. */
 PRINTF_LIKE(5, 6)
 static void found(struct comparison *of, enum problem problem, const char *place,
                   uint64_t generation, const char *format, ...)
@@ -81,6 +82,7 @@ static bool same_naming(const struct key *key, uint64_t generation, enum naming 
     return a == b || (generation == 0 && name_same(key));
 }
 
+/* PENDING and DELETED have no copies that readers see: all their files are garbage or extra. */
 static bool is_visible(const struct info *info)
 {
     return info && (info->record.state == KEY_LIVE || info->record.state == KEY_UNLINKED);
@@ -93,6 +95,7 @@ static bool is_of_record(const struct comparison *of, const struct scan_file *fi
            same_naming(&of->group->key, file->generation, file->naming, record->naming);
 }
 
+/* What the janitor, or a PUT under way, accounts for. */
 static bool is_garbage(const struct comparison *of, const struct scan_file *file)
 {
     const struct copies *garbage = &of->info->record.garbage;
@@ -118,6 +121,7 @@ static bool is_known(const struct comparison *of, const struct scan_file *file)
 
 /* --- copies of the record --- */
 
+/* The copy that the record means: its version, at this place. */
 static const struct scan_file *copy_at(const struct comparison *of, const char *place)
 {
     for (size_t i = 0; i < of->group->file_count; i++) {
@@ -164,6 +168,7 @@ static void check_beside(struct comparison *of, const struct scan_file *file, co
               file->md5, places_name(of->options->places, other->place), other->md5);
 }
 
+/* The first sound copy is what the others are held against. */
 static void check_copies(struct comparison *of)
 {
     const struct record *record = &of->info->record;
@@ -187,6 +192,8 @@ static void check_copies(struct comparison *of)
               record->place_count);
 }
 
+/* New versions have higher generations than any tombstone, so one that reaches the live version
+ * is left over from a lost index. */
 static void check_tombstones(struct comparison *of)
 {
     const struct record *record = &of->info->record;

@@ -17,7 +17,7 @@
 #include "tools/larder/throttle.h"
 #include "tools/larder/volume.h"
 
-enum { TRIES = 6, PAUSE_MS = 100 };
+enum { TRIES = 6, PAUSE_MS = 50 };
 
 struct examiner {
     struct examine_options options;
@@ -67,6 +67,7 @@ struct candidate {
     bool deep;
 };
 
+/* A reader that must keep a rate sleeps here; the volume waits meanwhile. */
 static void took(void *arg, size_t bytes)
 {
     throttle_moved(arg, bytes);
@@ -132,6 +133,7 @@ static enum status look_at_places(struct examiner *examiner, const struct info *
     return st;
 }
 
+/* These were looked at with the places of the record. */
 static bool is_place_of(const struct examiner *examiner, const struct info *info,
                         const struct scan_file *file, const char *place)
 {
@@ -203,6 +205,7 @@ static enum status look_at_tombstone(struct examiner *examiner, uint32_t number)
     return st;
 }
 
+/* Only tombstones that would be a finding are worth a request. */
 static enum status look_at_tombstones(struct examiner *examiner, const struct info *info)
 {
     enum status st = ST_OK;
@@ -218,6 +221,7 @@ static enum status look_at_tombstones(struct examiner *examiner, const struct in
 
 /* --- the look as a whole --- */
 
+/* `places` and `fresh` are of this key alone, and made anew for each. */
 static enum status look_at_all(struct examiner *examiner, const struct key *key,
                                const struct info *info)
 {
@@ -285,11 +289,10 @@ enum status examiner_run(struct examiner *examiner, const struct key *key,
         say_error("could not read the scratch database: %s", status_text(st));
         return st;
     }
-    unsigned pause = PAUSE_MS;
     st = ST_BUSY;
-    for (int i = 0; i < TRIES && st == ST_BUSY && !interrupt_seen(); i++, pause *= 2) {
+    for (int i = 0; i < TRIES && st == ST_BUSY && !interrupt_seen(); i++) {
         if (i)
-            interrupt_sleep(pause);
+            interrupt_sleep((unsigned long long)PAUSE_MS << (i - 1));
         st = examine_once(examiner, key, findings);
     }
     return st;

@@ -99,6 +99,7 @@ static void avoid_place(struct get *get)
     key_encode(&get->avoid, start + 7, (size_t)(end - start - 7));
 }
 
+/* Runs while the answer comes in; false breaks it off. */
 static bool take_piece(void *arg, const char *data, size_t len)
 {
     struct get *get = arg;
@@ -158,6 +159,7 @@ static enum get_outcome get_check(struct get *get)
     return GET_AGAIN;
 }
 
+/* The place of a copy that did not do is left out of the next question. */
 static enum get_outcome get_once(struct get *get)
 {
     enum get_outcome outcome = get_locate(get);
@@ -171,6 +173,7 @@ static enum get_outcome get_once(struct get *get)
     return outcome;
 }
 
+/* The tries are bounded: a store where every copy is bad must not keep a script waiting. */
 static bool get_all(struct get *get)
 {
     enum get_outcome outcome = GET_AGAIN;
@@ -183,7 +186,9 @@ static bool get_all(struct get *get)
     }
     struct buf key = BUF_INIT;
     key_encode(&key, get->key->bytes, get->key->len);
-    if (outcome == GET_DONE)
+    if (interrupt_seen())
+        say_error("interrupted; %s was not got", buf_text(&key));
+    else if (outcome == GET_DONE)
         outcome = output_finish(get->output) ? GET_DONE : GET_FAILED;
     else if (outcome == GET_AGAIN && !output_can_rewind(get->output))
         say_error(
@@ -193,7 +198,7 @@ static bool get_all(struct get *get)
         say_error("could not get %s: %s; 'larder stat %s' shows its copies", buf_text(&key),
                   get->why, buf_text(&key));
     buf_free(&key);
-    return outcome == GET_DONE;
+    return outcome == GET_DONE && !interrupt_seen();
 }
 
 static int get_value(const char *master, const struct key *key, const char *file)

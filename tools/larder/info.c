@@ -48,6 +48,7 @@ static enum naming parse_naming(const struct json *json)
     return text && strcmp(text, "mkv") == 0 ? NAMING_MKV : NAMING_LARDER;
 }
 
+/* `add` is record_add_place or record_add_holder: both take a copy of the text. */
 static enum status parse_places(const struct json *list, struct record *record,
                                 enum status (*add)(struct record *record, const char *place))
 {
@@ -71,6 +72,7 @@ static enum status parse_garbage(const struct json *list, struct record *record)
     return st;
 }
 
+/* All or nothing is not needed: info_free() takes what was made so far. */
 static enum status parse_wanted(const struct json *list, struct info *info)
 {
     size_t count = json_count(list);

@@ -39,6 +39,8 @@ void keylist_free(struct keylist *list)
     free(list);
 }
 
+/* The page before is freed only when the next one has been asked for: the loop of keylist_next()
+ * looks at it until then. */
 static enum status fetch_page(struct keylist *list)
 {
     struct buf path = BUF_INIT;

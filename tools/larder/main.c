@@ -1,4 +1,7 @@
 /* larder: `larder COMMAND …`; main.c knows the commands by name, and nothing of what they do. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,6 +63,7 @@ static int unknown(const char *name)
     return EXIT_TROUBLE;
 }
 
+/* The command gets its title as argv[0], which getopt puts before its messages. */
 static int run(const struct command *command, int argc, char **argv)
 {
     if (!http_client_global_init()) {
@@ -99,8 +103,19 @@ static int take_master(int argc, char **argv)
     return 0;
 }
 
+/* A closed standard stream must not become a file that is opened later: what is said would go into
+ * the index. Opened the wrong way round, so that its use is an error. */
+static void keep_streams(void)
+{
+    for (int fd = 0; fd <= 2; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+            (void)!open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY);
+}
+
 int main(int argc, char **argv)
 {
+    keep_streams();
+    (void)signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error that can be told */
     int taken = take_master(argc, argv);
     argc -= taken;
     argv += taken;

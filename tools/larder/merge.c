@@ -58,6 +58,7 @@ static enum status side_moved(enum side *side, enum status st)
     return st == ST_NOT_FOUND ? ST_OK : st;
 }
 
+/* Moving is put off until the next call, so what was given out stays valid until then. */
 static enum status move_on(struct merge *merge)
 {
     enum status st = ST_OK;
@@ -71,6 +72,7 @@ static enum status move_on(struct merge *merge)
     return st;
 }
 
+/* The order of LevelDB, which both sides are in. */
 static int compare_keys(const struct key *a, const struct key *b)
 {
     int order = memcmp(a->bytes, b->bytes, a->len < b->len ? a->len : b->len);

@@ -89,6 +89,7 @@ static enum status lock_old(struct newindex *index)
     return st;
 }
 
+/* Anything that is no index is refused: a slip in --db must not move somebody's directory away. */
 static enum status hold_old(struct newindex *index)
 {
     struct stat there;
@@ -111,6 +112,7 @@ static enum status hold_old(struct newindex *index)
     return !st && any ? lock_old(index) : st;
 }
 
+/* The memtable is large, since all of it is written in one go and nobody reads meanwhile. */
 static enum status open_new(struct newindex *index)
 {
     const struct ldb_options options = {
@@ -155,6 +157,16 @@ enum status newindex_begin(struct newindex **made, const char *dir)
     return ST_OK;
 }
 
+bool newindex_replaces(const struct newindex *index)
+{
+    return index->lock >= 0;
+}
+
+const char *newindex_dir(const struct newindex *index)
+{
+    return index->dir;
+}
+
 void newindex_free(struct newindex *index)
 {
     if (!index)
@@ -175,6 +187,7 @@ void newindex_free(struct newindex *index)
 
 /* --- filling --- */
 
+/* Every batch bears the sequence number, as the master's own do. */
 static enum status flush(struct newindex *index, bool sync)
 {
     char text[24];
@@ -227,6 +240,7 @@ enum status newindex_add_volume(struct newindex *index, const char *name, const 
 
 /* --- putting it in its place --- */
 
+/* Works for files and directories. */
 static enum status sync_path(const char *path)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -256,6 +270,7 @@ static enum status sync_files(const char *dir)
     return st ? st : sync_path(dir);
 }
 
+/* The names themselves are made durable here. */
 static enum status sync_parent(const char *dir)
 {
     char *copy = strdup(dir);
@@ -266,34 +281,50 @@ static enum status sync_parent(const char *dir)
     return st;
 }
 
+/* DIR.old-TIME, or, where that is taken already, DIR.old-TIME-2 and so on. NULL: no memory. */
 static char *old_name(const char *dir)
 {
     time_t now = time(NULL);
     struct tm parts;
     char stamp[32];
-    char *name = NULL;
-    if (!gmtime_r(&now, &parts) || !strftime(stamp, sizeof stamp, "%Y%m%dT%H%M%SZ", &parts) ||
-        asprintf(&name, "%s.old-%s", dir, stamp) < 0)
+    if (!gmtime_r(&now, &parts) || !strftime(stamp, sizeof stamp, "%Y%m%dT%H%M%SZ", &parts))
         return NULL;
-    return name;
+    for (int i = 1;; i++) {
+        char *name = NULL;
+        char number[16] = "";
+        if (i > 1)
+            (void)snprintf(number, sizeof number, "-%d", i);
+        if (asprintf(&name, "%s.old-%s%s", dir, stamp, number) < 0)
+            return NULL;
+        if (access(name, F_OK) != 0)
+            return name;
+        free(name);
+    }
 }
 
-/* In one step where the file system can exchange two names; else in two, and back again where the
- * second fails. */
+/* In one step where the file system can exchange two names; else in two. Back again where the last
+ * step fails, so that what has the name of the new index never is the old one. */
 static bool exchange(const char *dir, const char *path, const char *old)
 {
-    if (renameat2(AT_FDCWD, path, AT_FDCWD, dir, RENAME_EXCHANGE) == 0)
-        return rename(path, old) == 0;
-    if (rename(dir, old) != 0)
-        return false;
-    if (rename(path, dir) == 0)
+    bool exchanged = renameat2(AT_FDCWD, path, AT_FDCWD, dir, RENAME_EXCHANGE) == 0;
+    if (exchanged && rename(path, old) == 0)
         return true;
     int why = errno;
-    (void)rename(old, dir);
+    if (exchanged) {
+        (void)renameat2(AT_FDCWD, path, AT_FDCWD, dir, RENAME_EXCHANGE);
+    } else if (rename(dir, old) == 0) {
+        if (rename(path, dir) == 0)
+            return true;
+        why = errno;
+        (void)rename(old, dir);
+    } else {
+        why = errno;
+    }
     errno = why;
     return false;
 }
 
+/* On failure the new index stays under its name: hours of work are not thrown away. */
 static enum status swap(struct newindex *index, char **old)
 {
     bool good;

@@ -6,6 +6,8 @@
 #ifndef LARDER_TOOLS_NEWINDEX_H
 #define LARDER_TOOLS_NEWINDEX_H
 
+#include <stdbool.h>
+
 #include "common/attr.h"
 #include "common/status.h"
 
@@ -17,6 +19,11 @@ struct record;
  * interrupted run left is removed. Says why where it fails: ST_LOCKED where the index is in use,
  * ST_EXISTS where DIR is something else than an index. */
 enum status newindex_begin(struct newindex **made, const char *dir) MUST_CHECK;
+
+/* True where there is an old index, which this one is to replace. */
+bool newindex_replaces(const struct newindex *index);
+/* DIR, without '/' at its end. */
+const char *newindex_dir(const struct newindex *index);
 
 /* Adds what the index should know of a key; nothing where the record says nothing. Keys may come in
  * any order, each once. */

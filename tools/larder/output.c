@@ -18,6 +18,7 @@ struct output {
     uint64_t written;
 };
 
+/* Always false, so that a caller can return it. errno must still be that of the failure. */
 static bool complain(const struct output *output, const char *doing)
 {
     say_error("could not %s %s: %s", doing, output->file, strerror(errno));
@@ -42,6 +43,8 @@ static bool open_temp(struct output *output)
     return fchmod(output->fd, 0666 & ~mask) == 0 || complain(output, "set the mode of");
 }
 
+/* A link is followed first, since the rename would otherwise replace the link instead of its
+ * file. */
 static bool open_output(struct output *output, const char *file)
 {
     struct stat is;

@@ -40,6 +40,7 @@ void progress_free(struct progress *progress)
     free(progress);
 }
 
+/* Callers come often, on many threads; most leave at the first comparison. */
 static void tell_locked(struct progress *progress)
 {
     uint64_t now = loop_now_ms();
@@ -123,6 +124,7 @@ int64_t progress_left_ms(const struct progress_figures *figures)
     return left < 1e15 ? (int64_t)left : -1;
 }
 
+/* Since the beginning, not of the last moments: listings come in bursts. */
 static uint64_t rate(const struct progress_figures *figures)
 {
     if (figures->elapsed_ms == 0)

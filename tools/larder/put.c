@@ -30,6 +30,8 @@ struct put {
     bool failed; /* reading did; said already */
 };
 
+/* Always false, so that a caller can return it. What it says is not said again when the request
+ * fails for it. */
 static bool put_complain(struct put *put, const char *doing, const char *why)
 {
     say_error("could not %s %s: %s", doing, put->file, why);
@@ -94,6 +96,7 @@ static bool put_open(struct put *put, bool with_md5)
     return !with_md5 || put_digest(put);
 }
 
+/* Never gives more than was announced: a file that grows meanwhile is stored as long as it was. */
 static size_t put_read(void *arg, char *to, size_t max)
 {
     struct put *put = arg;
@@ -112,6 +115,7 @@ static size_t put_read(void *arg, char *to, size_t max)
     return (size_t)n;
 }
 
+/* The fields and the path live until the answer is there, and the fetcher copies them besides. */
 static enum status put_send(struct put *put, struct client *client, const struct key *key,
                             const char *type)
 {
@@ -161,6 +165,7 @@ static int put_value(struct put *put, const char *master, const struct key *key,
     return result;
 }
 
+/* A line end in it would make another header. */
 static bool good_type(const char *type)
 {
     for (; type && *type; type++)

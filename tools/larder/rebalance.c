@@ -89,6 +89,7 @@ static void print_move(const struct info *info)
     buf_free(&line);
 }
 
+/* Read-only; so --dry-run is just this. */
 static enum status count_keys(struct rebalance *rebalance, struct client *client)
 {
     struct progress *progress = progress_new("looking", "keys", 0);
@@ -115,6 +116,7 @@ static enum status count_keys(struct rebalance *rebalance, struct client *client
 
 /* --- moving --- */
 
+/* Each thread its own client: a client has one request at a time. */
 static void *mover_begin(void *arg)
 {
     struct rebalance *rebalance = arg;
@@ -225,6 +227,7 @@ static bool count_outcome(struct rebalance *rebalance, struct key *key, enum out
     return delayed;
 }
 
+/* Owns the key: it is freed here, or waits among the delayed ones. */
 static void key_moved(struct mover *mover, struct key *key, enum status st)
 {
     struct rebalance *rebalance = mover->rebalance;
@@ -240,6 +243,7 @@ static void key_moved(struct mover *mover, struct key *key, enum status st)
         throttle_moved(rebalance->throttle, bytes);
 }
 
+/* Asked before each key. What is under way then goes to its end. */
 static bool must_stop(struct rebalance *rebalance)
 {
     (void)pthread_mutex_lock(&rebalance->lock);
@@ -248,6 +252,7 @@ static bool must_stop(struct rebalance *rebalance)
     return stop || interrupt_seen();
 }
 
+/* Owns the item. */
 static void mover_work(void *state, void *item)
 {
     struct mover *mover = state;
@@ -271,6 +276,8 @@ static struct crew *make_crew(struct rebalance *rebalance)
     return crew_new(rebalance->jobs, &work);
 }
 
+/* The list goes on while keys move; one that has moved already is met again as right, and passed
+ * over. */
 static enum status move_keys(struct rebalance *rebalance, struct client *client)
 {
     struct crew *crew = make_crew(rebalance);
@@ -295,6 +302,7 @@ static enum status move_keys(struct rebalance *rebalance, struct client *client)
     return st == ST_NOT_FOUND ? ST_OK : st;
 }
 
+/* All keys wait the same pause together, so a round costs a second, not a second a key. */
 static void move_delayed(struct rebalance *rebalance)
 {
     for (int round = 1; round <= ROUNDS && rebalance->delayed_count; round++) {
@@ -320,6 +328,7 @@ static void move_delayed(struct rebalance *rebalance)
 
 /* --- all of it --- */
 
+/* The numbers add up to those that were to be moved, unless it was interrupted. */
 static void print_summary(const struct rebalance *rebalance)
 {
     struct buf text = BUF_INIT;
@@ -350,6 +359,7 @@ static void print_summary(const struct rebalance *rebalance)
     buf_free(&text);
 }
 
+/* An interruption is a failure for a script: not everything stands right. */
 static int rebalance_result(const struct rebalance *rebalance, enum status st)
 {
     if (st == ST_NO_MEMORY)

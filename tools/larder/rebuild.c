@@ -2,7 +2,8 @@
  * larder rebuild: a new index from what is on the volumes.
  *
  *   rebuild_run        the command line
- *   rebuild_begin      the index directory is taken hold of, the volumes are called
+ *   rebuild_begin      the index directory is taken hold of, the old index asked for volumes that
+ *                      may have been forgotten, the volumes are called
  *   rebuild_scan       every file and tombstone of theirs goes into a scratch database
  *   rebuild_write      key by key, in order: what was found becomes a record of the new index
  *   rebuild_finish     the new index is made durable, and takes the place of the old one
@@ -27,6 +28,7 @@
 #include "tools/larder/commands.h"
 #include "tools/larder/interrupt.h"
 #include "tools/larder/newindex.h"
+#include "tools/larder/oldindex.h"
 #include "tools/larder/progress.h"
 #include "tools/larder/roster.h"
 #include "tools/larder/say.h"
@@ -43,6 +45,7 @@ struct rebuild {
     unsigned replicas;
     unsigned threads;
 
+    struct option_list known; /* volumes that the old index has */
     struct roster *roster;
     struct newindex *index;
     struct scan *scan;
@@ -61,9 +64,44 @@ static enum status rebuild_write(struct rebuild *rebuild);
 static enum status rebuild_finish(struct rebuild *rebuild);
 static void rebuild_report(const struct rebuild *rebuild);
 
+/* Volumes that were added while the master ran are easily forgotten on the command line, and with
+ * them all that stands on them alone. */
+static bool check_volumes(const struct rebuild *rebuild)
+{
+    bool good = true;
+    for (size_t i = 0; i < rebuild->known.count; i++) {
+        const char *name = rebuild->known.items[i];
+        if (roster_accounts_for(rebuild->roster, name))
+            continue;
+        say_error(
+            "the old index has the volume %s too, which --volumes does not name. Name it, or, "
+            "where it is gone for good, say '--without %s'",
+            name, name);
+        good = false;
+    }
+    return good && roster_check_left_out(rebuild->roster, &rebuild->known);
+}
+
+/* An index that is too damaged to be asked is no reason to refuse: it is why people rebuild. */
+static enum status ask_old_index(struct rebuild *rebuild)
+{
+    enum status st = ST_OK;
+    if (newindex_replaces(rebuild->index))
+        st = oldindex_volumes(newindex_dir(rebuild->index), &rebuild->known);
+    if (st == ST_NO_MEMORY)
+        return st;
+    if (st)
+        say_error("the old index cannot be read (%s), so make sure yourself that --volumes has all "
+                  "volumes, those too that were added later. Going on",
+                  status_text(st));
+    return check_volumes(rebuild) ? ST_OK : ST_BAD_REQUEST;
+}
+
 static enum status rebuild_begin(struct rebuild *rebuild)
 {
     enum status st = newindex_begin(&rebuild->index, rebuild->db);
+    if (!st)
+        st = ask_old_index(rebuild);
     struct http_fetcher *fetcher = http_fetcher_new();
     if (!st)
         st = fetcher ? roster_call(rebuild->roster, fetcher) : ST_NO_MEMORY;
@@ -88,6 +126,7 @@ static enum status rebuild_scan(struct rebuild *rebuild)
 
 /* --- key by key --- */
 
+/* Keeps the first few; their numbers are counted elsewhere. */
 static void note(struct rebuild *rebuild, const struct key *key, const char *what)
 {
     struct buf text = BUF_INIT;
@@ -126,6 +165,7 @@ static bool is_left_out(const void *arg, const char *place)
     return roster_left_out(arg, place);
 }
 
+/* Without anything left out, `unseen` stays NULL, and costs nothing. */
 static struct chooser *make_chooser(const struct rebuild *rebuild)
 {
     struct choose_options options = {.subvolumes = rebuild->subvolumes,
@@ -138,6 +178,7 @@ static struct chooser *make_chooser(const struct rebuild *rebuild)
     return chooser_new(&options);
 }
 
+/* The record lives as long as this call. */
 static enum status write_key(struct rebuild *rebuild, struct chooser *chooser,
                              struct scan_group *group)
 {
@@ -151,6 +192,7 @@ static enum status write_key(struct rebuild *rebuild, struct chooser *chooser,
     return st;
 }
 
+/* Progress is told in portions, as its lock is taken for each. */
 static enum status write_keys(struct rebuild *rebuild, struct chooser *chooser,
                               struct scan_reader *reader)
 {
@@ -173,6 +215,8 @@ static enum status write_keys(struct rebuild *rebuild, struct chooser *chooser,
     return st == ST_NOT_FOUND ? ST_OK : st;
 }
 
+/* Those that were left out too, where they are in the list: placement must count them, or values
+ * would be wanted elsewhere. */
 static enum status write_volumes(struct rebuild *rebuild)
 {
     size_t count;
@@ -224,6 +268,7 @@ static void report_strays(const struct walk_result *found)
         say("  %s\n", found->stray[i]);
 }
 
+/* To standard output, since it is the result; zeros are left out but for the first lines. */
 static void rebuild_report(const struct rebuild *rebuild)
 {
     say("The new index is in %s.\n", rebuild->db);
@@ -252,6 +297,7 @@ static void rebuild_report(const struct rebuild *rebuild)
             "come back, or rebuild once more with them.\n");
 }
 
+/* Also what removes the scratch database and an index that was not finished. */
 static void rebuild_free(struct rebuild *rebuild)
 {
     scan_discard(rebuild->scan);
@@ -260,6 +306,9 @@ static void rebuild_free(struct rebuild *rebuild)
     walk_result_free(&rebuild->found);
     for (size_t i = 0; i < rebuild->note_count; i++)
         free(rebuild->notes[i]);
+    for (size_t i = 0; i < rebuild->known.count; i++)
+        free(rebuild->known.items[i]);
+    free((void *)rebuild->known.items);
     free(rebuild->old);
 }
 
@@ -283,7 +332,7 @@ static int rebuild_all(struct rebuild *rebuild)
         say_error("%s", status_text(st));
     if (interrupt_seen())
         say_error("interrupted; no index was made, and the old one is as it was");
-    return EXIT_FAILED;
+    return st == ST_BAD_REQUEST ? EXIT_TROUBLE : EXIT_FAILED;
 }
 
 static bool check_usage(const struct rebuild *rebuild, int extra)
@@ -303,9 +352,10 @@ static const char summary[] =
     "then it is kept as DIR.old-TIME. May be interrupted at any time, and begun again.\n"
     "\n"
     "Needs space beside DIR for the new index and for a scratch database (DIR.rebuild-scan).\n"
-    "Volumes that cannot be reached stop it, unless they are left out with --without; what is on\n"
-    "those is not in the new index. Plain WebDAV servers (nginx) keep no MD5s, unlinked states or\n"
-    "tombstones, so those are not found again.\n"
+    "Volumes that cannot be reached, or that the old index has and --volumes does not, stop it,\n"
+    "unless they are left out with --without; what is on those is not in the new index. Plain "
+    "WebDAV\n"
+    "servers (nginx) keep no MD5s, unlinked states or tombstones: those are not found again.\n"
     "\n"
     "Output: what was found, a line each; then keys whose copies differ or are damaged, and files\n"
     "that tell no key (the first 20 of either). Progress goes to standard error.\n"
@@ -319,7 +369,7 @@ int rebuild_run(int argc, char **argv)
         {"volumes", 'v', OPTION_LIST, &rebuild.volumes, 0, 0, NULL, "HOST:PORT[/PATH],...",
          "all volumes, as the master knows them (required)"},
         {"without", 0, OPTION_LIST, &rebuild.without, 0, 0, NULL, "VOLUME,...",
-         "of these, volumes or disks (VOLUME/svXX) that are lost or away"},
+         "volumes or disks (VOLUME/svXX) that are lost or away"},
         {"subvolumes", 's', OPTION_UNSIGNED, &rebuild.subvolumes, 1, 65536, NULL, "N",
          "disks a volume, as the master has it (default 10)"},
         {"replicas", 'r', OPTION_UNSIGNED, &rebuild.replicas, 1, RECORD_COPIES_MAX, NULL, "N",

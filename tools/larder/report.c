@@ -39,6 +39,7 @@ void report_free(struct report *report)
     free(report);
 }
 
+/* Keys are encoded, so the document is ASCII whatever the bytes of a key are. */
 static void add_json(struct buf *out, const struct key *key, const struct finding *finding)
 {
     buf_adds(out, "{\"key\":\"");
@@ -91,6 +92,7 @@ uint64_t report_count(struct report *report)
     return count;
 }
 
+/* The members after the list are only known now. */
 static void finish_json(const struct report *report, const struct report_totals *totals,
                         bool complete)
 {

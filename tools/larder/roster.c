@@ -28,6 +28,7 @@ struct roster {
 
 /* --- making --- */
 
+/* A name twice would be two copies on one volume, so it is refused. */
 static enum status take_volumes(struct roster *roster, const struct option_list *volumes)
 {
     for (size_t i = 0; i < volumes->count; i++) {
@@ -65,13 +66,14 @@ static bool is_member(const struct roster *roster, const char *place)
     return false;
 }
 
+/* Whether there is such a volume is asked later, when the old index was read. */
 static enum status take_left_out(struct roster *roster, const struct option_list *without)
 {
     for (size_t i = 0; i < without->count; i++) {
         char name[VOLUME_NAME_MAX + 1];
         const char *text = without->items[i];
-        if (placement_volume_name(text, strlen(text), name) || !is_member(roster, name)) {
-            say_error("--without %s: it is none of the volumes, nor a subvolume of one", text);
+        if (placement_volume_name(text, strlen(text), name)) {
+            say_error("--without %s: write host:port, host:port/path or host:port/svXX", text);
             return ST_BAD_REQUEST;
         }
         roster->left_out[i] = strdup(name);
@@ -119,6 +121,26 @@ void roster_free(struct roster *roster)
     free(roster);
 }
 
+bool roster_check_left_out(const struct roster *roster, const struct option_list *others)
+{
+    bool good = true;
+    for (size_t i = 0; i < roster->left_out_count; i++) {
+        const char *name = roster->left_out[i];
+        bool known = is_member(roster, name);
+        for (size_t j = 0; others && j < others->count && !known; j++)
+            known = is_on(name, others->items[j]);
+        if (!known)
+            say_error("--without %s: there is no such volume, nor disk of one", name);
+        good = good && known;
+    }
+    return good;
+}
+
+bool roster_accounts_for(const struct roster *roster, const char *place)
+{
+    return is_member(roster, place) || roster_left_out(roster, place);
+}
+
 /* --- asking --- */
 
 static void say_unreachable(const char *volume, const char *why)
@@ -135,6 +157,7 @@ struct missing_disks {
     bool any;
 };
 
+/* Called for each disk of a health answer. */
 static void check_disk(void *arg, const char *name, const struct json *disk)
 {
     struct missing_disks *missing = arg;
@@ -161,6 +184,7 @@ static enum status take_health(struct roster *roster, size_t i, const struct jso
     return missing.any ? ST_UNAVAILABLE : ST_OK;
 }
 
+/* Places that were left out do not become places at all. */
 static enum status add_place(struct roster *roster, size_t volume, const char *subvolume)
 {
     char name[VOLUME_NAME_MAX + 64];
@@ -172,6 +196,7 @@ static enum status add_place(struct roster *roster, size_t volume, const char *s
     return places_add(roster->places, name, volume, &id);
 }
 
+/* The volume's own directory is a place as well: with one subvolume all values are there. */
 static enum status add_places(struct roster *roster, size_t volume, const struct listing *root)
 {
     enum status st = add_place(roster, volume, "");
@@ -183,6 +208,7 @@ static enum status add_places(struct roster *roster, size_t volume, const struct
     return st;
 }
 
+/* Health before the listing, so that a missing disk is told as such and not as an empty one. */
 static enum status call_member(struct roster *roster, size_t i, struct http_fetcher *fetcher)
 {
     char why[VOLUME_WHY] = "";

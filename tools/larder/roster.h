@@ -18,11 +18,20 @@ struct places;
 struct option_list;
 struct http_fetcher;
 
-/* Takes the volumes as the operator wrote them, and those to leave out, which may be volumes of the
- * list or places of theirs. ST_BAD_REQUEST (said) for a bad or doubled name. */
+/* Takes the volumes as the operator wrote them, and those to leave out: volumes of the list, places
+ * of theirs, or volumes that are not in it any more. ST_BAD_REQUEST (said) for a bad or doubled
+ * name. */
 enum status roster_new(struct roster **made, const struct option_list *volumes,
                        const struct option_list *without) MUST_CHECK;
 void roster_free(struct roster *roster);
+
+/* True where every volume that was left out is in the list, or among `others` (may be NULL); says
+ * so where one is not: it may be misspelt. */
+bool roster_check_left_out(const struct roster *roster,
+                           const struct option_list *others) MUST_CHECK;
+
+/* True where the place is in the list, or was left out. */
+bool roster_accounts_for(const struct roster *roster, const char *place);
 
 /* Asks every volume for its kind, identity and places. Says why where it fails. */
 enum status roster_call(struct roster *roster, struct http_fetcher *fetcher) MUST_CHECK;

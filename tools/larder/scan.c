@@ -1,5 +1,6 @@
 #include "tools/larder/scan.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,7 @@ static const unsigned char suspects[2] = {0, 's'};
 struct scan {
     struct ldb *db;
     char *path;
+    atomic_bool failed; /* a write did; the others that fail with it say nothing more */
 };
 
 struct scan_writer {
@@ -82,6 +84,7 @@ enum status scan_group_add_tombstone(struct scan_group *group, uint64_t generati
 
 /* --- opening and removing --- */
 
+/* Takes `why` over, and returns `st` for the caller to hand on. */
 static enum status scan_say(const char *doing, const char *path, enum status st, char *why)
 {
     if (st == ST_LOCKED)
@@ -150,6 +153,7 @@ static uint64_t take_number(const unsigned char *from, int bytes)
     return number;
 }
 
+/* The hex is md5_parse()'s, so it is lower case and complete. */
 static void put_md5(unsigned char to[MD5_SIZE], const char *hex)
 {
     for (size_t i = 0; i < MD5_SIZE; i++) {
@@ -194,10 +198,13 @@ enum status scan_flush(struct scan_writer *writer)
     enum status st = ldb_write(writer->scan->db, writer->batch, false, &why);
     ldb_batch_clear(writer->batch);
     writer->entries = 0;
-    return st ? scan_say("could not write to the scratch database", writer->scan->path, st, why)
-              : ST_OK;
+    if (st && !atomic_exchange(&writer->scan->failed, true))
+        return scan_say("could not write to the scratch database", writer->scan->path, st, why);
+    free(why);
+    return st;
 }
 
+/* Batches are what makes this fast: LevelDB takes its lock once for each. */
 static enum status added(struct scan_writer *writer)
 {
     return ++writer->entries < BATCH_ENTRIES ? ST_OK : scan_flush(writer);
@@ -274,6 +281,7 @@ void scan_reader_free(struct scan_reader *reader)
     free(reader);
 }
 
+/* Anything that this program did not write is damage. */
 static enum status decode_file(const unsigned char *tail, const char *value, size_t value_len,
                                struct scan_file *file)
 {

@@ -43,6 +43,7 @@ static void print_member(void *arg, const char *name, const struct json *value)
 
 /* --- volumes --- */
 
+/* Three digits at most, as `ls -h` does it. */
 static void add_bytes(struct buf *out, int64_t bytes)
 {
     static const char units[] = "BKMGTPE";
@@ -115,6 +116,7 @@ static bool ask(struct client *client, const char *path, struct buf *body)
     return buf_ok(body);
 }
 
+/* Shows what is there: members that a later master adds appear without a change here. */
 static int print_status(const struct buf *master, const struct buf *volumes, bool as_json)
 {
     struct json *of_master = json_parse(buf_text(master), master->len, NULL);

@@ -83,6 +83,7 @@ static enum status verify_suspects(struct verify *verify);
 
 /* --- volumes --- */
 
+/* The names as the master has them; roster_new() checks them again. */
 static enum status take_names(struct verify *verify, const struct json *list)
 {
     size_t count = json_count(list);
@@ -111,6 +112,8 @@ static enum status verify_volumes(struct verify *verify)
     json_free(json);
     if (!st)
         st = roster_new(&verify->roster, &verify->volumes, &verify->without);
+    if (!st && !roster_check_left_out(verify->roster, NULL))
+        st = ST_BAD_REQUEST;
     struct http_fetcher *fetcher = http_fetcher_new();
     if (!st)
         st = fetcher ? roster_call(verify->roster, fetcher) : ST_NO_MEMORY;
@@ -120,6 +123,7 @@ static enum status verify_volumes(struct verify *verify)
 
 /* --- scan --- */
 
+/* A directory that nobody else can have prepared: /tmp belongs to everyone. */
 static enum status make_temp(struct verify *verify)
 {
     const char *dir = verify->scratch ? verify->scratch : getenv("TMPDIR");
@@ -156,6 +160,7 @@ static enum status verify_scan(struct verify *verify)
 
 /* --- threads that look at keys --- */
 
+/* Each thread its own examiner, which sees the scan as it is now. */
 static void *checker_begin(void *arg)
 {
     struct verify *verify = arg;
@@ -181,6 +186,7 @@ static void checker_end(void *state)
     free(checker);
 }
 
+/* The first failure is kept; all threads stop at their next key. */
 static void fail(struct verify *verify, enum status st)
 {
     (void)pthread_mutex_lock(&verify->lock);
@@ -197,6 +203,7 @@ static enum status failure(struct verify *verify)
     return st;
 }
 
+/* One writer for all threads: suspects are rare. */
 static enum status add_suspect(struct verify *verify, const struct key *key)
 {
     (void)pthread_mutex_lock(&verify->lock);
@@ -247,6 +254,7 @@ static void check_again(void *state, void *item)
     free(key);
 }
 
+/* The copy is the crew's. */
 static enum status give_key(struct crew *crew, const struct key *key)
 {
     struct key *copy = malloc(sizeof *copy);
@@ -283,6 +291,7 @@ static enum status compare_key(struct verify *verify, struct crew *crew, const s
     return st;
 }
 
+/* Holds a page of records and the files of one key, whatever the store's size. */
 static enum status compare_all(struct verify *verify, struct merge *merge, struct crew *crew)
 {
     const struct info *info;
@@ -321,6 +330,7 @@ static enum status verify_compare(struct verify *verify)
 
 /* --- suspects --- */
 
+/* `key` holds the first one already: without any, no crew is made. */
 static enum status give_suspects(struct crew *crew, struct scan_reader *reader, struct key *key,
                                  struct verify *verify)
 {
@@ -357,6 +367,7 @@ static enum status verify_suspects(struct verify *verify)
 
 /* --- all of it --- */
 
+/* After a failure verify_end() still takes what was made. */
 static enum status verify_begin(struct verify *verify)
 {
     verify->client = client_new(verify->master);
@@ -367,6 +378,7 @@ static enum status verify_begin(struct verify *verify)
     return verify->throttle ? verify_volumes(verify) : ST_NO_MEMORY;
 }
 
+/* The scan goes before its directory. */
 static void verify_end(struct verify *verify)
 {
     scan_discard(verify->scan);
@@ -383,6 +395,7 @@ static void verify_end(struct verify *verify)
     client_free(verify->client);
 }
 
+/* Without a second look nothing is reported: what the first one saw may be in motion. */
 static int verify_all(struct verify *verify)
 {
     interrupt_watch();

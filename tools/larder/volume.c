@@ -14,7 +14,8 @@
 #include "tools/larder/interrupt.h"
 
 enum {
-    TRIES = 4,
+    TRIES_QUICK = 3,    /* is anybody there at all? */
+    TRIES_PATIENT = 6,  /* 8 s in all: in the middle of long work a volume may be started again */
     TRY_PAUSE_MS = 250, /* before the second try; doubled for each further one */
     CONNECT_MS = 3000,
     ANSWER_MS = 120 * 1000, /* a directory with millions of files takes its time */
@@ -25,6 +26,7 @@ static const char *const internal[] = {"Larder-Internal: 1", NULL};
 
 /* --- fetching --- */
 
+/* status_text() speaks to clients of a server; here we are the client. */
 static const char *reason(enum status st)
 {
     switch (st) {
@@ -47,6 +49,7 @@ static bool is_passing(enum status st, int http)
     return http == 502 || http == 503 || http == 504;
 }
 
+/* Returns `st`, for the caller to hand on. */
 static enum status explain(const struct http_call_spec *spec, enum status st, char *why)
 {
     (void)snprintf(why, VOLUME_WHY, "%s %s: %s", spec->method, spec->url, reason(st));
@@ -54,14 +57,13 @@ static enum status explain(const struct http_call_spec *spec, enum status st, ch
 }
 
 /* Fetches until there is an answer, or no hope for one. *http is its status. */
-static enum status fetch(struct http_fetcher *fetcher, const struct http_call_spec *spec, int *http,
-                         char *why)
+static enum status fetch(struct http_fetcher *fetcher, const struct http_call_spec *spec, int tries,
+                         int *http, char *why)
 {
     enum status st = ST_OK;
-    unsigned pause = TRY_PAUSE_MS;
-    for (int i = 0; i < TRIES; i++, pause *= 2) {
+    for (int i = 0; i < tries; i++) {
         if (i)
-            interrupt_sleep(pause);
+            interrupt_sleep((unsigned long long)TRY_PAUSE_MS << (i - 1));
         st = http_fetch(fetcher, spec);
         *http = st ? 0 : http_fetch_status(fetcher);
         if (!is_passing(st, *http) || interrupt_seen())
@@ -72,9 +74,9 @@ static enum status fetch(struct http_fetcher *fetcher, const struct http_call_sp
 
 /* As fetch, and refuses every status but 200 and 404. */
 static enum status fetch_sure(struct http_fetcher *fetcher, const struct http_call_spec *spec,
-                              int *http, char *why)
+                              int tries, int *http, char *why)
 {
-    enum status st = fetch(fetcher, spec, http, why);
+    enum status st = fetch(fetcher, spec, tries, http, why);
     if (st || *http == 200 || *http == 404)
         return st;
     (void)snprintf(why, VOLUME_WHY, "%s %s: it answered %d (%s)", spec->method, spec->url, *http,
@@ -113,6 +115,7 @@ static struct json *parse_sloppily(const char *text, size_t len)
     return json;
 }
 
+/* The body stays the fetcher's; the listing has its own memory. */
 static enum status parse_listing(struct http_fetcher *fetcher, const char *url,
                                  struct listing **listing, char *why)
 {
@@ -149,8 +152,8 @@ enum status volume_list(struct http_fetcher *fetcher, const char *base, const ch
     buf_adds(&url, "?meta");
     const struct http_call_spec spec = request("GET", &url);
     int http;
-    enum status st =
-        buf_ok(&url) ? fetch_sure(fetcher, &spec, &http, why) : explain(&spec, ST_NO_MEMORY, why);
+    enum status st = buf_ok(&url) ? fetch_sure(fetcher, &spec, TRIES_PATIENT, &http, why)
+                                  : explain(&spec, ST_NO_MEMORY, why);
     if (!st && http == 404)
         st = explain(&spec, ST_NOT_FOUND, why);
     if (!st)
@@ -218,6 +221,7 @@ static uint64_t time_of(const char *text)
     return seconds > 0 ? (uint64_t)seconds * 1000 : 0;
 }
 
+/* Members that a plain server does not send are left at nothing. */
 static void take_meta(const struct json *entry, struct listing_item *item)
 {
     const char *md5 = json_text(json_member(entry, "md5"));
@@ -261,8 +265,8 @@ enum status volume_health(struct http_fetcher *fetcher, const char *volume, stru
     buf_addf(&url, "http://%s/admin/health", volume);
     const struct http_call_spec spec = request("GET", &url);
     int http = 0;
-    enum status st =
-        buf_ok(&url) ? fetch(fetcher, &spec, &http, why) : explain(&spec, ST_NO_MEMORY, why);
+    enum status st = buf_ok(&url) ? fetch(fetcher, &spec, TRIES_QUICK, &http, why)
+                                  : explain(&spec, ST_NO_MEMORY, why);
     buf_free(&url);
     if (st || http != 200)
         return st;
@@ -285,8 +289,8 @@ enum status volume_tombstones(struct http_fetcher *fetcher, const char *volume,
     buf_addf(&url, "http://%s/admin/tombstones?place=/%s", volume, subvolume);
     const struct http_call_spec spec = request("GET", &url);
     int http = 0;
-    enum status st =
-        buf_ok(&url) ? fetch_sure(fetcher, &spec, &http, why) : explain(&spec, ST_NO_MEMORY, why);
+    enum status st = buf_ok(&url) ? fetch_sure(fetcher, &spec, TRIES_PATIENT, &http, why)
+                                  : explain(&spec, ST_NO_MEMORY, why);
     if (!st && http == 200) {
         size_t len;
         const char *text = http_fetch_body(fetcher, &len);
@@ -302,6 +306,7 @@ enum status volume_tombstones(struct http_fetcher *fetcher, const char *volume,
 
 /* --- one copy --- */
 
+/* The name is encoded: base64 has `+` and `=`, and a server may read `+` as a space. */
 static enum status copy_url(struct buf *url, const char *place, const struct key *key,
                             uint64_t generation, enum naming naming)
 {
@@ -316,6 +321,7 @@ static enum status copy_url(struct buf *url, const char *place, const struct key
     return st;
 }
 
+/* The MD5 is what the volume remembers, not what it has read now. */
 static void take_answer(struct http_fetcher *fetcher, struct volume_copy *copy)
 {
     copy->there = true;
@@ -335,7 +341,7 @@ enum status volume_head(struct http_fetcher *fetcher, const char *place, const s
     enum status st = copy_url(&url, place, key, generation, naming);
     const struct http_call_spec spec = request("HEAD", &url);
     int http = 0;
-    st = st ? explain(&spec, st, why) : fetch_sure(fetcher, &spec, &http, why);
+    st = st ? explain(&spec, st, why) : fetch_sure(fetcher, &spec, TRIES_QUICK, &http, why);
     if (!st && http == 200)
         take_answer(fetcher, copy);
     buf_free(&url);
@@ -350,6 +356,7 @@ struct reading {
     void *arg;
 };
 
+/* An interruption breaks the transfer off. */
 static bool read_piece(void *arg, const char *data, size_t len)
 {
     struct reading *reading = arg;
@@ -410,10 +417,9 @@ enum status volume_read(struct http_fetcher *fetcher, const char *place, const s
     enum status st = copy_url(&url, place, key, generation, naming);
     if (st)
         (void)snprintf(why, VOLUME_WHY, "GET a copy at %s: %s", place, status_text(st));
-    unsigned pause = TRY_PAUSE_MS;
-    for (int i = 0; i < TRIES && buf_ok(&url) && url.len && !interrupt_seen(); i++, pause *= 2) {
+    for (int i = 0; i < TRIES_PATIENT && buf_ok(&url) && url.len && !interrupt_seen(); i++) {
         if (i)
-            interrupt_sleep(pause);
+            interrupt_sleep((unsigned long long)TRY_PAUSE_MS << (i - 1));
         st = read_once(fetcher, buf_text(&url), &reading, copy, why);
         if (!is_passing(st, 0))
             break;

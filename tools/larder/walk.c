@@ -58,6 +58,7 @@ struct walker {
 
 /* --- the stacks --- */
 
+/* The task is the stack's. Anyone who waits is woken for it. */
 static enum status push(struct walk *walk, uint32_t place, const char *directory, const char *name,
                         double part)
 {
@@ -77,6 +78,7 @@ static enum status push(struct walk *walk, uint32_t place, const char *directory
     return ST_OK;
 }
 
+/* The task is the caller's, which frees it. */
 static struct task *pop_locked(struct walk *walk, size_t first)
 {
     for (size_t i = 0; i < walk->stack_count; i++) {
@@ -114,6 +116,7 @@ static struct task *take(struct walker *walker)
     return task;
 }
 
+/* Also wakes those that wait for work: when the last busy thread finds none, all is done. */
 static void gave_back(struct walk *walk, enum status st)
 {
     (void)pthread_mutex_lock(&walk->lock);
@@ -137,6 +140,7 @@ static bool is_hex_pair(const char *name)
     return strlen(name) == 2 && strspn(name, "0123456789abcdef") == 2;
 }
 
+/* The first ones are kept by name, so that an operator can look at them. */
 static void stray(struct walker *walker, const struct task *task, const char *name)
 {
     struct walk *walk = walker->walk;
@@ -160,6 +164,7 @@ static bool leads_on(enum walk_level level, const struct task *task, const char 
     return strlen(task->directory) + strlen(name) + 1 < DIRECTORY_MAX;
 }
 
+/* `item` is gone with its listing; the scan copies what it needs. */
 static enum status take_file(struct walker *walker, const struct task *task,
                              const struct listing_item *item)
 {
@@ -205,6 +210,8 @@ static enum status take_items(struct walker *walker, const struct task *task,
     return st;
 }
 
+/* The part of the directory is divided among those below it, so that the parts always add up to
+ * 1. */
 static enum status push_below(struct walker *walker, const struct task *task,
                               const struct listing *listing, size_t below)
 {
@@ -220,14 +227,22 @@ static enum status push_below(struct walker *walker, const struct task *task,
     return st;
 }
 
-static void say_failed(const struct walk *walk, uint32_t place, const char *why)
+/* Of many threads that fail together only the first one says so. */
+static void say_failed(struct walk *walk, uint32_t place, enum status st, const char *why)
 {
+    (void)pthread_mutex_lock(&walk->lock);
+    bool first = !walk->failed;
+    walk->failed = first ? st : walk->failed;
+    (void)pthread_mutex_unlock(&walk->lock);
+    if (!first || interrupt_seen())
+        return;
     const char *name = places_name(walk->places, place);
     say_error("could not read all of %s: %s. See to the volume and begin again, or leave it out "
               "with '--without %s': what is on it is not looked at then",
               name, why, name);
 }
 
+/* Memory: one listing. Counts go to the shared result once a directory, not once a file. */
 static enum status walk_directory(struct walker *walker, const struct task *task)
 {
     struct walk *walk = walker->walk;
@@ -241,8 +256,7 @@ static enum status walk_directory(struct walker *walker, const struct task *task
     if (st == ST_NOT_FOUND && task->directory[0])
         return ST_OK;
     if (st) {
-        if (!interrupt_seen())
-            say_failed(walk, task->place, why);
+        say_failed(walk, task->place, st, why);
         return st;
     }
     st = take_items(walker, task, listing, &below);
@@ -261,6 +275,7 @@ static enum status walk_directory(struct walker *walker, const struct task *task
 
 /* --- tombstones --- */
 
+/* A tombstone's path is that of generation 0; the generation that it covers is in its text. */
 static enum status take_tombstones(struct walker *walker, const struct json *list, uint32_t place)
 {
     enum status st = ST_OK;
@@ -279,6 +294,7 @@ static enum status take_tombstones(struct walker *walker, const struct json *lis
     return st;
 }
 
+/* There are few: one thread asks for all before the others begin. */
 static enum status walk_tombstones(struct walker *walker)
 {
     struct walk *walk = walker->walk;
@@ -295,7 +311,7 @@ static enum status walk_tombstones(struct walker *walker)
             continue;
         st = volume_tombstones(walker->fetcher, name, subvolume, &answer, why);
         if (st) {
-            say_failed(walk, place, why);
+            say_failed(walk, place, st, why);
             break;
         }
         st = take_tombstones(walker, json_member(answer, "tombstones"), place);
@@ -360,6 +376,7 @@ static enum status run_walkers(struct walk *walk, struct walker *walkers, unsign
     return st;
 }
 
+/* Each place counts as an equal part of the whole: how many files it has is not known yet. */
 static enum status push_places(struct walk *walk)
 {
     size_t count = places_count(walk->places);

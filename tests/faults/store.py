@@ -1,0 +1,174 @@
+"""A store under test: a cluster of real processes, what clients did with it, and the judgement of it
+at the end."""
+import os
+import sys
+import time
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "cluster"))
+
+import harness  # noqa: E402
+from harness import Cluster, Server, fetch, free_port, poll  # noqa: E402
+
+import checker  # noqa: E402
+import means  # noqa: E402
+import table  # noqa: E402
+from history import History  # noqa: E402
+from workload import Client, Workload  # noqa: E402
+
+MASTER_OPTIONS = ["--overwrite", "--grace", "1s", "--voltimeout", "1s"]
+
+
+class Store(Cluster):
+    """As a Cluster; its volumes know their master, so that a reader at a hole is sent on. One thread
+    of each kind (`plain`) makes system calls come in the same order each time."""
+
+    def __init__(self, volumes=3, replicas=3, subvolumes=1, overwrite=True, plain=False,
+                 place=None, master_options=(), volume_options=(), start=True, environment=None):
+        self.place = place or self.path  # where a server's directory is
+        self.overwrite = overwrite
+        self.environment = environment or {}
+        few = ["--threads", "1", "--pool-threads", "1"] if plain else ["--threads", "2"]
+        super().__init__(
+            volumes=volumes, replicas=replicas, subvolumes=subvolumes, start=start,
+            master_options=few + [o for o in MASTER_OPTIONS if overwrite or o != "--overwrite"]
+            + list(master_options), volume_options=few + list(volume_options))
+        self.history = History()
+        self.began = time.monotonic()
+
+    def _env(self, argv):
+        return ["env"] + ["%s=%s" % pair for pair in self.environment.items()] + argv
+
+    def new_volume(self, nginx=False, start=True, options=(), directory=None, argv=None):
+        number = len(self.volumes) + 1
+        name, port = "volume%d" % number, free_port()
+        directory = directory or self.place(name)
+        argv = [harness.BIN + "/larder-volume", "--port", str(port), "--dir", directory,
+                "--master", "127.0.0.1:%d" % self.port, *self.volume_options, *options]
+        server = Server(name, self._env(argv), port, "/admin/health", self.path(name + ".log"))
+        server.dir = directory
+        self.volumes.append(server)
+        if start:
+            server.start()
+        return server
+
+    def new_master(self, options=None, volumes=None):
+        master = super().new_master(options, volumes)
+        at = master.argv.index("--db") + 1
+        master.argv[at] = master.dir = self.place("index")
+        master.argv = self._env(master.argv)
+        return master
+
+    def new_client(self, name="test"):
+        return Client(self, name)
+
+    def workload(self, seed, **options):
+        return Workload(self, seed, **options)
+
+    def start_again(self):
+        """Everything that is not running is started."""
+        for server in self.volumes + [self.master]:
+            if server.process is not None and server.process.poll() is not None:
+                server.process = None
+            if server.process is None:
+                server.start()
+
+    def volumes_up(self, count=None):
+        """Waits until the master sees so many volumes (all of them) as usable."""
+        count = len(self.volumes) if count is None else count
+
+        def up():
+            states = self.admin("/admin/volumes")
+            states = states["volumes"] if isinstance(states, dict) else states
+            return sum(v["state"] == "up" for v in states) >= count
+        poll("%d volumes are up" % count, 30, up)
+
+    # --- the judgement ---
+
+    def settle(self, seconds=120):
+        """Waits until nothing is left to do for the janitor."""
+        self.wait_master_ready()
+        self.volumes_up()
+
+        def idle():
+            status = self.admin("/admin/status")
+            return status["work"] == 0 and not self.work_left()
+        poll("the janitor has no work left", seconds, idle, every=0.1)
+
+    def read_back(self):
+        """Every key once, into the history; a key that cannot be read is a failure."""
+        client = Client(self, "at the end")
+        listed = client.list_all()
+        for key in self.history.keys():
+            client.get(key, must=True)
+            client.note_listed(key, listed)
+        client.close()
+        return listed[1]
+
+    def judge(self, deep=True, copies=True, settle=True):
+        """A list of complaints: empty where everything is as it was promised."""
+        complaints = []
+        try:
+            if settle:
+                self.settle()
+            listed = self.read_back()
+            if deep:
+                complaints += self.verify()
+            if copies:
+                complaints += self.superfluous(listed)
+        except (AssertionError, OSError) as e:
+            complaints.append("%s" % e)
+        h = self.history
+        complaints += checker.check(h, self.overwrite)
+        return complaints + h.wrong[:20] + h.torn[:20] + h.failures[:20]
+
+    def verify(self):
+        done = self.larder("verify", "--deep")
+        if done.returncode == 0:
+            return []
+        return ["verify --deep exits with %d: %s" % (
+            done.returncode, (done.stdout + done.stderr).decode(errors="replace")[-2000:])]
+
+    def superfluous(self, listed):
+        """Files that should not be there, or too few of them."""
+        complaints = []
+        files = sum(map(len, self.all_files().values()))
+        if files != self.replicas * len(listed):
+            complaints.append("%d files for %d keys with %d copies each" % (
+                files, len(listed), self.replicas))
+        for volume in self.volumes:
+            for folder, _, names in os.walk(volume.dir):
+                if folder.endswith("/.larder/tmp") and names:
+                    complaints.append("temp files are left in %s: %s" % (folder, names[:5]))
+        return complaints
+
+    def row(self, fault, rounds, complaints=(), notes=""):
+        h = self.history
+        lost = sum("no order explains" in c or "cannot be read" in c for c in complaints)
+        took = "%.0f s" % (time.monotonic() - self.began)
+        table.add_row(fault, rounds, h.operations, h.acknowledged, lost, len(h.wrong), len(h.torn),
+                      "; ".join(filter(None, (notes, took))))
+
+
+class FaultTest(unittest.TestCase):
+    """Every test prints its seed; FAULTS_SEED repeats it."""
+
+    def setUp(self):
+        self.seed = means.seed()
+        print("FAULTS_SEED=%d" % self.seed)
+
+    def new_store(self, **options):
+        store = Store(**options)
+        self.addCleanup(store.close, False)
+        return store
+
+    def end(self, store, fault, rounds, notes="", **options):
+        """The judgement on a store; it fails the test where there are complaints."""
+        complaints = store.judge(**options)
+        store.row(fault, rounds, complaints, notes)
+        self.assertEqual(complaints, [], "seed %d:\n%s\n%s" % (
+            self.seed, "\n".join(complaints)[:6000], store.logs()))
+
+
+__all__ = ["FaultTest", "Store", "fetch", "poll"]

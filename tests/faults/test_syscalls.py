@@ -1,0 +1,137 @@
+"""One system call of a master or a volume fails, lies, or is the last one of the process, while a key
+is written, overwritten, read and deleted."""
+import random
+import unittest
+
+import means
+from inject import Injection
+from store import FaultTest
+
+VOLUME_CALLS = ("write", "fsync", "openat", "renameat", "close", "fsetxattr", "mkdirat", "unlinkat",
+                "newfstatat", "sendfile", "flistxattr,fgetxattr", "recvfrom,read,readv", "sendto,sendmsg,writev",
+                "accept4", "epoll_ctl", "statfs,fstatfs", "getdents64")
+MASTER_CALLS = ("write", "fdatasync", "openat", "close", "accept4", "recvfrom,read,readv",
+                "sendto,sendmsg,writev", "epoll_ctl", "connect", "socket", "statfs,fstatfs",
+                "pread64", "newfstatat")
+ERRORS = ("EIO", "ENOSPC", "EDQUOT", "EMFILE", "EINTR", "EAGAIN", "ENOMEM")
+# A write that says it wrote less (and did not write that) is a disk or a network that lies.
+LIES = {"write": ("retval=0", "retval=10"), "sendfile": ("retval=0",)}
+# These are known to be impossible for the call, or would only be a busy loop of the event loop.
+SENSELESS = {("epoll_ctl", "EAGAIN"), ("fsync", "EAGAIN")}
+
+
+def faults_of(calls):
+    found = []
+    for call in calls:
+        for when in ("1", "2", "3"):
+            found += [(call, "error=%s:when=%s" % (e, when)) for e in ERRORS
+                      if (call, e) not in SENSELESS]
+            found += [(call, "%s:when=%s" % (lie, when)) for lie in LIES.get(call, ())]
+    return found
+
+
+class SyscallTest(FaultTest):
+    def operations(self, client, rng, key):
+        """Every flow once, on a key that is there and on one that is not."""
+        old, new = key + "/old", key + "/new"
+        client.put(new, rng.choice((200, 70000)))
+        client.put(old, rng.choice((200, 70000)))
+        client.get(old)
+        client.get(new)
+        client.delete(old)
+        client.get(old)
+
+    def mend(self, store, server):
+        """A process that ended, or does not trust its disk any more, is started again."""
+        died = server.process.poll() is not None
+        if died:
+            code = server.process.returncode
+            if code < 0:
+                store.history.complain("failures", "%s was ended by signal %d: %s" % (
+                    server.name, -code, server.log_tail(10)))
+            server.process = None
+            server.start()
+        elif server is not store.master:
+            health = store.admin("/admin/health", server)
+            if health.get("state") != "up":
+                server.kill()
+                server.start()
+        return died
+
+    def one(self, store, rng, server, call, what, number):
+        client = store.new_client("s%d" % number)
+        client.timeout = 15
+        key = "/f/%d" % number
+        client.put(key + "/old", rng.choice((200, 70000)))
+        with Injection(server.pid, call, what) as injection:
+            self.operations(client, rng, key)
+        hit = injection.hits() > 0
+        ended = self.mend(store, server)
+        client.close()
+        return hit, ended
+
+    def play(self, name, server_of, calls):
+        means.need_strace()
+        rng = random.Random(self.seed)
+        store = self.new_store(volumes=4, plain=True)
+        faults = faults_of(calls)
+        rng.shuffle(faults)
+        hits = ends = 0
+        faults = faults[:means.rounds(30, len(faults))]
+        for number, (call, what) in enumerate(faults):
+            hit, ended = self.one(store, rng, server_of(store, rng), call, what, number)
+            hits, ends = hits + hit, ends + ended
+            if store.history.wrong or store.history.torn or store.history.failures:
+                self.fail("after %s %s: %s" % (call, what, store.history.wrong
+                                               + store.history.torn + store.history.failures))
+        self.end(store, name, len(faults), "%d met a call; %d ended the process" % (hits, ends))
+        self.assertGreater(hits, len(faults) // 4)
+
+    def test_volume(self):
+        self.play("one system call of a volume fails or lies",
+                  lambda store, rng: rng.choice(store.volumes), VOLUME_CALLS)
+
+    def test_master(self):
+        self.play("one system call of the master fails", lambda store, rng: store.master,
+                  MASTER_CALLS)
+
+
+class KilledAtTest(FaultTest):
+    """kill -9 at chosen system calls of a PUT, an overwrite and a DELETE."""
+
+    def one(self, store, rng, server, call, when, number):
+        client = store.new_client("k%d" % number)
+        key = "/f/%d" % number
+        client.put(key, 3000)
+        with Injection(server.pid, call, "signal=SIGKILL:when=%d" % when):
+            client.put(key, 60000)
+            client.get(key)
+            client.put(key + "/new", 500)
+            client.delete(key)
+        died = server.process.poll() is not None
+        store.start_again()
+        client.get(key)
+        client.get(key + "/new")
+        client.close()
+        return died
+
+    def test_killed(self):
+        means.need_strace()
+        rng = random.Random(self.seed)
+        store = self.new_store(volumes=3, plain=True)
+        points = [("volume", c, w) for c in ("openat", "write", "fsetxattr", "fsync", "renameat",
+                                             "unlinkat", "close") for w in (1, 2, 3)]
+        points += [("master", c, w) for c in ("write", "fdatasync", "connect", "sendto,sendmsg,writev")
+                   for w in (1, 2, 3, 4, 5, 6)]
+        rng.shuffle(points)
+        points = points[:means.rounds(16, len(points))]
+        died = 0
+        for number, (who, call, when) in enumerate(points):
+            server = store.master if who == "master" else rng.choice(store.volumes)
+            died += self.one(store, rng, server, call, when, number)
+        self.end(store, "kill -9 at a chosen system call", len(points), "%d kills" % died)
+        self.assertGreater(died, len(points) // 3)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,284 @@
+/* Health checks: what answers are understood as, who is asked when, which identities are kept. */
+#include "common/buf.h"
+#include "master/health.h"
+#include "master/index.h"
+#include "master/volumes.h"
+#include "tests/flow/fake_client.h"
+#include "tests/flow/fake_loop.h"
+#include "tests/flow/fake_master.h"
+
+#define ID    "0123456789abcdef0123456789abcdef"
+#define OTHER "fedcba9876543210fedcba9876543210"
+
+/* --- an index that notes what it is told of volumes --- */
+
+static struct {
+    struct index_change *pending;
+    char name[64], value[256];
+    unsigned noted;
+} fake_notes;
+
+void index_change_begin(struct index_change *change, struct loop *loop UNUSED,
+                        void (*committed)(void *arg, enum status st), void *arg)
+{
+    ck_assert_ptr_ne(change, fake_notes.pending);
+    change->committed = committed;
+    change->arg = arg;
+}
+
+void index_change_volume(struct index_change *change UNUSED, const char *name, const char *value)
+{
+    (void)snprintf(fake_notes.name, sizeof fake_notes.name, "%s", name);
+    (void)snprintf(fake_notes.value, sizeof fake_notes.value, "%s", value);
+}
+
+void index_change_free(struct index_change *change)
+{
+    ck_assert_ptr_ne(change, fake_notes.pending);
+}
+
+void index_commit(struct index *index UNUSED, struct index_change *change)
+{
+    fake_notes.pending = change;
+    fake_notes.noted++;
+}
+
+static void index_commits(enum status st)
+{
+    struct index_change *change = fake_notes.pending;
+    ck_assert_ptr_nonnull(change);
+    fake_notes.pending = NULL;
+    change->committed(change->arg, st);
+}
+
+/* --- the volumes are real --- */
+
+static struct health *health;
+static struct volumes *volumes;
+
+static void add(const char *name)
+{
+    bool was_there;
+    ck_assert_int_eq(volumes_add(volumes, name, NULL, &was_there), ST_OK);
+}
+
+static void setup(void)
+{
+    master_is_new();
+    fake_now = 1000;
+    memset(&fake_notes, 0, sizeof fake_notes);
+    volumes = volumes_new(1);
+    ck_assert_ptr_nonnull(volumes);
+    fake_master.volumes = volumes;
+    fake_config.voltimeout_ms = 700;
+    add("v1:1");
+    add("v2:1");
+    health = health_new(&fake_worker);
+    ck_assert_ptr_nonnull(health);
+}
+
+static void teardown(void)
+{
+    health_free(health);
+    health_free(NULL);
+    volumes_free(volumes);
+    calls_forget();
+    ck_assert_ptr_null(fake_timers);
+}
+
+static void answers(const char *volume, const char *text)
+{
+    struct http_call *call = call_to(volume);
+    ck_assert_ptr_nonnull(call);
+    call->body = text;
+    call_ends(call, ST_OK, 200);
+}
+
+static enum volume_state state_of(const char *place)
+{
+    return volumes_state(volumes, place);
+}
+
+#define LARDER(id)                                                                                 \
+    "{\"server\":\"larder-volume\",\"id\":\"" id "\",\"state\":\"up\",\"free\":5,\"total\":9,"     \
+    "\"subvolumes\":{}}"
+
+/* --- reading answers --- */
+
+static struct volume_report report_of(const char *text)
+{
+    struct volume_report report = {0};
+    health_parse(&report, text, strlen(text));
+    ck_assert(report.answered);
+    return report;
+}
+
+START_TEST(a_volume_of_ours_says_how_it_is)
+{
+    struct volume_report report = report_of(
+        "{\"server\":\"larder-volume\",\"id\":\"" ID "\",\"free\":5,\"total\":9,\"subvolumes\":{"
+        "\"sv00\":{\"state\":\"up\",\"free\":1,\"total\":2,\"errors\":3},"
+        "\"sv01\":{\"state\":\"full\"},\"sv02\":{\"state\":\"read-only\"},"
+        "\"sv03\":{\"state\":\"missing\"},\"sv04\":{\"state\":\"on fire\"},\"\":{}}}");
+    static const enum volume_state states[] = {VOLUME_UP,   VOLUME_FULL, VOLUME_READ_ONLY,
+                                               VOLUME_DOWN, VOLUME_DOWN, VOLUME_UP};
+    ck_assert_int_eq(report.kind, VOLUME_LARDER);
+    ck_assert_str_eq(report.id, ID);
+    ck_assert_uint_eq(report.free, 5);
+    ck_assert_uint_eq(report.total, 9);
+    ck_assert_uint_eq(report.subvolume_count, 6);
+    for (size_t i = 0; i < 6; i++) {
+        const struct subvolume_report *sub = &report.subvolumes[i];
+        size_t which = sub->name[0] ? (size_t)(sub->name[3] - '0') : 5;
+        ck_assert_int_eq(sub->state, states[which]);
+        ck_assert_uint_eq(sub->errors, which == 0 ? 3 : 0);
+    }
+    free(report.subvolumes);
+}
+END_TEST
+
+#define NOT_OURS "{\"server\":\"other\",\"id\":\"0123456789abcdef0123456789abcdef\"}"
+
+START_TEST(any_other_answer_is_a_plain_volume)
+{
+    static const char *const texts[] = {"", "<html>nginx</html>", "[1,2]", NOT_OURS,
+                                        "{\"server\":7}"};
+    struct volume_report report = report_of(texts[_i]);
+    ck_assert_int_eq(report.kind, VOLUME_PLAIN);
+    ck_assert_str_eq(report.id, "");
+    ck_assert_uint_eq(report.subvolume_count, 0);
+}
+END_TEST
+
+START_TEST(nonsense_does_no_harm)
+{
+    struct volume_report report =
+        report_of("{\"server\":\"larder-volume\",\"id\":\"short\",\"free\":\"x\",\"subvolumes\":{"
+                  "\"a-name-that-is-much-longer-than-it-may-be\":7}}");
+    ck_assert_str_eq(report.id, "");
+    ck_assert_uint_eq(report.free, 0);
+    ck_assert_uint_eq(strlen(report.subvolumes[0].name), sizeof report.subvolumes[0].name - 1);
+    free(report.subvolumes);
+}
+END_TEST
+
+/* --- asking --- */
+
+START_TEST(all_are_asked_every_second)
+{
+    loop_turns();
+    ck_trace("GET:v1:1 GET:v2:1 ");
+    ck_assert_str_eq(call_to("v1:1")->url, "http://v1:1/admin/health");
+    ck_assert_uint_eq(call_to("v1:1")->spec.timeout_ms, 700);
+    answers("v1:1", LARDER(ID));
+    answers("v2:1", "nginx");
+    ck_assert_int_eq(state_of("v1:1"), VOLUME_UP);
+    ck_assert_int_eq(state_of("v2:1"), VOLUME_UP);
+    time_passes(900);
+    ck_trace("");
+    time_passes(100);
+    ck_trace("GET:v1:1 GET:v2:1 ");
+    index_commits(ST_OK);
+}
+END_TEST
+
+START_TEST(those_that_are_down_more_often)
+{
+    loop_turns();
+    answers("v1:1", "nginx");
+    call_ends(call_to("v2:1"), ST_UNAVAILABLE, 0);
+    ck_assert_int_eq(state_of("v2:1"), VOLUME_DOWN);
+    trace[0] = 0;
+    time_passes(250);
+    ck_trace("GET:v2:1 ");
+    time_passes(500); /* not again while it is still asked */
+    ck_trace("");
+    answers("v2:1", "nginx");
+    ck_assert_int_eq(state_of("v2:1"), VOLUME_UP);
+}
+END_TEST
+
+START_TEST(two_silences_make_it_down)
+{
+    loop_turns();
+    answers("v1:1", "nginx");
+    answers("v2:1", "nginx");
+    time_passes(1000);
+    call_ends(call_to("v1:1"), ST_PEER_TIMEOUT, 0);
+    ck_assert_int_eq(state_of("v1:1"), VOLUME_UP);
+    time_passes(1000);
+    call_ends(call_to("v1:1"), ST_PEER_TIMEOUT, 0);
+    ck_assert_int_eq(state_of("v1:1"), VOLUME_DOWN);
+    ck_assert(volumes_lost(volumes, "v1:1"));
+}
+END_TEST
+
+START_TEST(new_volumes_are_asked_too)
+{
+    loop_turns();
+    answers("v1:1", "nginx");
+    answers("v2:1", "nginx");
+    trace[0] = 0;
+    add("v3:1");
+    time_passes(250);
+    ck_trace("GET:v3:1 ");
+}
+END_TEST
+
+START_TEST(calls_cannot_be_started)
+{
+    calls.fail_all = true;
+    loop_turns();
+    ck_assert_int_eq(state_of("v1:1"), VOLUME_UNKNOWN);
+    calls.fail_all = false;
+    time_passes(1000);
+    answers("v1:1", "nginx");
+    ck_assert_int_eq(state_of("v1:1"), VOLUME_UP);
+}
+END_TEST
+
+START_TEST(stopping_cancels_what_is_under_way)
+{
+    loop_turns();
+    trace[0] = 0;
+    health_free(health);
+    health = NULL;
+    ck_trace("cancel:v1:1 cancel:v2:1 ");
+}
+END_TEST
+
+/* --- identities --- */
+
+START_TEST(the_first_identity_goes_into_the_index)
+{
+    loop_turns();
+    answers("v1:1", LARDER(ID));
+    ck_assert_uint_eq(fake_notes.noted, 1);
+    ck_assert_str_eq(fake_notes.name, "v1:1");
+    ck_assert_str_eq(fake_notes.value, "{\"id\":\"" ID "\",\"added\":1700000000}");
+    index_commits(_i ? ST_NO_SPACE : ST_OK);
+    time_passes(1000);
+    answers("v1:1", LARDER(ID));
+    ck_assert_uint_eq(fake_notes.noted, 1);
+    time_passes(1000);
+    answers("v1:1", LARDER(OTHER));
+    ck_assert_int_eq(state_of("v1:1"), VOLUME_FOREIGN);
+    ck_assert_uint_eq(fake_notes.noted, 1);
+}
+END_TEST
+
+int main(void)
+{
+    const struct played tests[] = {{a_volume_of_ours_says_how_it_is, 1},
+                                   {any_other_answer_is_a_plain_volume, 5},
+                                   {nonsense_does_no_harm, 1},
+                                   {all_are_asked_every_second, 1},
+                                   {those_that_are_down_more_often, 1},
+                                   {two_silences_make_it_down, 1},
+                                   {new_volumes_are_asked_too, 1},
+                                   {calls_cannot_be_started, 1},
+                                   {stopping_cancels_what_is_under_way, 1},
+                                   {the_first_identity_goes_into_the_index, 2},
+                                   {NULL, 0}};
+    return play_all("master_health", tests, setup, teardown);
+}

@@ -1,0 +1,476 @@
+/* The index over a real LevelDB, with a real loop and committer. */
+#include "master/index.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "common/ldb.h"
+#include "common/log.h"
+#include "tests/unit/suite.h"
+
+static char dir[64];
+static char path[80];
+static struct loop *loop;
+static struct index *index_of_test;
+
+static struct index_options options(void)
+{
+    return (struct index_options){.path = path, .sync = true};
+}
+
+static void open_index(void)
+{
+    struct index_options as = options();
+    ck_assert_int_eq(index_open(&index_of_test, &as), ST_OK);
+}
+
+static void close_index(void)
+{
+    index_close(index_of_test);
+    index_of_test = NULL;
+}
+
+static void setup(void)
+{
+    log_set_level((enum log_level)(LOG_ERROR + 1));
+    strcpy(dir, "/tmp/larder-index.XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    (void)snprintf(path, sizeof path, "%s/db", dir);
+    loop = loop_new();
+    ck_assert_ptr_nonnull(loop);
+    open_index();
+}
+
+static void teardown(void)
+{
+    close_index();
+    loop_free(loop);
+    (void)!ldb_destroy(path);
+    (void)rmdir(path);
+    (void)rmdir(dir);
+}
+
+/* --- committing, and waiting for it on the loop --- */
+
+struct commit {
+    struct index_change change;
+    enum status st;
+    unsigned answers;
+};
+
+static size_t outstanding;
+
+static void has_committed(void *arg, enum status st)
+{
+    struct commit *commit = arg;
+    commit->st = st;
+    commit->answers++;
+    if (--outstanding == 0)
+        loop_stop(loop);
+}
+
+static void watchdog(void *arg UNUSED)
+{
+    ck_abort_msg("a commit was not answered");
+}
+
+/* Until all that was handed over has been answered. A loop that was stopped ends at once when it
+ * runs again, so each wait has one of its own. */
+static void wait_for_commits(void)
+{
+    struct loop_timer *dog = loop_timer_new(loop, watchdog, NULL);
+    ck_assert_ptr_nonnull(dog);
+    loop_timer_set(dog, 30000);
+    loop_run(loop);
+    loop_timer_free(dog);
+    loop_free(loop);
+    loop = loop_new();
+    ck_assert_ptr_nonnull(loop);
+}
+
+static struct key key_of(const char *bytes)
+{
+    struct key key;
+    ck_assert_int_eq(key_from_bytes(&key, bytes, strlen(bytes)), ST_OK);
+    return key;
+}
+
+/* Fills a change: KEY as `value` says, with work as `work` says (both may be ""). */
+static void fill(struct commit *commit, const char *name, const char *value, const char *work)
+{
+    struct key key = key_of(name);
+    struct record rec;
+    record_init(&rec);
+    ck_assert_int_eq(record_decode(&rec, *value ? value : NULL, strlen(value), *work ? work : NULL,
+                                   strlen(work)),
+                     ST_OK);
+    commit->answers = 0;
+    index_change_begin(&commit->change, loop, has_committed, commit);
+    index_change_record(&commit->change, &key, &rec);
+    record_free(&rec);
+}
+
+static enum status save(const char *name, const char *value, const char *work)
+{
+    struct commit commit = {0};
+    fill(&commit, name, value, work);
+    outstanding = 1;
+    index_commit(index_of_test, &commit.change);
+    wait_for_commits();
+    ck_assert_uint_eq(commit.answers, 1);
+    index_change_free(&commit.change);
+    return commit.st;
+}
+
+/* True where the key is there with just these places. */
+static bool is_at(const char *name, const char *place)
+{
+    struct key key = key_of(name);
+    struct record rec;
+    enum status st = index_get(index_of_test, &key, &rec);
+    bool same = st == ST_OK && rec.place_count == 1 && strcmp(rec.places[0], place) == 0;
+    record_free(&rec);
+    return same;
+}
+
+START_TEST(what_was_committed_is_read)
+{
+    struct key key = key_of("/a");
+    struct record rec;
+    ck_assert_int_eq(index_get(index_of_test, &key, &rec), ST_NOT_FOUND);
+    ck_assert_int_eq(index_get_all(index_of_test, &key, &rec), ST_OK);
+    ck_assert_int_eq(rec.state, KEY_ABSENT);
+    ck_assert_int_eq(save("/a", "", "W1\ngarbage 5 larder v:1\n"), ST_OK);
+    ck_assert_int_eq(index_get(index_of_test, &key, &rec), ST_NOT_FOUND); /* not visible */
+    ck_assert_int_eq(index_get_all(index_of_test, &key, &rec), ST_OK);
+    ck_assert_int_eq(rec.state, KEY_PENDING);
+    ck_assert_uint_eq(rec.garbage.count, 1);
+    record_free(&rec);
+    ck_assert_int_eq(save("/a", "L1 live 5 larder - v:1", ""), ST_OK);
+    ck_assert_int_eq(index_get_all(index_of_test, &key, &rec), ST_OK);
+    ck_assert_int_eq(rec.state, KEY_LIVE);
+    ck_assert_uint_eq(rec.garbage.count, 0); /* both parts were replaced */
+    record_free(&rec);
+    ck_assert_int_eq(save("/a", "", ""), ST_OK);
+    ck_assert_int_eq(index_get(index_of_test, &key, &rec), ST_NOT_FOUND);
+}
+END_TEST
+
+START_TEST(it_is_there_after_a_restart)
+{
+    char id[64];
+    (void)snprintf(id, sizeof id, "%s", index_id(index_of_test));
+    ck_assert_uint_eq(strlen(id), 32);
+    ck_assert_int_eq(save("/a", "v:1", ""), ST_OK);
+    ck_assert_int_eq(save("/b", "", "W1\ntombstone 3\n"), ST_OK);
+    uint64_t sequence = index_sequence(index_of_test);
+    close_index();
+    open_index();
+    ck_assert(is_at("/a", "v:1"));
+    ck_assert_str_eq(index_id(index_of_test), id);
+    ck_assert_uint_eq(index_sequence(index_of_test), sequence);
+    ck_assert_int_eq(save("/c", "v:2", ""), ST_OK);
+    ck_assert_uint_eq(index_sequence(index_of_test), sequence + 1);
+}
+END_TEST
+
+START_TEST(commits_share_their_syncs)
+{
+    enum { MANY = 2000 };
+    struct commit *commits = calloc(MANY, sizeof *commits);
+    char name[32];
+    uint64_t changes;
+    uint64_t writes;
+    ck_assert_ptr_nonnull(commits);
+    outstanding = MANY;
+    for (int i = 0; i < MANY; i++) {
+        (void)snprintf(name, sizeof name, "/key/%04d", i);
+        fill(&commits[i], name, "v:1", "");
+        index_commit(index_of_test, &commits[i].change);
+        ck_assert_uint_eq(commits[i].answers, 0);
+    }
+    wait_for_commits();
+    for (int i = 0; i < MANY; i++) {
+        ck_assert_uint_eq(commits[i].answers, 1);
+        ck_assert_int_eq(commits[i].st, ST_OK);
+        (void)snprintf(name, sizeof name, "/key/%04d", i);
+        ck_assert(is_at(name, "v:1"));
+        index_change_free(&commits[i].change);
+    }
+    index_counters(index_of_test, &changes, &writes);
+    ck_assert_uint_eq(changes, MANY);
+    ck_assert_uint_lt(writes, MANY);
+    ck_assert_uint_eq(index_sequence(index_of_test), MANY);
+    ck_assert_uint_eq(index_queued(index_of_test), 0);
+    free(commits);
+}
+END_TEST
+
+/* Closing writes what is queued; who asked for it hears of it when the loop delivers. */
+START_TEST(closing_commits_what_is_queued)
+{
+    struct commit commit = {0};
+    fill(&commit, "/a", "v:1", "");
+    commit.change.lazy = true;
+    outstanding = 1;
+    index_commit(index_of_test, &commit.change);
+    close_index();
+    wait_for_commits();
+    ck_assert_int_eq(commit.st, ST_OK);
+    index_change_free(&commit.change);
+    open_index();
+    ck_assert(is_at("/a", "v:1"));
+}
+END_TEST
+
+START_TEST(a_change_without_memory_fails_alone)
+{
+    struct commit bad = {0};
+    struct commit good = {0};
+    fill(&bad, "/a", "v:1", "");
+    bad.change.ops.failed = true;
+    fill(&good, "/b", "v:1", "");
+    outstanding = 2;
+    index_commit(index_of_test, &bad.change);
+    index_commit(index_of_test, &good.change);
+    wait_for_commits();
+    ck_assert_int_eq(bad.st, ST_NO_MEMORY);
+    ck_assert_int_eq(good.st, ST_OK);
+    ck_assert(!is_at("/a", "v:1"));
+    index_change_free(&bad.change);
+    index_change_free(&good.change);
+}
+END_TEST
+
+START_TEST(below_the_reserve_nothing_is_written)
+{
+    ck_assert_int_eq(save("/a", "v:1", ""), ST_OK);
+    close_index();
+    struct index_options as = options();
+    as.reserve_bytes = UINT64_MAX;
+    ck_assert_int_eq(index_open(&index_of_test, &as), ST_OK);
+    ck_assert_int_eq(save("/a", "v:2", ""), ST_NO_SPACE);
+    ck_assert_int_eq(index_health(index_of_test), ST_NO_SPACE);
+    ck_assert(is_at("/a", "v:1")); /* reads go on */
+    close_index();
+    open_index(); /* there is room again */
+    ck_assert(is_at("/a", "v:1"));
+    ck_assert_int_eq(save("/a", "v:2", ""), ST_OK);
+    ck_assert_int_eq(index_health(index_of_test), ST_OK);
+    ck_assert(is_at("/a", "v:2"));
+}
+END_TEST
+
+START_TEST(a_second_one_is_refused)
+{
+    struct index *second = NULL;
+    struct index_options as = options();
+    ck_assert_int_eq(index_open(&second, &as), ST_LOCKED);
+    ck_assert_int_eq(save("/a", "v:1", ""), ST_OK); /* the first does not mind */
+    as.path = "/proc/no-such-place/db";
+    ck_assert_int_ne(index_open(&second, &as), ST_OK);
+}
+END_TEST
+
+START_TEST(damage_is_no_absence)
+{
+    struct ldb *db;
+    struct ldb_options as = {0};
+    struct ldb_batch *batch = ldb_batch_new();
+    close_index();
+    ck_assert_int_eq(ldb_open(&db, path, &as, NULL), ST_OK);
+    ldb_batch_put(batch, "/a", 2, "L1 garbled", 10);
+    ldb_batch_put(batch, "/b", 2, "v:1", 3);
+    ldb_batch_put(batch, "!w/b", 4, "garbled", 7);
+    ck_assert_int_eq(ldb_write(db, batch, true, NULL), ST_OK);
+    ldb_batch_free(batch);
+    ldb_close(db);
+    open_index();
+    struct key key = key_of("/a");
+    struct record rec;
+    ck_assert_int_eq(index_get(index_of_test, &key, &rec), ST_CORRUPT);
+    key = key_of("/b");
+    ck_assert_int_eq(index_get(index_of_test, &key, &rec), ST_OK);
+    record_free(&rec);
+    ck_assert_int_eq(index_get_all(index_of_test, &key, &rec), ST_CORRUPT);
+}
+END_TEST
+
+/* --- scans --- */
+
+static char seen[256];
+static int stop_after;
+
+static bool see(const char *key, size_t len)
+{
+    size_t at = strlen(seen);
+    (void)snprintf(seen + at, sizeof seen - at, "%.*s ", (int)len, key);
+    return --stop_after != 0;
+}
+
+static bool see_key(void *arg UNUSED, const char *key, size_t len, const struct record *rec)
+{
+    ck_assert_uint_eq(rec->place_count, 1);
+    return see(key, len);
+}
+
+static bool see_work(void *arg UNUSED, const char *key, size_t len)
+{
+    return see(key, len);
+}
+
+static bool see_volume(void *arg UNUSED, const char *name, const char *value)
+{
+    size_t at = strlen(seen);
+    (void)snprintf(seen + at, sizeof seen - at, "%s=%s ", name, value);
+    return true;
+}
+
+/* What a scan sees, of at most `most` keys (0: all). */
+static const char *scan(const char *prefix, const char *start, int most)
+{
+    struct buf as = BUF_INIT;
+    struct buf from = BUF_INIT;
+    buf_adds(&as, prefix);
+    buf_adds(&from, start);
+    seen[0] = 0;
+    stop_after = most;
+    ck_assert_int_eq(index_scan(index_of_test, &as, &from, see_key, NULL), ST_OK);
+    buf_free(&as);
+    buf_free(&from);
+    return seen;
+}
+
+static const char *scan_work(const char *start, int most)
+{
+    struct buf from = BUF_INIT;
+    buf_adds(&from, start);
+    seen[0] = 0;
+    stop_after = most;
+    ck_assert_int_eq(index_scan_work(index_of_test, &from, see_work, NULL), ST_OK);
+    buf_free(&from);
+    return seen;
+}
+
+START_TEST(scans_begin_and_end_where_they_should)
+{
+    static const char *const names[] = {"/a", "/b/1", "/b/2", "/b/21", "/b/3", "/b0", "/c"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        ck_assert_int_eq(save(names[i], "v:1", ""), ST_OK);
+    ck_assert_int_eq(save("/b/0", "", "W1\ngarbage 1 larder v:1\n"), ST_OK);
+    ck_assert_str_eq(scan("", "", 0), "/a /b/1 /b/2 /b/21 /b/3 /b0 /c ");
+    ck_assert_str_eq(scan("/", "", 0), "/a /b/1 /b/2 /b/21 /b/3 /b0 /c ");
+    ck_assert_str_eq(scan("/b/", "", 0), "/b/1 /b/2 /b/21 /b/3 ");
+    ck_assert_str_eq(scan("/b/2", "", 0), "/b/2 /b/21 ");
+    ck_assert_str_eq(scan("/b/", "/b/2", 0), "/b/2 /b/21 /b/3 ");
+    ck_assert_str_eq(scan("/b/", "/b/20", 0), "/b/21 /b/3 ");
+    ck_assert_str_eq(scan("/b/", "/b/3x", 0), "");
+    ck_assert_str_eq(scan("/b/", "/c", 0), "");
+    ck_assert_str_eq(scan("/b/", "/a", 0), "/b/1 /b/2 /b/21 /b/3 ");
+    ck_assert_str_eq(scan("/b/", "/azzz", 0), "/b/1 /b/2 /b/21 /b/3 "); /* longer, but before */
+    ck_assert_str_eq(scan("/b/", "/b", 0), "/b/1 /b/2 /b/21 /b/3 ");
+    ck_assert_str_eq(scan("", "/b/2", 2), "/b/2 /b/21 ");
+    ck_assert_str_eq(scan("/none", "", 0), "");
+}
+END_TEST
+
+START_TEST(work_is_found)
+{
+    ck_assert_int_eq(save("/a", "v:1", "W1\nfew\n"), ST_OK);
+    ck_assert_int_eq(save("/b", "v:1", ""), ST_OK);
+    ck_assert_int_eq(save("/c", "", "W1\ntombstone 4\n"), ST_OK);
+    ck_assert_int_eq(save("/d", "", "W1\ngarbage 1 larder v:1\n"), ST_OK);
+    ck_assert_str_eq(scan_work("", 0), "/a /c /d ");
+    ck_assert_str_eq(scan_work("/b", 0), "/c /d ");
+    ck_assert_str_eq(scan_work("/c", 1), "/c ");
+    ck_assert_int_eq(save("/c", "", ""), ST_OK);
+    close_index();
+    open_index();
+    ck_assert_str_eq(scan_work("", 0), "/a /d ");
+}
+END_TEST
+
+static enum status save_volume(const char *name, const char *value)
+{
+    struct commit commit = {0};
+    index_change_begin(&commit.change, loop, has_committed, &commit);
+    index_change_volume(&commit.change, name, value);
+    outstanding = 1;
+    index_commit(index_of_test, &commit.change);
+    wait_for_commits();
+    index_change_free(&commit.change);
+    return commit.st;
+}
+
+START_TEST(volumes_are_kept)
+{
+    ck_assert_int_eq(save_volume("b:1/x", "{}"), ST_OK);
+    ck_assert_int_eq(save_volume("a:1", "{\"id\":\"1\"}"), ST_OK);
+    ck_assert_int_eq(save_volume("a:1", "{\"id\":\"2\"}"), ST_OK);
+    ck_assert_int_eq(save("/a", "v:1", "W1\nfew\n"), ST_OK);
+    close_index();
+    open_index();
+    seen[0] = 0;
+    ck_assert_int_eq(index_scan_volumes(index_of_test, see_volume, NULL), ST_OK);
+    ck_assert_str_eq(seen, "a:1={\"id\":\"2\"} b:1/x={} ");
+    ck_assert_str_eq(scan("", "", 0), "/a "); /* they are no keys */
+}
+END_TEST
+
+/* --- a write that fails half-way --- */
+
+/* The longest that a file may become; 0: as long as it likes. */
+static void limit_files(rlim_t bytes)
+{
+    struct rlimit limit;
+    ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = bytes ? bytes : limit.rlim_max;
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+START_TEST(after_a_failed_write_the_database_is_opened_anew)
+{
+    static char big[256 * 1024];
+    memset(big, 'x', sizeof big - 1);
+    ck_assert_ptr_ne((void *)signal(SIGXFSZ, SIG_IGN), (void *)SIG_ERR);
+    ck_assert_int_eq(save("/a", "v:1", ""), ST_OK);
+    limit_files(128UL * 1024);
+    ck_assert_int_ne(save_volume("big:1", big), ST_OK);
+    ck_assert_int_ne(index_health(index_of_test), ST_OK);
+    ck_assert(is_at("/a", "v:1")); /* reads go on */
+    ck_assert_int_eq(save("/a", "v:2", ""), ST_OK);
+    ck_assert_int_eq(index_health(index_of_test), ST_OK);
+    limit_files(0);
+    ck_assert_int_eq(save("/b", "v:1", ""), ST_OK);
+    close_index();
+    open_index(); /* what stands behind the torn entry would be lost by now */
+    ck_assert(is_at("/a", "v:2") && is_at("/b", "v:1"));
+    seen[0] = 0;
+    ck_assert_int_eq(index_scan_volumes(index_of_test, see_volume, NULL), ST_OK);
+    ck_assert_str_eq(seen, "");
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {what_was_committed_is_read,
+                                  it_is_there_after_a_restart,
+                                  commits_share_their_syncs,
+                                  closing_commits_what_is_queued,
+                                  a_change_without_memory_fails_alone,
+                                  below_the_reserve_nothing_is_written,
+                                  a_second_one_is_refused,
+                                  damage_is_no_absence,
+                                  scans_begin_and_end_where_they_should,
+                                  work_is_found,
+                                  volumes_are_kept,
+                                  after_a_failed_write_the_database_is_opened_anew,
+                                  NULL};
+    Suite *suite = suite_create("master_index");
+    tcase_add_checked_fixture(suite_case(suite, "index", tests), setup, teardown);
+    return suite_run(suite);
+}

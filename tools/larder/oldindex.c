@@ -1,0 +1,168 @@
+#include "tools/larder/oldindex.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/ldb.h"
+#include "common/options.h"
+
+#define VOLUME_PREFIX "!v"
+
+/* --- the shadow --- */
+
+static bool ends_with(const char *name, const char *suffix)
+{
+    size_t len = strlen(name);
+    size_t tail = strlen(suffix);
+    return len > tail && strcmp(name + len - tail, suffix) == 0;
+}
+
+/* In the kernel; these files are small. */
+static enum status copy_bytes(int from, int to)
+{
+    ssize_t n;
+    do
+        n = sendfile(to, from, NULL, 1 << 20);
+    while (n > 0 || (n < 0 && errno == EINTR));
+    return n < 0 ? status_of_errno(errno) : ST_OK;
+}
+
+static enum status copy_file(int from_dir, int to_dir, const char *name)
+{
+    int from = openat(from_dir, name, O_RDONLY | O_CLOEXEC);
+    int to = from < 0 ? -1 : openat(to_dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    enum status st = to < 0 ? status_of_errno(errno) : copy_bytes(from, to);
+    if (from >= 0)
+        (void)close(from);
+    if (to >= 0)
+        (void)close(to);
+    return st;
+}
+
+/* Tables are linked, where the file system can. LevelDB replaces its other files, or appends to
+ * them, so those are copied; its lock and its diary are its own. */
+static enum status shadow_file(int from_dir, int to_dir, const char *name)
+{
+    if (name[0] == '.' || strcmp(name, "LOCK") == 0 || strncmp(name, "LOG", 3) == 0)
+        return ST_OK;
+    bool table = ends_with(name, ".ldb") || ends_with(name, ".sst");
+    if (table && linkat(from_dir, name, to_dir, name, 0) == 0)
+        return ST_OK;
+    return copy_file(from_dir, to_dir, name);
+}
+
+static enum status shadow_list(DIR *list, const char *shadow)
+{
+    int to_dir = open(shadow, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (to_dir < 0)
+        return status_of_errno(errno);
+    enum status st = ST_OK;
+    const struct dirent *entry;
+    while (!st && (entry = readdir(list)))
+        st = shadow_file(dirfd(list), to_dir, entry->d_name);
+    (void)close(to_dir);
+    return st;
+}
+
+static enum status shadow_files(const char *dir, const char *shadow)
+{
+    DIR *list = opendir(dir);
+    if (!list)
+        return status_of_errno(errno);
+    enum status st = shadow_list(list, shadow);
+    (void)closedir(list);
+    return st;
+}
+
+/* --- reading it --- */
+
+static enum status add_name(struct option_list *names, const char *name, size_t len)
+{
+    char *copy = strndup(name, len);
+    char **more = realloc((void *)names->items, (names->count + 1) * sizeof(char *));
+    if (more)
+        names->items = more;
+    if (!copy || !more) {
+        free(copy);
+        return ST_NO_MEMORY;
+    }
+    more[names->count++] = copy;
+    return ST_OK;
+}
+
+/* Names come in order, and each once, as they are keys of the index. */
+static enum status read_names(struct ldb *db, struct option_list *names)
+{
+    static const size_t prefix = sizeof VOLUME_PREFIX - 1;
+    struct ldb_iter *iter = ldb_iter_new(db, NULL);
+    if (!iter)
+        return ST_NO_MEMORY;
+    enum status st = ST_OK;
+    ldb_iter_seek(iter, VOLUME_PREFIX, prefix);
+    for (; !st && ldb_iter_valid(iter); ldb_iter_next(iter)) {
+        size_t len;
+        const char *key = ldb_iter_key(iter, &len);
+        if (len < prefix || memcmp(key, VOLUME_PREFIX, prefix) != 0)
+            break;
+        st = add_name(names, key + prefix, len - prefix);
+    }
+    if (!st)
+        st = ldb_iter_status(iter);
+    ldb_iter_free(iter);
+    return st;
+}
+
+/* May replay the copied log, which is why it is a copy. */
+static enum status read_shadow(const char *shadow, struct option_list *names)
+{
+    const struct ldb_options options = {0};
+    struct ldb *db;
+    enum status st = ldb_open(&db, shadow, &options, NULL);
+    if (!st)
+        st = read_names(db, names);
+    else if (st == ST_NOT_FOUND)
+        st = ST_CORRUPT; /* there are files of an index, but no whole one */
+    ldb_close(db);
+    return st;
+}
+
+/* Removes the shadow of this run, or of one that was killed. Only what shadow_file() makes and what
+ * LevelDB does is in it, all of it plain files. */
+static void remove_shadow(const char *shadow)
+{
+    DIR *list = opendir(shadow);
+    if (!list)
+        return;
+    const struct dirent *entry;
+    while ((entry = readdir(list)))
+        (void)unlinkat(dirfd(list), entry->d_name, 0);
+    (void)closedir(list);
+    (void)rmdir(shadow);
+}
+
+enum status oldindex_volumes(const char *dir, struct option_list *names)
+{
+    struct stat there;
+    char *shadow = NULL;
+    if (stat(dir, &there) != 0)
+        return status_of_errno(errno);
+    if (asprintf(&shadow, "%s.rebuild-old", dir) < 0)
+        return ST_NO_MEMORY;
+    remove_shadow(shadow);
+    enum status st = mkdir(shadow, 0755) == 0 ? ST_OK : status_of_errno(errno);
+    if (!st)
+        st = shadow_files(dir, shadow);
+    if (!st)
+        st = read_shadow(shadow, names);
+    remove_shadow(shadow);
+    free(shadow);
+    return st;
+}

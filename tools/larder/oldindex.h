@@ -1,0 +1,20 @@
+/*
+ * What the old index knows of volumes, so that a rebuild does not forget one that was added while
+ * the master ran. The old index itself is not opened, since that would change its files: a
+ * shadow of it is, DIR.rebuild-old, with links to its tables (which never change) and copies of the
+ * small rest.
+ */
+#ifndef LARDER_TOOLS_OLDINDEX_H
+#define LARDER_TOOLS_OLDINDEX_H
+
+#include "common/attr.h"
+#include "common/status.h"
+
+struct option_list;
+
+/* Adds the names of the volumes that the index in `dir` has to `names`. ST_NOT_FOUND where there is
+ * no index; all else (ST_CORRUPT, ST_IO …) means that it cannot be read. The caller holds its
+ * lock. */
+enum status oldindex_volumes(const char *dir, struct option_list *names) MUST_CHECK;
+
+#endif
