@@ -25,6 +25,7 @@ struct subvolume {
     char name[PATH_SUBVOLUME_NAME];
     struct parents_set parents;
     pthread_mutex_t locks[LOCKS];
+    pthread_rwlock_t names;
     atomic_uint_least64_t temps;
     pthread_mutex_t check_lock; /* held by the one that looks at the disk, while it blocks */
     pthread_mutex_t lock;       /* guards what follows; never held over a system call */
@@ -38,10 +39,22 @@ struct subvolume {
     bool complained; /* the last check found something wrong, and has logged it */
     dev_t device;    /* these two say which directory the last check saw */
     ino_t inode;
-    uint64_t free, total, errors;
+    uint64_t free, total, used, files, errors, quarantined;
     uint64_t checking_since; /* 0: nobody looks */
     enum subvolume_state state;
 };
+
+/* Those who put go on without end: who moves away must not wait for all of them. */
+static bool init_names(struct subvolume *sub)
+{
+    pthread_rwlockattr_t kind;
+    if (pthread_rwlockattr_init(&kind))
+        return false;
+    (void)pthread_rwlockattr_setkind_np(&kind, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    bool made = pthread_rwlock_init(&sub->names, &kind) == 0;
+    (void)pthread_rwlockattr_destroy(&kind);
+    return made;
+}
 
 static bool init_locks(struct subvolume *sub)
 {
@@ -53,8 +66,11 @@ static bool init_locks(struct subvolume *sub)
     for (; made < LOCKS; made++)
         if (pthread_mutex_init(&sub->locks[made], NULL))
             goto no_locks;
+    if (!init_names(sub))
+        goto no_locks;
     if (parents_set_init(&sub->parents))
         return true;
+    (void)pthread_rwlock_destroy(&sub->names);
 no_locks:
     while (made > 0)
         (void)pthread_mutex_destroy(&sub->locks[--made]);
@@ -89,6 +105,7 @@ void subvolume_free(struct subvolume *sub)
     for (unsigned i = 0; i < LOCKS; i++)
         (void)pthread_mutex_destroy(&sub->locks[i]);
     parents_set_destroy(&sub->parents);
+    (void)pthread_rwlock_destroy(&sub->names);
     (void)pthread_mutex_destroy(&sub->lock);
     (void)pthread_mutex_destroy(&sub->check_lock);
     free(sub);
@@ -131,6 +148,33 @@ void subvolume_lock(struct subvolume *sub, const char *path)
 void subvolume_unlock(struct subvolume *sub, const char *path)
 {
     (void)pthread_mutex_unlock(lock_of(sub, path));
+}
+
+void subvolume_hold_names(struct subvolume *sub, bool putting)
+{
+    if (putting)
+        (void)pthread_rwlock_rdlock(&sub->names);
+    else
+        (void)pthread_rwlock_wrlock(&sub->names);
+}
+
+void subvolume_release_names(struct subvolume *sub)
+{
+    (void)pthread_rwlock_unlock(&sub->names);
+}
+
+void subvolume_set_quarantined(struct subvolume *sub, uint64_t number)
+{
+    (void)pthread_mutex_lock(&sub->lock);
+    sub->quarantined = number;
+    (void)pthread_mutex_unlock(&sub->lock);
+}
+
+void subvolume_add_quarantined(struct subvolume *sub)
+{
+    (void)pthread_mutex_lock(&sub->lock);
+    sub->quarantined++;
+    (void)pthread_mutex_unlock(&sub->lock);
 }
 
 /* --- The state --- */
@@ -192,10 +236,30 @@ void subvolume_report(struct subvolume *sub, struct subvolume_report *report)
     report->state = state_now(sub);
     report->free = sub->free;
     report->total = sub->total;
+    report->used = sub->used;
+    report->files = sub->files;
     report->errors = sub->errors;
+    report->quarantined = sub->quarantined;
     report->device = sub->device;
     report->present = sub->was_present || sub->id[0] || sub->failed;
     (void)pthread_mutex_unlock(&sub->lock);
+}
+
+/* With the lock held. */
+static uint64_t reserve_of(const struct subvolume *sub)
+{
+    const uint64_t most = 1ULL << 30;
+    if (sub->home->reserve != SUBVOLUME_RESERVE_USUAL)
+        return sub->home->reserve;
+    return sub->total / 20 < most ? sub->total / 20 : most;
+}
+
+/* Whether so much free space is too little. One that was full must have a little more than the
+ * reserve, so that it does not change its mind with every value. With the lock held. */
+static bool has_no_room(const struct subvolume *sub, uint64_t free)
+{
+    uint64_t reserve = reserve_of(sub);
+    return free < reserve || (sub->full && free - reserve < reserve / 16);
 }
 
 enum status subvolume_admit(struct subvolume *sub, enum subvolume_use use, uint64_t bytes)
@@ -204,7 +268,7 @@ enum status subvolume_admit(struct subvolume *sub, enum subvolume_use use, uint6
     enum subvolume_state state = state_now(sub);
     /* One that was never there is no disk that is away: a write makes it. */
     bool absent = state == SUBVOLUME_MISSING && !sub->id[0] && !sub->was_present;
-    bool fits = absent || (bytes <= sub->free && sub->free - bytes >= sub->home->reserve);
+    bool fits = absent || (bytes <= sub->free && sub->free - bytes >= reserve_of(sub));
     (void)pthread_mutex_unlock(&sub->lock);
     if (state == SUBVOLUME_MISSING && !absent)
         return ST_UNAVAILABLE;
@@ -308,7 +372,9 @@ static void publish(struct subvolume *sub, const struct identity_look *look)
     sub->inode = look->inode;
     sub->free = look->free;
     sub->total = look->total;
-    sub->full = look->no_inodes || look->free < sub->home->reserve;
+    sub->used = look->used;
+    sub->files = look->files;
+    sub->full = look->no_inodes || has_no_room(sub, look->free);
     sub->mounted_read_only = look->mounted_read_only;
     (void)evaluate(sub);
     (void)pthread_mutex_unlock(&sub->lock);

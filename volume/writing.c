@@ -187,7 +187,10 @@ static enum status rename_into(struct writing *w, const struct parents *p, bool 
     } else if (errno != ENOENT) {
         return failed(w, "stat", errno);
     }
-    if (w->disk->rename(w->root, w->temp, p->fd, name) == 0) {
+    subvolume_hold_names(w->sub, true);
+    int renamed = w->disk->rename(w->root, w->temp, p->fd, name);
+    subvolume_release_names(w->sub);
+    if (renamed == 0) {
         w->has_temp = false;
         return ST_OK;
     }

@@ -157,6 +157,21 @@ static inline ssize_t twin_write(int fd, const void *data, size_t len)
     return write(fd, data, len);
 }
 
+static inline ssize_t twin_read(int fd, void *to, size_t len, uint64_t offset)
+{
+    return fault_now("read") ? -1 : disk_real.read(fd, to, len, offset);
+}
+
+static inline int twin_bypass(int fd, bool on)
+{
+    return disk_real.bypass(fd, on);
+}
+
+static inline void twin_forget(int fd, uint64_t offset, uint64_t len)
+{
+    disk_real.forget(fd, offset, len);
+}
+
 static inline int twin_spread(int fd, uint64_t offset, uint64_t len)
 {
     return fault_now("spread") ? -1 : disk_real.spread(fd, offset, len);
@@ -227,6 +242,9 @@ static const struct disk twin = {
     .open = twin_open,
     .close = twin_close,
     .write = twin_write,
+    .read = twin_read,
+    .bypass = twin_bypass,
+    .forget = twin_forget,
     .spread = twin_spread,
     .sync = twin_sync,
     .rename = twin_rename,
@@ -266,10 +284,10 @@ static inline void volume_remove_dir(void)
 static inline void volume_start(const struct disk *disk)
 {
     char *argv[] = {"larder-volume", "--port=0",         "--dir",       volume_dir,
-                    "--threads=1",   "--pool-threads=4", "--reserve=0", NULL};
+                    "--threads=1",   "--pool-threads=4", "--reserve=0", "--scrub-days=0", NULL};
     (void)signal(SIGPIPE, SIG_IGN);
     log_set_level((enum log_level)(LOG_ERROR + 1)); /* faults are what these tests are about */
-    ck_assert_int_eq(config_parse(&volume_config, 7, argv), OPTIONS_OK);
+    ck_assert_int_eq(config_parse(&volume_config, 8, argv), OPTIONS_OK);
     ck_assert_int_eq(server_start(&volume, &volume_config, disk), ST_OK);
     fetcher = http_fetcher_new();
     ck_assert_ptr_nonnull(fetcher);

@@ -85,7 +85,8 @@ START_TEST(texts_come_out_as_they_went_in)
     check_same(NULL, "W1\ndue 17\ngarbage 0 larder h:1/sv00\ngarbage 9 mkv h:2/sv01\n");
     check_same(NULL, "W1\ntombstone 12\ngarbage 12 larder h:1\nholder h:1\nholder h:2/sv01\n");
     check_same("hello", "W1\nfew 1\n");
-    check_same("L1 live 18446744073709551615 larder - h:1", "W1\ndue 1\ntombstone 3\nfew 1\nsuspect\nsince 7\n");
+    check_same("L1 live 18446744073709551615 larder - h:1",
+               "W1\ndue 1\ntombstone 3\nfew 1\nsuspect\nsince 7\n");
 }
 END_TEST
 
@@ -197,7 +198,10 @@ START_TEST(damaged_work_is_refused)
         "W1\ndue x\n",
         "W1\ndue 1 2\n",
         "W1\ntombstone -1\n",
-        "W1\nfew 1\n",
+        "W1\nfew x\n",
+        "W1\nfew 65\n",
+        "W1\nsuspect 1\n",
+        "W1\nsince\n",
         "W1\ngarbage\n",
         "W1\ngarbage 1 larder\n",
         "W1\ngarbage 1 other a\n",

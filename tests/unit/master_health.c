@@ -67,7 +67,7 @@ static void setup(void)
     master_is_new();
     fake_now = 1000;
     memset(&fake_notes, 0, sizeof fake_notes);
-    volumes = volumes_new(1);
+    volumes = volumes_new(1, 600000);
     ck_assert_ptr_nonnull(volumes);
     fake_master.volumes = volumes;
     fake_config.voltimeout_ms = 700;

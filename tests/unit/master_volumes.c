@@ -25,7 +25,7 @@ static void setup(void)
 {
     be_quiet();
     fake_now = 1000;
-    volumes = volumes_new(3);
+    volumes = volumes_new(3, 600000);
     ck_assert_ptr_nonnull(volumes);
     add("a:1", NULL);
     add("b:1", NULL);
@@ -119,7 +119,7 @@ START_TEST(ranking_follows_placement)
         ck_assert_int_eq(list[i].kind, i == 1 ? VOLUME_LARDER : VOLUME_PLAIN);
     }
     free(list);
-    struct volumes *none = volumes_new(3);
+    struct volumes *none = volumes_new(3, 600000);
     ck_assert_int_eq(volumes_rank(none, &key, &list, &count), ST_OK);
     ck_assert_uint_eq(count, 0);
     ck_assert_ptr_null(list);
@@ -294,7 +294,7 @@ static void play_without_memory(unsigned k)
     size_t count;
     bool was_there;
     memory_arm(k);
-    struct volumes *table = volumes_new(3);
+    struct volumes *table = volumes_new(3, 600000);
     enum status added = table ? volumes_add(table, "a:1", NULL, &was_there) : ST_NO_MEMORY;
     enum status ranked = added ? added : volumes_rank(table, &key, &list, &count);
     memory.left = 0;
