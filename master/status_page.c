@@ -93,7 +93,7 @@ static void write_status(struct page *page, struct buf *out)
              ",\n\"replicas\":%u,\"min_replicas\":%u,\"subvolumes\":%u,\"volumes\":%zu,\n",
              LARDER_VERSION, index_id(master->index), index_sequence(master->index),
              (loop_now_ms() - master->started_ms) / 1000, config->replicas, config->min_replicas,
-             config->subvolumes, volumes_count(master->volumes));
+             config->subvolumes, volumes_members(master->volumes));
     buf_addf(out,
              "\"index\":\"%s\",\"queues\":{\"commits\":%zu,\"pool\":%zu,\"locked_keys\":%zu},\n"
              "\"work\":%" PRIu64 ",\"settled\":%" PRIu64 ",\n",

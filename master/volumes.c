@@ -154,6 +154,16 @@ size_t volumes_count(struct volumes *volumes)
     return count;
 }
 
+size_t volumes_members(struct volumes *volumes)
+{
+    size_t count = 0;
+    (void)pthread_rwlock_rdlock(&volumes->lock);
+    for (size_t i = 0; i < volumes->count; i++)
+        count += !volumes->list[i]->removed;
+    (void)pthread_rwlock_unlock(&volumes->lock);
+    return count;
+}
+
 const char *volumes_name(struct volumes *volumes, size_t i)
 {
     (void)pthread_rwlock_rdlock(&volumes->lock);

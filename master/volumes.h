@@ -67,6 +67,8 @@ void volumes_free(struct volumes *volumes);
 enum status volumes_add(struct volumes *volumes, const char *name, const char *id,
                         bool *was_there) MUST_CHECK;
 size_t volumes_count(struct volumes *volumes);
+/* The same without those that were removed. */
+size_t volumes_members(struct volumes *volumes);
 /* Valid as long as the table. */
 const char *volumes_name(struct volumes *volumes, size_t i);
 
