@@ -1,4 +1,4 @@
-#include "master/volumes.h"
+#include "master/volumes_state.h"
 
 #include <inttypes.h>
 #include <pthread.h>
@@ -6,38 +6,10 @@
 #include <string.h>
 
 #include "common/buf.h"
-#include "common/json.h"
 #include "common/log.h"
 #include "common/loop.h"
 
 enum { SETTLE_MS = 3000 };
-
-struct volume {
-    char name[VOLUME_NAME_MAX + 1];
-    size_t name_len;
-    enum volume_state state;
-    enum volume_kind kind;
-    char id[IDENTITY_SIZE + 1]; /* "" until it was seen */
-    bool draining, removed;
-    bool lost;              /* down for longer than --down-after */
-    uint64_t down_since_ms; /* of loop_now_ms(); 0 while it answers */
-    uint64_t up_since_ms;   /* of loop_now_ms(); 0 while it is not up */
-    unsigned silences;      /* health checks in a row without an answer */
-    uint64_t errors;        /* failures of requests and checks, since the start */
-    uint64_t free, total;
-    struct subvolume_report *subvolumes;
-    size_t subvolume_count;
-    bool checked;
-};
-
-struct volumes {
-    pthread_rwlock_t lock;
-    unsigned subvolumes;
-    uint64_t down_after_ms;
-    uint64_t epoch;
-    struct volume **list;
-    size_t count;
-};
 
 bool volume_readable(enum volume_state state)
 {
@@ -172,9 +144,7 @@ const char *volumes_name(struct volumes *volumes, size_t i)
     return name;
 }
 
-/* The worse of the volume's state and the subvolume's. A subvolume that it does not report does not
- * exist yet: it is made by the first PUT. With the lock held. */
-static enum volume_state state_of(const struct volume *volume, const char *subvolume)
+enum volume_state volumes_state_of(const struct volume *volume, const char *subvolume)
 {
     enum volume_state state = volume->removed ? VOLUME_FOREIGN : volume->state;
     if (volume->draining && state < VOLUME_DRAINING)
@@ -191,7 +161,7 @@ enum volume_state volumes_state(struct volumes *volumes, const char *place)
     const char *rest;
     (void)pthread_rwlock_rdlock(&volumes->lock);
     const struct volume *volume = by_place(volumes, place, &rest);
-    enum volume_state state = volume ? state_of(volume, rest) : VOLUME_UNKNOWN;
+    enum volume_state state = volume ? volumes_state_of(volume, rest) : VOLUME_UNKNOWN;
     (void)pthread_rwlock_unlock(&volumes->lock);
     return state;
 }
@@ -242,7 +212,7 @@ static enum status rank(const struct volumes *volumes, const struct key *key, st
         const struct volume *volume = members[places[i].volume];
         const char *rest = places[i].name + volume->name_len;
         memcpy(list[i].place, places[i].name, sizeof list[i].place);
-        list[i].state = state_of(volume, *rest ? rest + 1 : rest);
+        list[i].state = volumes_state_of(volume, *rest ? rest + 1 : rest);
         list[i].kind = volume->kind;
         list[i].keeps = keeps(volume);
     }
@@ -481,79 +451,5 @@ void volumes_accept(struct volumes *volumes, const char *name)
     struct volume *volume = by_name(volumes, name);
     if (volume)
         volume->id[0] = 0; /* the next health check takes the new one */
-    (void)pthread_rwlock_unlock(&volumes->lock);
-}
-
-void volumes_tally(struct volumes *volumes, size_t *writable, size_t *checked, size_t *full)
-{
-    *writable = *checked = *full = 0;
-    (void)pthread_rwlock_rdlock(&volumes->lock);
-    for (size_t i = 0; i < volumes->count; i++) {
-        const struct volume *volume = volumes->list[i];
-        *checked += volume->checked || volume->removed;
-        *writable += volume_writable(state_of(volume, ""));
-        bool any_full = volume->state == VOLUME_FULL;
-        for (size_t j = 0; j < volume->subvolume_count; j++)
-            any_full = any_full || volume->subvolumes[j].state == VOLUME_FULL;
-        *full += any_full;
-    }
-    (void)pthread_rwlock_unlock(&volumes->lock);
-}
-
-static const char *state_name(const struct volume *volume)
-{
-    return volume->lost ? "lost" : volume_state_text(state_of(volume, "-"));
-}
-
-static void subvolumes_json(const struct volume *volume, struct buf *out)
-{
-    for (size_t j = 0; j < volume->subvolume_count; j++) {
-        const struct subvolume_report *sub = &volume->subvolumes[j];
-        buf_adds(out, j ? "," : "");
-        json_add_string(out, sub->name, strlen(sub->name));
-        buf_addf(out,
-                 ":{\"state\":\"%s\",\"free\":%" PRIu64 ",\"total\":%" PRIu64 ",\"errors\":%" PRIu64
-                 "}",
-                 volume_state_text(sub->state), sub->free, sub->total, sub->errors);
-    }
-}
-
-void volumes_json(struct volumes *volumes, struct buf *out)
-{
-    buf_adds(out, "{\"volumes\":[");
-    (void)pthread_rwlock_rdlock(&volumes->lock);
-    for (size_t i = 0, shown = 0; i < volumes->count; i++) {
-        const struct volume *volume = volumes->list[i];
-        if (volume->removed)
-            continue;
-        buf_addf(out,
-                 "%s\n{\"name\":\"%s\",\"state\":\"%s\",\"kind\":\"%s\",\"id\":\"%s\","
-                 "\"free\":%" PRIu64 ",\"total\":%" PRIu64 ",\"errors\":%" PRIu64
-                 ",\"subvolumes\":{",
-                 shown++ ? "," : "", volume->name, state_name(volume),
-                 volume->kind == VOLUME_LARDER ? "larder" : "plain", volume->id, volume->free,
-                 volume->total, volume->errors);
-        subvolumes_json(volume, out);
-        buf_adds(out, "}}");
-    }
-    (void)pthread_rwlock_unlock(&volumes->lock);
-    buf_adds(out, "]}\n");
-}
-
-void volumes_metrics(struct volumes *volumes, struct buf *out)
-{
-    (void)pthread_rwlock_rdlock(&volumes->lock);
-    buf_adds(out, "# HELP larder_volume_up 1 where the volume answers its health check.\n"
-                  "# TYPE larder_volume_up gauge\n");
-    for (size_t i = 0; i < volumes->count; i++)
-        if (!volumes->list[i]->removed)
-            buf_addf(out, "larder_volume_up{volume=\"%s\"} %d\n", volumes->list[i]->name,
-                     volumes->list[i]->state == VOLUME_UP);
-    buf_adds(out, "# HELP larder_volume_errors_total Requests and checks that it did not answer.\n"
-                  "# TYPE larder_volume_errors_total counter\n");
-    for (size_t i = 0; i < volumes->count; i++)
-        if (!volumes->list[i]->removed)
-            buf_addf(out, "larder_volume_errors_total{volume=\"%s\"} %" PRIu64 "\n",
-                     volumes->list[i]->name, volumes->list[i]->errors);
     (void)pthread_rwlock_unlock(&volumes->lock);
 }
