@@ -235,11 +235,11 @@ static void page_arrived(void *arg)
 
 static void begin(struct audit *audit)
 {
+    atomic_store(&audit->running, true); /* first: who demanded it never sees it as ended */
     bool demanded = atomic_exchange(&audit->demanded, false);
     audit->pause_ms = demanded ? 0 : PACE_MS;
     buf_clear(&audit->start);
     atomic_store(&audit->forced, demanded);
-    atomic_store(&audit->running, true);
     atomic_store(&audit->keys, 0);
     atomic_store(&audit->suspects, 0);
     atomic_store(&audit->files, 0);
@@ -313,7 +313,7 @@ void audit_free(struct audit *audit)
 
 void audit_look(struct audit *audit, struct audit_report *report)
 {
-    report->running = atomic_load(&audit->running);
+    report->running = atomic_load(&audit->demanded) || atomic_load(&audit->running);
     report->forced = atomic_load(&audit->forced);
     report->keys = atomic_load(&audit->keys);
     report->suspects = atomic_load(&audit->suspects);

@@ -19,7 +19,8 @@ struct worker;
 
 /* What /admin/status tells of it; any thread. */
 struct audit_report {
-    bool running, forced;
+    bool running; /* or demanded: so who demands one waits until this is false */
+    bool forced;
     const char *part;                        /* "copies", "orphans" or "" */
     uint64_t keys, suspects, files, orphans; /* in this round, or the last */
     uint64_t rounds;

@@ -46,7 +46,7 @@ struct janitor {
     struct audit *audit;
     unsigned pass; /* 1 … replicas: keys with so many copies left; the last takes the rest */
     uint64_t repair, oldest_ms; /* of this round: keys to repair, since when the oldest needs it */
-    _Atomic uint64_t repairs, oldest;
+    _Atomic uint64_t repairs, oldest, rounds;
     uint64_t pause_ms;
     uint64_t settled_before; /* at the beginning of this round */
     uint64_t seen;           /* keys with work in this round */
@@ -171,6 +171,7 @@ static void advance(struct janitor *janitor)
     atomic_store(&janitor->waiting, janitor->seen);
     atomic_store(&janitor->repairs, janitor->repair);
     atomic_store(&janitor->oldest, janitor->oldest_ms);
+    atomic_fetch_add(&janitor->rounds, 1);
     bool stuck = janitor->seen && atomic_load(&janitor->settled) == janitor->settled_before;
     uint64_t longer = janitor->pause_ms * 2;
     janitor->pause_ms = !stuck ? PAUSE_MS : longer < PAUSE_MAX_MS ? longer : PAUSE_MAX_MS;
@@ -275,8 +276,12 @@ void janitor_json(struct janitor *janitor, struct buf *out)
     struct audit_report audit;
     sweep_look(janitor->sweep, &sweep);
     audit_look(janitor->audit, &audit);
-    buf_addf(out, "\"repair\":{\"queue\":%" PRIu64 ",\"oldest_seconds\":%" PRIu64 "},\n",
-             atomic_load(&janitor->repairs), oldest_seconds(janitor));
+    /* The queue is that of the last round, so who has added to it waits for two more. */
+    buf_addf(out,
+             "\"repair\":{\"queue\":%" PRIu64 ",\"oldest_seconds\":%" PRIu64 ",\"rounds\":%" PRIu64
+             "},\n",
+             atomic_load(&janitor->repairs), oldest_seconds(janitor),
+             atomic_load(&janitor->rounds));
     buf_addf(out,
              "\"sweep\":{\"running\":%s,\"keys\":%" PRIu64 ",\"flagged\":%" PRIu64
              ",\"finished\":%" PRIu64 "},\n",

@@ -144,8 +144,8 @@ static void begin(struct sweep *sweep)
     /* With fewer volumes than replicas no key can have them all: nothing to be done about it. */
     sweep->wanted = keeping < replicas ? keeping : replicas;
     buf_clear(&sweep->start);
+    atomic_store(&sweep->running, true); /* first: who demanded it never sees it as ended */
     atomic_store(&sweep->demanded, false);
-    atomic_store(&sweep->running, true);
     atomic_store(&sweep->looked, 0);
     atomic_store(&sweep->flags, 0);
     read_page(sweep);
@@ -203,7 +203,7 @@ void sweep_free(struct sweep *sweep)
 
 void sweep_look(struct sweep *sweep, struct sweep_report *report)
 {
-    report->running = atomic_load(&sweep->running);
+    report->running = atomic_load(&sweep->demanded) || atomic_load(&sweep->running);
     report->looked = atomic_load(&sweep->looked);
     report->flagged = atomic_load(&sweep->flags);
     report->finished_ms = atomic_load(&sweep->finished_ms);

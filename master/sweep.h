@@ -16,7 +16,7 @@ struct worker;
 
 /* What /admin/status tells of it; any thread. */
 struct sweep_report {
-    bool running;
+    bool running;    /* or demanded: so who demands one waits until this is false */
     uint64_t looked; /* keys in this sweep, or the last */
     uint64_t flagged;
     uint64_t finished_ms; /* wall clock of the last end, 0: none yet */
