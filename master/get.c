@@ -36,12 +36,21 @@ static bool is_listed(const char *list, const char *place)
 static const char *choose_place(struct worker *worker, const struct record *rec, const char *avoid)
 {
     const char *good[RECORD_COPIES_MAX];
+    const char *slow[RECORD_COPIES_MAX];
     size_t count = 0;
-    for (size_t i = 0; i < rec->place_count; i++)
-        if (!is_listed(avoid, rec->places[i]) &&
-            volume_readable(volumes_state(worker->master->volumes, rec->places[i])))
+    size_t slow_count = 0;
+    for (size_t i = 0; i < rec->place_count; i++) {
+        enum volume_state state = volumes_state(worker->master->volumes, rec->places[i]);
+        if (is_listed(avoid, rec->places[i]) || !volume_readable(state))
+            continue;
+        if (state == VOLUME_SLOW)
+            slow[slow_count++] = rec->places[i];
+        else
             good[count++] = rec->places[i];
-    return count ? good[worker_random(worker, count)] : NULL;
+    }
+    if (count)
+        return good[worker_random(worker, count)];
+    return slow_count ? slow[worker_random(worker, slow_count)] : NULL;
 }
 
 static bool names_copy(const struct record *rec, const char *avoid)

@@ -14,7 +14,7 @@
 #include "master/volumes.h"
 #include "master/worker.h"
 
-enum { PERIOD_MS = 250, UP_PERIODS = 4 }; /* volumes that are up are asked every fourth time */
+enum { PERIOD_MS = 250, UP_PERIODS = 2 }; /* volumes that are up are asked every second time */
 
 /* One question under way. */
 struct check {

@@ -82,11 +82,13 @@ static enum status choose_candidates(struct put *put)
     put->candidates = calloc(most, sizeof *put->candidates);
     if (!put->candidates)
         return ST_NO_MEMORY;
-    for (size_t i = 0; i < count && put->candidate_count < most; i++) {
-        if (volume_writable(put->ranked[i].state))
-            put->candidates[put->candidate_count++] = put->ranked[i].place;
-        full = full || put->ranked[i].state == VOLUME_FULL;
-    }
+    for (int slow = 0; slow < 2; slow++) /* those that are slow come last */
+        for (size_t i = 0; i < count && put->candidate_count < most; i++) {
+            enum volume_state state = put->ranked[i].state;
+            if (volume_writable(state) && (state == VOLUME_SLOW) == slow)
+                put->candidates[put->candidate_count++] = put->ranked[i].place;
+            full = full || state == VOLUME_FULL;
+        }
     if (put->candidate_count >= config->min_replicas)
         return ST_OK;
     return full ? ST_NO_SPACE : ST_UNAVAILABLE;

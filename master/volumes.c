@@ -18,7 +18,7 @@ bool volume_readable(enum volume_state state)
 
 bool volume_writable(enum volume_state state)
 {
-    return state <= VOLUME_UP;
+    return state <= VOLUME_SLOW;
 }
 
 bool volume_erasable(enum volume_state state)
@@ -28,8 +28,8 @@ bool volume_erasable(enum volume_state state)
 
 const char *volume_state_text(enum volume_state state)
 {
-    static const char *const texts[] = {"unknown",   "up",   "draining", "full",
-                                        "read-only", "down", "foreign"};
+    static const char *const texts[] = {"unknown", "up",        "slow", "draining",
+                                        "full",    "read-only", "down", "foreign"};
     return texts[state];
 }
 
@@ -395,6 +395,8 @@ static void silent(struct volume *volume)
     volume->silences++;
     if (volume->silences >= 2 || !volume->checked)
         set_state(volume, VOLUME_DOWN, "health checks have no answer");
+    else if (volume->state == VOLUME_UP)
+        set_state(volume, VOLUME_SLOW, "a health check had no answer");
 }
 
 /* Another volume that has this identity, or NULL. */

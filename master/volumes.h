@@ -22,6 +22,7 @@ struct buf;
 enum volume_state {
     VOLUME_UNKNOWN, /* not checked yet: used as if it were up */
     VOLUME_UP,
+    VOLUME_SLOW,      /* missed its last health check: used where there is no other */
     VOLUME_DRAINING,  /* serves and deletes; its copies are moved elsewhere */
     VOLUME_FULL,      /* serves and deletes, takes no new values */
     VOLUME_READ_ONLY, /* serves, nothing else */

@@ -70,7 +70,7 @@ bool volume_readable(enum volume_state state)
 
 bool volume_writable(enum volume_state state)
 {
-    return state <= VOLUME_UP;
+    return state <= VOLUME_SLOW;
 }
 
 bool volume_erasable(enum volume_state state)

@@ -129,11 +129,11 @@ END_TEST
 
 /* --- up and down --- */
 
-START_TEST(one_silence_is_forgiven)
+START_TEST(one_silence_makes_it_slow)
 {
     (void)checked(0, ID_A);
     (void)checked(0, NULL);
-    ck_state("a:1", VOLUME_UP);
+    ck_state("a:1", VOLUME_SLOW);
     ck_assert(!volumes_lost(volumes, "a:1/sv00"));
     (void)checked(0, NULL);
     ck_state("a:1", VOLUME_DOWN);
@@ -142,7 +142,7 @@ START_TEST(one_silence_is_forgiven)
     ck_state("a:1", VOLUME_UP);
     ck_assert(!volumes_lost(volumes, "a:1/sv00"));
     (void)checked(0, NULL); /* counted anew */
-    ck_state("a:1", VOLUME_UP);
+    ck_state("a:1", VOLUME_SLOW);
 }
 END_TEST
 
@@ -353,7 +353,7 @@ int main(void)
                                    {places_belong_to_volumes, 1},
                                    {what_states_allow, 1},
                                    {ranking_follows_placement, 1},
-                                   {one_silence_is_forgiven, 1},
+                                   {one_silence_makes_it_slow, 1},
                                    {one_that_never_answered_is_down_at_once, 1},
                                    {a_failed_request_makes_it_down, 1},
                                    {it_is_settled_after_a_while, 1},
