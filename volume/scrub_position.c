@@ -202,7 +202,9 @@ enum status scrub_position_save(const struct scrub_position *position, struct su
         (void)close(own);
     (void)subvolume_disk(sub)->close(root);
     buf_free(&text);
-    if (st)
+    if (st == ST_IO) /* also a failed fsync, after which nothing is believed */
+        (void)subvolume_sync_error(sub, "scrub", "write", ".larder/scrub", EIO);
+    else if (st)
         log_event(LOG_WARN, "scrub",
                   "subvolume=\"%s\" doing=\"write .larder/scrub\" error=\"%s\" "
                   "advice=\"after a restart the round goes on from an earlier place\"",

@@ -11,6 +11,7 @@
 #define LARDER_VOLUME_SCRUB_POSITION_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "common/attr.h"

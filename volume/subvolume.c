@@ -15,6 +15,7 @@
 #include "volume/disk.h"
 #include "volume/identity.h"
 #include "volume/parents.h"
+#include "volume/quarantine.h"
 
 /* A check that takes longer than this stands before a disk that hangs. */
 enum { CHECK_STUCK_MS = 10000, LOCKS = 16 };
@@ -385,6 +386,7 @@ static void publish(struct subvolume *sub, const struct identity_look *look)
 static void first_look(struct subvolume *sub, int fd)
 {
     identity_clear_temp(fd, sub->home->temp_prefix);
+    subvolume_set_quarantined(sub, quarantine_count(fd));
     if (sub->home->sync && syncfs(fd))
         (void)subvolume_sync_error(sub, "-", "syncfs", directory_name(sub), errno);
 }

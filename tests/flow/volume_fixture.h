@@ -283,8 +283,8 @@ static inline void volume_remove_dir(void)
 /* Starts a volume on volume_dir. */
 static inline void volume_start(const struct disk *disk)
 {
-    char *argv[] = {"larder-volume", "--port=0",         "--dir",       volume_dir,
-                    "--threads=1",   "--pool-threads=4", "--reserve=0", "--scrub-days=0", NULL};
+    char *argv[] = {"larder-volume",    "--port=0",    "--dir",          volume_dir, "--threads=1",
+                    "--pool-threads=4", "--reserve=0", "--scrub-days=0", NULL};
     (void)signal(SIGPIPE, SIG_IGN);
     log_set_level((enum log_level)(LOG_ERROR + 1)); /* faults are what these tests are about */
     ck_assert_int_eq(config_parse(&volume_config, 8, argv), OPTIONS_OK);
