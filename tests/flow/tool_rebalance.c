@@ -41,7 +41,7 @@ static int rebalance(const char *more)
     buf_addf(&body, "{\"next\":\"\",\"records\":[%s]}", buf_text(&page));
     (void)fake_answer("http://m:1/admin/keys?limit=1000&start=/", 200, buf_text(&body));
     buf_free(&body);
-    (void)snprintf(arguments, sizeof arguments, "-m m:1 --jobs 3 %s", more);
+    (void)snprintf(arguments, sizeof arguments, "-m m:1 --jobs 3 --no-wait %s", more);
     return fake_run(rebalance_run, arguments);
 }
 
