@@ -399,12 +399,14 @@ static void silent(struct volume *volume)
         set_state(volume, VOLUME_SLOW, "a health check had no answer");
 }
 
-/* Another volume that has this identity, or NULL. */
+/* Another volume that has this identity, or NULL. One that was taken out may come back under another
+ * address. */
 static const struct volume *twin(const struct volumes *volumes, const struct volume *volume,
                                  const char *id)
 {
     for (size_t i = 0; i < volumes->count; i++)
-        if (volumes->list[i] != volume && strcmp(volumes->list[i]->id, id) == 0)
+        if (volumes->list[i] != volume && !volumes->list[i]->removed &&
+            strcmp(volumes->list[i]->id, id) == 0)
             return volumes->list[i];
     return NULL;
 }
