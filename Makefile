@@ -1,20 +1,22 @@
 # larder's build. `make` builds bin/; `make help` lists the targets.
 #
-# SAN=address|undefined|thread builds into build/san-NAME instead of build/release.
+# SAN=address|undefined|thread builds into build/san-NAME instead of build/release; PLANTED=1 builds
+# with the faults of common/planted.h into build/planted.
 
 CC ?= cc
 Q := $(if $(V),,@)
 SAN ?=
-MODE := $(if $(SAN),san-$(SAN),release)
+PLANTED ?=
+MODE := $(if $(PLANTED),planted,$(if $(SAN),san-$(SAN),release))
 OUT := build/$(MODE)
-BIN := $(if $(SAN),$(OUT)/bin,bin)
+BIN := $(if $(filter release,$(MODE)),bin,$(OUT)/bin)
 
 PKGS := libevent_core libevent_pthreads libcurl libcrypto jansson
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Werror
 HARDEN := -fstack-protector-strong -fPIE $(if $(SAN),,-D_FORTIFY_SOURCE=2)
 OPT ?= $(if $(SAN),-O1 -fno-omit-frame-pointer,-O2)
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all)
-CPPFLAGS += -D_GNU_SOURCE -I. $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+CPPFLAGS += -D_GNU_SOURCE -I. $(if $(PLANTED),-DLARDER_PLANTED) $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 CFLAGS += -std=c11 -g $(OPT) $(WARN) $(HARDEN) $(SANFLAGS) -pthread
 LDFLAGS += -pie -Wl,-z,relro,-z,now $(SANFLAGS) -pthread
 LDLIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lleveldb
@@ -35,7 +37,7 @@ PROGRAMS := $(BIN)/larder-master $(BIN)/larder-volume $(BIN)/larder
 UNIT := $(patsubst tests/%.c,$(OUT)/tests/%,$(wildcard tests/unit/*.c tests/flow/*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/*.c))
 
-.PHONY: all help check unit cluster lint format format-check includes tidy asan ubsan tsan fuzz fuzz-build bench install clean
+.PHONY: all help check unit cluster faults lint format format-check includes tidy asan ubsan tsan fuzz fuzz-build bench install clean
 .SECONDARY:
 
 all: $(PROGRAMS)
@@ -45,6 +47,7 @@ help:
 	@echo "make check           unit, flow and cluster tests"
 	@echo "make unit            unit and flow tests only"
 	@echo "make cluster         tests with real processes only"
+	@echo "make faults          kills, power losses, bad disks and networks (HOURS=2: a soak)"
 	@echo "make asan|ubsan|tsan the tests under a sanitizer"
 	@echo "make fuzz            fuzzes all parsers, FUZZ_SECONDS=$(FUZZ_SECONDS) each (0: until Ctrl-C)"
 	@echo "make lint            clang-format, clang-tidy, and the rules about includes"
@@ -99,6 +102,13 @@ $(MKVDB): $(OUT)/tests/cluster/mkvdb.o $(COMMON_LIB)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 cluster: all $(MKVDB)
 	@LARDER_BIN=$(abspath $(BIN)) CLUSTER_MKVDB=$(abspath $(MKVDB)) tools/run-cluster.sh
+
+# The short form takes a few minutes; HOURS=2 makes it a soak of that length.
+HOURS ?=
+faults: all
+	@$(MAKE) -s PLANTED=1 all
+	@LARDER_BIN=$(abspath $(BIN)) LARDER_PLANTED_BIN=$(abspath build/planted/bin) HOURS=$(HOURS) \
+		python3 -B tests/faults/run.py $(FAULTS)
 
 check: unit cluster
 

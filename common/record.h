@@ -53,11 +53,14 @@ struct record {
     bool has_tombstone;
     char **holders; /* volumes ("host:port[/path][/svXX]") that keep a tombstone file for it */
     size_t holder_count;
-    bool few_copies;             /* fewer copies than --replicas: to be repaired */
-    unsigned few_left;           /* copies that are left, as the work alone has it; see record.c */
-    bool suspect;                /* a copy may be missing or damaged: its copies are to be looked at */
-    uint64_t since;              /* when it became few or suspect (unix milliseconds), 0: not known */
-    uint64_t due;    /* the janitor leaves it alone before then (unix milliseconds) */
+    char **maybes; /* volumes that may keep one, of an older generation or none at all: they are
+                      asked to drop it before the key is forgotten */
+    size_t maybe_count;
+    bool few_copies;   /* fewer copies than --replicas: to be repaired */
+    unsigned few_left; /* copies that are left, as the work alone has it; see record.c */
+    bool suspect;      /* a copy may be missing or damaged: its copies are to be looked at */
+    uint64_t since;    /* when it became few or suspect (unix milliseconds), 0: not known */
+    uint64_t due;      /* the janitor leaves it alone before then (unix milliseconds) */
 };
 
 /* An empty record, KEY_ABSENT. */
@@ -96,11 +99,17 @@ enum status record_set_places(struct record *rec, const char *const *places,
 enum status record_add_place(struct record *rec, const char *place) MUST_CHECK;
 enum status record_add_garbage(struct record *rec, uint64_t generation, enum naming naming,
                                const char *place) MUST_CHECK;
+/* A volume that keeps the tombstone as it is now; it is no maybe any more. */
 enum status record_add_holder(struct record *rec, const char *place) MUST_CHECK;
 
 /* Takes one copy off the garbage list; no-op where it is not in it. */
 void record_drop_garbage(struct record *rec, uint64_t generation, const char *place);
+/* Off both lists, holders and maybes. */
 void record_drop_holder(struct record *rec, const char *place);
+/* Notes a volume that is about to be asked to keep a tombstone; no-op for one of either list. */
+enum status record_add_maybe(struct record *rec, const char *place) MUST_CHECK;
+/* The tombstone has grown: what the holders keep does not cover it any more. */
+enum status record_doubt_holders(struct record *rec) MUST_CHECK;
 void record_drop_place(struct record *rec, const char *place);
 
 /* True where one of the places is `place`. */

@@ -1,7 +1,8 @@
 /*
- * The path: bury_start → bury_erased (copies) → bury_marked or bury_unmarked (tombstones) → the
- * owner. Each step may be done twice without harm, so a crash anywhere only means that it is done
- * again.
+ * The path: bury_start → bury_erased (copies) → bury_noted → bury_marked, or bury_unmarked
+ * (tombstones) → the owner. Each step may be done twice without harm, so a crash anywhere only
+ * means that it is done again. A volume that gets a tombstone is in the index before (as a
+ * `maybe`): one that was forgotten would cover what the key holds later, in an index made anew.
  */
 #include "master/bury.h"
 
@@ -15,6 +16,7 @@
 #include "common/record.h"
 #include "master/ask.h"
 #include "master/config.h"
+#include "master/index.h"
 #include "master/volumes.h"
 #include "master/worker.h"
 
@@ -26,17 +28,27 @@ struct bury {
     const struct key *key;
     struct record *rec;
     bool careful;
+    char field[48];
     struct ask_item *items; /* of the question under way; their places belong to `places` */
     char **places;
     size_t count;
+    struct index_change change; /* where new maybes are noted */
     void (*buried)(void *arg);
     void *arg;
 };
 
 static void bury_erased(void *arg, const struct ask_answer *answers, size_t count);
+static void bury_noted(void *arg, enum status st);
 static void bury_marked(void *arg, const struct ask_answer *answers, size_t count);
 static void bury_unmarked(void *arg, const struct ask_answer *answers, size_t count);
 static void bury_finish(struct bury *bury);
+
+/* What is left stays on the lists, for another time. */
+static void bury_fail(struct bury *bury, enum status st)
+{
+    log_event(LOG_WARN, "bury", "request=%s error=\"%s\"", bury->request, status_text(st));
+    bury_finish(bury);
+}
 
 static void clear_items(struct bury *bury)
 {
@@ -97,6 +109,9 @@ static void forget_removed(struct bury *bury)
     for (size_t i = rec->holder_count; i-- > 0;)
         if (volumes_is_removed(volumes, rec->holders[i]))
             record_drop_holder(rec, rec->holders[i]);
+    for (size_t i = rec->maybe_count; i-- > 0;)
+        if (volumes_is_removed(volumes, rec->maybes[i]))
+            record_drop_holder(rec, rec->maybes[i]);
 }
 
 static enum status erase(struct bury *bury)
@@ -114,8 +129,15 @@ static enum status erase(struct bury *bury)
     return st ? st : ask_items(bury, bury_erased);
 }
 
+/* A file that was not there may be one whose upload was given up while the volume hung, and which
+ * it completes just after it wakes. */
+static bool may_come_yet(const struct bury *bury, size_t i, const struct ask_answer *answer)
+{
+    return answer->http == 404 && !volumes_settled(bury->worker->master->volumes, bury->places[i]);
+}
+
 /* Volumes of ours that are up, in the order of placement, up to --replicas of them. */
-static enum status choose_holders(struct bury *bury, const char *field)
+static enum status choose_holders(struct bury *bury)
 {
     struct ranked *ranked;
     size_t count;
@@ -127,27 +149,40 @@ static enum status choose_holders(struct bury *bury, const char *field)
     st = reserve_items(bury, most);
     for (size_t i = 0; i < count && bury->count < most && !st; i++)
         if (ranked[i].kind == VOLUME_LARDER && volume_erasable(ranked[i].state))
-            st = add_item(bury, ranked[i].place, 0, NAMING_LARDER, field);
+            st = add_item(bury, ranked[i].place, 0, NAMING_LARDER, bury->field);
     free(ranked);
     return st;
 }
 
 static enum status mark(struct bury *bury)
 {
-    char field[48];
-    (void)snprintf(field, sizeof field, "Larder-Tombstone: %" PRIu64, bury->rec->tombstone);
-    enum status st = choose_holders(bury, field);
-    return st ? st : ask_items(bury, bury_marked);
+    struct record *rec = bury->rec;
+    size_t before = rec->maybe_count;
+    (void)snprintf(bury->field, sizeof bury->field, "Larder-Tombstone: %" PRIu64, rec->tombstone);
+    enum status st = choose_holders(bury);
+    for (size_t i = 0; i < bury->count && !st; i++)
+        st = record_add_maybe(rec, bury->places[i]);
+    if (st)
+        return st;
+    if (rec->maybe_count == before)
+        return ask_items(bury, bury_marked);
+    index_change_begin(&bury->change, bury->worker->loop, bury_noted, bury);
+    index_change_record(&bury->change, bury->key, rec);
+    index_commit(bury->worker->master->index, &bury->change);
+    return ST_OK;
 }
 
 static enum status unmark(struct bury *bury)
 {
     const struct record *rec = bury->rec;
     clear_items(bury);
-    enum status st = reserve_items(bury, rec->holder_count);
-    for (size_t i = 0; i < rec->holder_count && !st; i++)
-        if (volume_erasable(volumes_state(bury->worker->master->volumes, rec->holders[i])))
-            st = add_item(bury, rec->holders[i], 0, NAMING_LARDER, "Larder-Tombstone: drop");
+    enum status st = reserve_items(bury, rec->holder_count + rec->maybe_count);
+    for (size_t i = 0; i < rec->holder_count + rec->maybe_count && !st; i++) {
+        const char *place =
+            i < rec->holder_count ? rec->holders[i] : rec->maybes[i - rec->holder_count];
+        if (volume_erasable(volumes_state(bury->worker->master->volumes, place)))
+            st = add_item(bury, place, 0, NAMING_LARDER, "Larder-Tombstone: drop");
+    }
     return st ? st : ask_items(bury, bury_unmarked);
 }
 
@@ -156,19 +191,26 @@ static void bury_erased(void *arg, const struct ask_answer *answers, size_t coun
     struct bury *bury = arg;
     struct record *rec = bury->rec;
     for (size_t i = 0; i < count; i++)
-        if (is_gone(&answers[i]))
+        if (is_gone(&answers[i]) && !may_come_yet(bury, i, &answers[i]))
             record_drop_garbage(rec, bury->items[i].generation, bury->places[i]);
     enum status st = ST_OK;
     if (rec->garbage.count && rec->has_tombstone && rec->holder_count == 0)
         st = mark(bury);
-    else if (rec->garbage.count == 0 && rec->holder_count)
+    else if (rec->garbage.count == 0 && rec->holder_count + rec->maybe_count)
         st = unmark(bury);
     else
         bury_finish(bury);
-    if (st) {
-        log_event(LOG_WARN, "bury", "request=%s error=\"%s\"", bury->request, status_text(st));
-        bury_finish(bury); /* what is left stays on the lists, for another time */
-    }
+    if (st)
+        bury_fail(bury, st);
+}
+
+static void bury_noted(void *arg, enum status st)
+{
+    struct bury *bury = arg;
+    if (!st)
+        st = ask_items(bury, bury_marked);
+    if (st)
+        bury_fail(bury, st);
 }
 
 static void bury_marked(void *arg, const struct ask_answer *answers, size_t count)
@@ -193,6 +235,7 @@ static void bury_unmarked(void *arg, const struct ask_answer *answers, size_t co
 static void bury_free(struct bury *bury)
 {
     clear_items(bury);
+    index_change_free(&bury->change);
     free(bury->items);
     free(bury->places);
     free(bury);
@@ -202,7 +245,7 @@ static void bury_finish(struct bury *bury)
 {
     /* A tombstone has done its work when nothing is left that it speaks of. */
     struct record *rec = bury->rec;
-    if (rec->garbage.count == 0 && rec->holder_count == 0)
+    if (rec->garbage.count + rec->holder_count + rec->maybe_count == 0)
         rec->has_tombstone = false;
     bury->buried(bury->arg);
     bury_free(bury);

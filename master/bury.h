@@ -16,11 +16,12 @@ struct record;
 struct worker;
 
 /*
- * Asks the volumes that are up to delete the copies in rec->garbage; those that are known to be
- * gone leave the list. Where some stay and the key has a tombstone, it is put on volumes that are
- * up, so that an index made anew from the volumes knows it too; where none stay, it is taken off
- * them again. `rec` and `key` stay the caller's, and must stay until `buried` is called: once,
- * never before bury_start() returned. ST_NO_MEMORY: nothing will be called.
+ * Asks the volumes that are up (`careful`: and have been so for a while) to delete the copies in
+ * rec->garbage; those that are known to be gone, and cannot come yet, leave the list. Where some
+ * stay and the key has a tombstone, it is put on volumes that are up, so that an index made anew
+ * from the volumes knows it too; where none stay, it is taken off them again. `rec` and `key` stay
+ * the caller's, and must stay until `buried` is called: once, never before bury_start() returned.
+ * ST_NO_MEMORY: nothing will be called.
  */
 enum status bury_start(struct worker *worker, const char *request, const struct key *key,
                        struct record *rec, bool careful, void (*buried)(void *arg),

@@ -42,25 +42,19 @@ static void commit(struct deletion *del, void (*committed)(void *, enum status),
     index_commit(del->worker->master->index, &del->change);
 }
 
-/* What volumes keep of an earlier deletion says an older generation, and would not cover this one
- * in an index made anew. So they are asked again; a file that is left over says nothing wrong. */
-static void drop_holders(struct record *rec)
-{
-    while (rec->holder_count)
-        record_drop_holder(rec, rec->holders[0]);
-}
-
-/* The copies become garbage, under a tombstone that covers every version so far. */
+/* The copies become garbage, under a tombstone that covers every version so far. What volumes keep
+ * of an earlier deletion says an older generation, and would not cover this one in an index made
+ * anew; so they are asked again. */
 static enum status entomb(struct record *rec)
 {
     enum status st = ST_OK;
     for (size_t i = 0; i < rec->place_count && !st; i++)
         st = record_add_garbage(rec, rec->generation, rec->naming, rec->places[i]);
-    for (size_t i = 0; i < rec->garbage.count; i++)
+    for (size_t i = 0; i < rec->garbage.count && !st; i++)
         if (!rec->has_tombstone || rec->garbage.list[i].generation > rec->tombstone) {
             rec->has_tombstone = true;
             rec->tombstone = rec->garbage.list[i].generation;
-            drop_holders(rec);
+            st = record_doubt_holders(rec);
         }
     if (!st)
         st = record_set_places(rec, NULL, 0);
@@ -133,7 +127,7 @@ static bool at_risk(const struct deletion *del)
 static void delete_buried(void *arg)
 {
     struct deletion *del = arg;
-    if (del->rec.garbage.count == 0 && del->rec.holder_count == 0)
+    if (!del->rec.has_tombstone)
         record_move(&del->rec, KEY_ABSENT);
     /* Getting lost is harmless: the tombstone is back then, and the janitor finds the copies gone.
      */

@@ -115,7 +115,8 @@ static void volume_answered(void *arg, struct http_call *call, enum status st)
     struct volume_report report = {0};
     size_t len;
     check->call = NULL;
-    if (!st) {
+    /* One that is overloaded or broken says nothing of its kind and identity. */
+    if (!st && http_call_status(call) < 500) {
         const char *text = http_call_body(call, &len);
         health_parse(&report, text, len);
     }

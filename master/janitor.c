@@ -44,7 +44,8 @@ struct janitor {
     bool probing;
     struct sweep *sweep;
     struct audit *audit;
-    unsigned pass; /* 1 … replicas: keys with so many copies left; the last takes the rest */
+    unsigned passes; /* of this round: --replicas, or one where nothing is to be repaired */
+    unsigned pass;   /* 1 … replicas: keys with so many copies left; the last takes the rest */
     uint64_t repair, oldest_ms; /* of this round: keys to repair, since when the oldest needs it */
     _Atomic uint64_t repairs, oldest, rounds;
     uint64_t pause_ms;
@@ -58,17 +59,12 @@ static void page_read(void *arg);
 static void page_arrived(void *arg);
 static void tended(void *arg, enum tend_end end);
 
-static unsigned last_pass(const struct janitor *janitor)
-{
-    return janitor->worker->master->config->replicas;
-}
-
 /* Whether a key's turn is in this pass. */
 static bool is_turn(const struct janitor *janitor, const struct record *work)
 {
-    bool urgent = work->few_copies && work->few_left < last_pass(janitor);
-    unsigned turn = !urgent ? last_pass(janitor) : work->few_left ? work->few_left : 1;
-    return turn == janitor->pass;
+    bool urgent = work->few_copies && work->few_left < janitor->passes;
+    unsigned turn = !urgent ? janitor->passes : work->few_left ? work->few_left : 1;
+    return turn == janitor->pass || janitor->passes == 1;
 }
 
 static void count_repair(struct janitor *janitor, const struct record *work)
@@ -140,6 +136,7 @@ static void janitor_begin(void *arg)
     sweep_tick(janitor->sweep);
     audit_poke(janitor->audit);
     janitor->pass = 1;
+    janitor->passes = janitor->repair ? janitor->worker->master->config->replicas : 1;
     janitor->repair = janitor->oldest_ms = 0;
     buf_clear(&janitor->start);
     janitor->seen = 0;
@@ -162,7 +159,7 @@ static void advance(struct janitor *janitor)
         read_page(janitor);
         return;
     }
-    if (janitor->pass < last_pass(janitor)) {
+    if (janitor->pass < janitor->passes) {
         janitor->pass++;
         buf_clear(&janitor->start);
         read_page(janitor);

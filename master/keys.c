@@ -105,6 +105,8 @@ static void add_record(struct worker *worker, struct buf *out, const struct key 
         add_garbage(out, &rec->garbage);
     if (rec->holder_count)
         add_strings(out, "holders", rec->holders, rec->holder_count);
+    if (rec->maybe_count)
+        add_strings(out, "maybes", rec->maybes, rec->maybe_count);
     buf_addc(out, '}');
 }
 

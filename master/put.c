@@ -9,7 +9,8 @@
  *   put_finish         answered, unlocked, freed
  *
  * Possible failures: the client goes away or its digest does not match (nothing becomes visible),
- * too few volumes take the value (503, 507), the index cannot be written (507, 500). Whatever a
+ * too few volumes take the value (503, 507), the index cannot be written (507, 500), more old
+ * versions of the key wait to be removed than the janitor could keep up with (503). Whatever a
  * failure leaves on volumes is in the intent, which stays in the index as work for the janitor.
  */
 #include <stdlib.h>
@@ -25,7 +26,10 @@
 #include "master/volumes.h"
 #include "master/worker.h"
 
-enum { SPARES = 2 }; /* candidates beyond --replicas, for those that fail */
+enum {
+    SPARES = 2,        /* candidates beyond --replicas, for those that fail */
+    GARBAGE_MAX = 2000 /* copies that wait to be removed; with more a key has to come to rest */
+};
 
 struct put {
     struct worker *worker;
@@ -117,6 +121,12 @@ static enum status prepare(struct put *put)
         return st;
     if (put->rec.state == KEY_LIVE && !put->worker->master->config->overwrite)
         return ST_EXISTS;
+    if (put->rec.garbage.count > GARBAGE_MAX) {
+        /* Every version makes more, and moves the time at which the janitor may begin. */
+        log_event(LOG_WARN, "put", "request=%s event=much-garbage copies=%zu",
+                  http_request_id(put->req), put->rec.garbage.count);
+        return ST_BUSY;
+    }
     st = choose_candidates(put);
     return st ? st : note_intent(put);
 }

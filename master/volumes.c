@@ -399,8 +399,8 @@ static void silent(struct volume *volume)
         set_state(volume, VOLUME_SLOW, "a health check had no answer");
 }
 
-/* Another volume that has this identity, or NULL. One that was taken out may come back under another
- * address. */
+/* Another volume that has this identity, or NULL. One that was taken out may come back under
+ * another address. */
 static const struct volume *twin(const struct volumes *volumes, const struct volume *volume,
                                  const char *id)
 {

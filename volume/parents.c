@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "common/planted.h"
 #include "volume/disk.h"
 #include "volume/path.h"
 #include "volume/subvolume.h"
@@ -191,15 +192,16 @@ static enum status sync_made(struct parents *p)
 enum status parents_close(struct parents *p, bool changed)
 {
     const struct disk *disk = subvolume_disk(p->sub);
+    bool forgets = planted("skip-dir-fsync");
     enum status st = ST_OK;
     if (p->fd >= 0) {
-        if (changed && disk->sync(p->fd))
+        if (changed && !forgets && disk->sync(p->fd))
             st = subvolume_sync_error(p->sub, p->request, "fsync directory", p->path, errno);
         (void)disk->close(p->fd);
         p->fd = -1;
     }
     if (p->making) {
-        if (!st)
+        if (!st && !forgets)
             st = sync_made(p);
         leave(p);
     }

@@ -15,6 +15,13 @@
 #include "volume/subvolumes.h"
 #include "volume/tell.h"
 
+/* With the lock held. */
+static void wake(struct scrub *scrub)
+{
+    scrub->events++;
+    (void)pthread_cond_broadcast(&scrub->changed);
+}
+
 /* --- Disks that come and go --- */
 
 /* With the lock held, and with all signals blocked in the new thread: those belong to the main
@@ -121,7 +128,7 @@ static void add_suspect(struct scrub *scrub, const struct scrub_part *part, cons
         at = &(*at)->next;
     *at = suspect;
     scrub->suspect_count++;
-    (void)pthread_cond_broadcast(&scrub->changed);
+    wake(scrub);
 }
 
 void scrub_suspect(struct scrub *scrub, unsigned subvolume, const char *path)
@@ -150,7 +157,7 @@ void scrub_force(struct scrub *scrub, uint64_t rate)
         part->wanted_rate = rate;
         part->retry_at = 0;
     }
-    (void)pthread_cond_broadcast(&scrub->changed);
+    wake(scrub);
     (void)pthread_mutex_unlock(&scrub->lock);
 }
 
@@ -216,7 +223,7 @@ static void was_told(void *arg)
     struct scrub *scrub = arg;
     (void)pthread_mutex_lock(&scrub->lock);
     scrub->told++;
-    (void)pthread_cond_broadcast(&scrub->changed);
+    wake(scrub);
     (void)pthread_mutex_unlock(&scrub->lock);
 }
 

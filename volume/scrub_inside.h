@@ -65,7 +65,8 @@ struct scrub {
     pthread_mutex_t lock; /* guards what follows; never held over a system call on a disk */
     pthread_cond_t changed;
     bool stopping;
-    uint64_t told; /* how often a master was told of something */
+    uint64_t events; /* reasons to look for something to do, so far */
+    uint64_t told;   /* how often a master was told of something */
     uint64_t damaged_ever;
     unsigned lanes_given; /* to disks so far */
     unsigned suspect_count;

@@ -25,7 +25,7 @@
 #include "volume/tell.h"
 
 enum {
-    IDLE_MS = 1000,              /* between two looks for something to do */
+    IDLE_US = 1000 * 1000,       /* between two looks for something to do */
     RESUME_EVERY_MS = 60 * 1000, /* the quarantine, for what could not be told before */
     SAVE_EVERY_MS = 10 * 60 * 1000,
     RETRY_MS = 1000,
@@ -268,14 +268,27 @@ static struct scrub_part *choose_part(const struct scrub_lane *lane)
     return best;
 }
 
-static void save(struct scrub *scrub, struct scrub_part *part)
+/* What fails is logged, and tried again the next time. */
+static void save_as(struct scrub *scrub, struct scrub_part *part,
+                    const struct scrub_position *position)
+{
+    part->saved_at = loop_now_ms();
+    (void)!scrub_position_save(position, scrub->options.all, part->subvolume);
+}
+
+/* A copy, whose path stays as long as the thread does not move on. */
+static struct scrub_position position_of(struct scrub *scrub, const struct scrub_part *part)
 {
     (void)pthread_mutex_lock(&scrub->lock);
-    struct scrub_position position = part->position; /* its path stays as long as we do not move */
+    struct scrub_position position = part->position;
     (void)pthread_mutex_unlock(&scrub->lock);
-    part->saved_at = loop_now_ms();
-    /* What fails is logged, and tried again the next time. */
-    (void)!scrub_position_save(&position, scrub->options.all, part->subvolume);
+    return position;
+}
+
+static void save(struct scrub *scrub, struct scrub_part *part)
+{
+    struct scrub_position position = position_of(scrub, part);
+    save_as(scrub, part, &position);
 }
 
 static void load(struct scrub *scrub, struct scrub_part *part)
@@ -314,21 +327,25 @@ static void start_round(struct scrub *scrub, struct scrub_part *part)
     save(scrub, part);
 }
 
+/* On the disk first: who sees that it is over sees it after a restart, too. */
 static void finish_round(struct scrub *scrub, struct scrub_part *part)
 {
+    char name[PATH_SUBVOLUME_NAME];
+    uint64_t now = loop_wall_ms();
+    struct scrub_position done = position_of(scrub, part);
+    done.after = NULL; /* the part's */
+    scrub_position_finish(&done, now);
     scrub_walk_free(part->walk);
     part->walk = NULL;
-    (void)pthread_mutex_lock(&scrub->lock);
-    scrub_position_finish(&part->position, loop_wall_ms());
-    struct scrub_position now = part->position;
-    (void)pthread_mutex_unlock(&scrub->lock);
-    char name[PATH_SUBVOLUME_NAME];
     path_subvolume_name(part->subvolume, name);
-    log_event(now.damaged ? LOG_WARN : LOG_INFO, "scrub",
+    log_event(done.damaged ? LOG_WARN : LOG_INFO, "scrub",
               "subvolume=\"%s\" round=finished values=%llu bytes=%llu damaged=%llu", name,
-              (unsigned long long)now.values, (unsigned long long)now.bytes,
-              (unsigned long long)now.damaged);
-    save(scrub, part);
+              (unsigned long long)done.values, (unsigned long long)done.bytes,
+              (unsigned long long)done.damaged);
+    save_as(scrub, part, &done);
+    (void)pthread_mutex_lock(&scrub->lock);
+    scrub_position_finish(&part->position, now);
+    (void)pthread_mutex_unlock(&scrub->lock);
 }
 
 /* Something is short, or the disk has just gone: the same value again, from a new walk. */
@@ -432,6 +449,7 @@ void *scrub_lane_run(void *arg)
 {
     struct scrub_lane *lane = arg;
     struct scrub *scrub = lane->scrub;
+    uint64_t seen = 0;
     bool stopping = false;
     /* Requests come first. Where this cannot be had, the pauses must do. */
     (void)setpriority(PRIO_PROCESS, (id_t)gettid(), NICE);
@@ -439,9 +457,9 @@ void *scrub_lane_run(void *arg)
     while (!stopping) {
         bool worked = lane_suspect(lane) || lane_tend(lane) || lane_round(lane);
         (void)pthread_mutex_lock(&scrub->lock);
-        bool waits = !worked && !scrub->stopping && lane->told == scrub->told;
-        if (waits)
-            wait_until(scrub, now_us() + IDLE_MS * 1000);
+        if (!worked && !scrub->stopping && seen == scrub->events)
+            wait_until(scrub, now_us() + IDLE_US);
+        seen = scrub->events;
         stopping = scrub->stopping;
         (void)pthread_mutex_unlock(&scrub->lock);
     }

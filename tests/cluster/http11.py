@@ -57,8 +57,8 @@ def curl(*args, data=None, timeout=60):
 class Raw:
     """A connection on which anything can be sent."""
 
-    def __init__(self, port, timeout=20):
-        self.sock = socket.create_connection(("127.0.0.1", port), timeout)
+    def __init__(self, port, timeout=20, host="127.0.0.1"):
+        self.sock = socket.create_connection((host, port), timeout)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
 
@@ -182,7 +182,7 @@ class Client:
         data = head.encode("latin-1") + b"\r\n" + (body or b"")
         for again in (True, False):
             old = host in self.kept
-            connection = self.kept.get(host) or Raw(int(host.rpartition(":")[2]), self.timeout)
+            connection = self.kept.get(host) or self._connect(host)
             self.kept[host] = connection
             try:
                 answer = connection.send(data).answer(method)
@@ -202,6 +202,10 @@ class Client:
             if not whole:
                 raise ConnectionError("the answer broke off")
             return answer
+
+    def _connect(self, host):
+        name, _, port = host.rpartition(":")
+        return Raw(int(port), self.timeout, "127.0.0.1" if name == "localhost" else name)
 
     def drop(self, host):
         connection = self.kept.pop(host, None)

@@ -310,7 +310,7 @@ class ScrubTest(HealingTest):
         time.sleep(2.1)  # their age is what is tested
         young = plant("/orphan/young")
         done = self.run_tool(c, 0, "scrub", "--wait", "--master-only").stdout.decode()
-        self.assertEqual([p for p in gone if os.path.exists(p)], [])
+        self.assertEqual([p for p in gone if os.path.exists(p)], [], done)
         self.assertTrue(os.path.exists(old))
         self.assertTrue(os.path.exists(young))
         self.assertIn("3 of them in no record", done)

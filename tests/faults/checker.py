@@ -142,9 +142,10 @@ def check_key(operations, overwrite=True, initial=ABSENT):
     if search.run():
         return None
     at = search.known[search.furthest].operation
-    near = sorted((o for o in operations if o.end >= at.start - 1 and o.start <= at.end + 0.1),
-                  key=lambda o: o.start)
-    return "no order explains %r; around it:\n  %s" % (at, "\n  ".join(map(repr, near[-40:])))
+    before = sorted((o for o in operations if o.start <= at.end), key=lambda o: o.start)
+    about = [o for o in before if o.value == at.value and at.value][:10]
+    return "no order explains %r; before it came:\n  %s\nand of the same value:\n  %s" % (
+        at, "\n  ".join(map(repr, before[-40:])), "\n  ".join(map(repr, about)))
 
 
 def check(history, overwrite=True):

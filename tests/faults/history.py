@@ -39,6 +39,7 @@ class History:
         self.operations = 0
         self.acknowledged = 0  # PUTs and DELETEs
         self.unknown = 0
+        self.noticed = 0  # wrong bytes that a client which compares MD5s did not take
         self.wrong = []  # answers with status 200 and bytes that nobody wrote under this key
         self.torn = []  # the same, and they are a beginning of something written, or a mixture
         self.failures = []  # statuses that must not be, clients that broke

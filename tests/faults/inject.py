@@ -6,20 +6,19 @@ import subprocess
 import tempfile
 import time
 
+import means  # first: it says where the harness is
 from harness import poll
-
-import means
 
 
 class Injection:
     """`with Injection(pid, "fsync", "error=EIO:when=2"):` Counts calls of each thread by itself."""
 
-    def __init__(self, pid, syscall, what, path=None):
+    def __init__(self, pid, syscall, what, paths=()):
         self.log = tempfile.NamedTemporaryFile(prefix="larder-strace.")
         argv = [shutil.which("strace"), "-f", "-q", "-p", str(pid), "-o", self.log.name,
                 "-e", "trace=%s" % syscall, "-e", "inject=%s:%s" % (syscall, what),
                 "-e", "signal=none"]
-        if path:
+        for path in paths:
             argv += ["-P", path]
         self.pid = pid
         self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,

@@ -4,8 +4,12 @@ import atexit
 import os
 import shutil
 import subprocess
+import sys
 import unittest
 
+# The harness of the cluster tests is used here, too.
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
+                                "cluster"))
 _undo = []  # (callable, arguments), the last first
 os.environ["PATH"] += ":/usr/sbin:/sbin"
 

@@ -1,21 +1,17 @@
 """A store under test: a cluster of real processes, what clients did with it, and the judgement of it
 at the end."""
 import os
-import sys
 import time
 import unittest
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(os.path.dirname(HERE), "cluster"))
+import means  # first: it says where the harness is
+import harness
+from harness import Cluster, Server, fetch, free_port, poll
 
-import harness  # noqa: E402
-from harness import Cluster, Server, fetch, free_port, poll  # noqa: E402
-
-import checker  # noqa: E402
-import means  # noqa: E402
-import table  # noqa: E402
-from history import History  # noqa: E402
-from workload import Client, Workload  # noqa: E402
+import checker
+import table
+from history import History
+from workload import Client, Workload
 
 MASTER_OPTIONS = ["--overwrite", "--grace", "1s", "--voltimeout", "1s"]
 
@@ -25,7 +21,9 @@ class Store(Cluster):
     of each kind (`plain`) makes system calls come in the same order each time."""
 
     def __init__(self, volumes=3, replicas=3, subvolumes=1, overwrite=True, plain=False,
-                 place=None, master_options=(), volume_options=(), start=True, environment=None):
+                 place=None, master_options=(), volume_options=(), start=True, environment=None,
+                 hosts=None):
+        self.hosts = hosts  # a Hosts: each server in a network namespace of its own
         self.place = place or self.path  # where a server's directory is
         self.overwrite = overwrite
         self.environment = environment or {}
@@ -37,17 +35,34 @@ class Store(Cluster):
         self.history = History()
         self.began = time.monotonic()
 
-    def _env(self, argv):
-        return ["env"] + ["%s=%s" % pair for pair in self.environment.items()] + argv
+    def _command(self, name, argv):
+        """What is really run: with an environment, in a namespace."""
+        argv = ["env"] + ["%s=%s" % pair for pair in self.environment.items()] + argv
+        return self.hosts.command(name, argv) if self.hosts else argv
 
-    def new_volume(self, nginx=False, start=True, options=(), directory=None, argv=None):
+    def _locate(self, server):
+        """Where a server is, if it has a namespace."""
+        if self.hosts:
+            server.address = "%s:%d" % (self.hosts.addresses[server.name], server.port)
+            server.url = "http://" + server.address
+
+    def _address(self, name):
+        if not self.hosts:
+            return "127.0.0.1"
+        return self.hosts.addresses.get(name) or self.hosts.add(name)
+
+    def new_volume(self, nginx=False, start=True, options=(), directory=None):
         number = len(self.volumes) + 1
         name, port = "volume%d" % number, free_port()
         directory = directory or self.place(name)
         argv = [harness.BIN + "/larder-volume", "--port", str(port), "--dir", directory,
-                "--master", "127.0.0.1:%d" % self.port, *self.volume_options, *options]
-        server = Server(name, self._env(argv), port, "/admin/health", self.path(name + ".log"))
+                "--listen", self._address(name),
+                "--master", "%s:%d" % (self._address("master"), self.port),
+                *self.volume_options, *options]
+        server = Server(name, self._command(name, argv), port, "/admin/health",
+                        self.path(name + ".log"))
         server.dir = directory
+        self._locate(server)
         self.volumes.append(server)
         if start:
             server.start()
@@ -57,7 +72,10 @@ class Store(Cluster):
         master = super().new_master(options, volumes)
         at = master.argv.index("--db") + 1
         master.argv[at] = master.dir = self.place("index")
-        master.argv = self._env(master.argv)
+        master.argv += ["--listen", self._address("master")]
+        master.argv = self._command("master", master.argv)
+        self._locate(master)
+        self.url = master.url
         return master
 
     def new_client(self, name="test"):
@@ -78,11 +96,13 @@ class Store(Cluster):
         """Waits until the master sees so many volumes (all of them) as usable."""
         count = len(self.volumes) if count is None else count
 
-        def up():
-            states = self.admin("/admin/volumes")
-            states = states["volumes"] if isinstance(states, dict) else states
-            return sum(v["state"] == "up" for v in states) >= count
-        poll("%d volumes are up" % count, 30, up)
+        poll("%d volumes are up" % count, 30,
+             lambda: sum(v["state"] == "up" for v in self.states()) >= count)
+
+    def states(self):
+        """The volumes as the master sees them."""
+        page = self.admin("/admin/volumes")
+        return page["volumes"] if isinstance(page, dict) else page
 
     # --- the judgement ---
 

@@ -1,9 +1,11 @@
 """kill -9 of the master, of volumes and of all of them at random moments under writers."""
+import glob
 import random
 import time
 import unittest
 
 import means
+from inject import Injection
 from store import FaultTest
 
 
@@ -35,6 +37,22 @@ class KillTest(FaultTest):
         with store.workload(self.seed, deletes=0.3) as load:
             self.kill_rounds(store, rng, rounds, load, means.rounds(100, 500))
         self.end(store, "the same without --overwrite", rounds)
+
+    def test_slow_index(self):
+        """Writes of the index take long, and the master is killed in the midst of them: what has not
+        been written must not have been acknowledged."""
+        means.need_strace()
+        rounds = means.rounds(4, 20)
+        rng, store = random.Random(self.seed), self.new_store(plain=True)
+        for number in range(rounds):
+            logs = glob.glob(store.master.dir + "/**/*.log", recursive=True)
+            with store.workload(self.seed + number, workers=4, sizes=(300, 3000), weights=(1, 1)):
+                with Injection(store.master.pid, "write", "delay_enter=60ms", logs):
+                    time.sleep(0.3 + rng.random() * 0.5)
+                    store.master.process.kill()
+                store.master.kill()
+                store.start_again()
+        self.end(store, "kill -9 of a master whose index writes are slow", rounds)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 
+from layout import md5
 from harness import quote
 
 from history import (ABSENT, DELETE, EXISTS, FOUND, GET, LIST, MISSING, OK, PUT, UNKNOWN)
@@ -20,13 +21,27 @@ class NotSent(Exception):
     """The connection was refused: the request has certainly done nothing."""
 
 
+class InHalves:
+    """A body that does something between its halves. (http.client asks for its length.)"""
+
+    def __init__(self, value, meanwhile):
+        self.parts, self.meanwhile, self.length = [value[:len(value) // 2],
+                                                   value[len(value) // 2:]], meanwhile, len(value)
+
+    def __iter__(self):
+        yield self.parts[0]
+        self.meanwhile()
+        yield self.parts[1]
+
+
 class Client:
     """One client with kept connections; for one thread."""
 
     def __init__(self, store, name, timeout=20):
         self.store, self.history, self.name, self.timeout = store, store.history, name, timeout
         self.kept, self.writes = {}, 0
-        self.master = "127.0.0.1:%d" % store.port
+        self.compare_md5 = False  # with what the master says of the value, as `larder get` does
+        self.master = store.url.partition("//")[2]
 
     def close(self):
         for connection in self.kept.values():
@@ -44,11 +59,12 @@ class Client:
             self.kept[host] = connection
         return self.kept[host]
 
-    def _once(self, method, host, path, body=None, headers=None):
+    def _once(self, method, host, path, body=None):
         """Status, headers and body of one answer."""
         connection = self._connection(host)
         try:
-            connection.request(method, path, body, headers or {})
+            headers = {"Content-Length": str(body.length)} if isinstance(body, InHalves) else {}
+            connection.request(method, path, body, headers)
             answer = connection.getresponse()
             return answer.status, answer.headers, answer.read()
         except BROKEN:
@@ -57,9 +73,11 @@ class Client:
 
     def request(self, method, path, body=None):
         """The last answer of a chain of redirects, and whether it came from the master."""
-        host = self.master
+        host, self.digest = self.master, None
         for _ in range(10):
             status, headers, data = self._once(method, host, path, body)
+            if host == self.master and status == 302:
+                self.digest = headers["Content-Md5"]
             if status != 302:
                 return status, data, host == self.master
             host, _, path = headers["Location"].partition("//")[2].partition("/")
@@ -91,11 +109,13 @@ class Client:
         self.history.add(self.name, key, op, ident, start, result)
         return status
 
-    def put(self, key, size):
-        """The status; 0 without an answer; None where it was not even sent."""
+    def put(self, key, size, meanwhile=None):
+        """The status; 0 without an answer; None where it was not even sent. `meanwhile` is called
+        in the middle of the body."""
         self.writes += 1
         ident = "%s.%d" % (self.name, self.writes)
-        return self._change(PUT, key, ident, make_value(key, ident, size))
+        value = make_value(key, ident, size)
+        return self._change(PUT, key, ident, InHalves(value, meanwhile) if meanwhile else value)
 
     def delete(self, key):
         return self._change(DELETE, key, None, None)
@@ -111,7 +131,9 @@ class Client:
             return 0
         if status == 200:
             verdict, text = judge(key, data)
-            if verdict == "good":
+            if self.compare_md5 and self.digest and md5(data) != self.digest:
+                self.history.noticed += 1
+            elif verdict == "good":
                 self.history.add(self.name, key, GET, text, start, FOUND)
             else:
                 self.history.complain(verdict, "%s read by %s is %s: %s" % (key, self.name, verdict,

@@ -16,7 +16,7 @@ struct index {
 
 static struct {
     /* as on the disk; "" where there is none */
-    char value[4096], work[16384];
+    char value[4096], work[128 * 1024];
     struct index_change *pending; /* handed over, not decided yet */
     unsigned commits;             /* so far */
     unsigned fail_at;             /* the commit that fails, from 1; 0: none */

@@ -2,6 +2,7 @@
 #include "common/record.h"
 #include "master/bury.h"
 #include "tests/flow/fake_ask.h"
+#include "tests/flow/fake_index.h"
 #include "tests/flow/fake_loop.h"
 #include "tests/flow/fake_master.h"
 #include "tests/flow/fake_volumes.h"
@@ -14,6 +15,7 @@ static void setup(void)
     master_is_new();
     volumes_are(6);
     memset(&questions, 0, sizeof questions);
+    index_holds("", "");
     record_init(&rec);
     buried = 0;
 }
@@ -21,6 +23,7 @@ static void setup(void)
 static void teardown(void)
 {
     ck_assert(!questions.pending);
+    ck_assert_ptr_null(fake_index.pending);
     record_free(&rec);
 }
 
@@ -82,6 +85,22 @@ START_TEST(volumes_that_cannot_delete_are_not_asked)
 }
 END_TEST
 
+/* An upload that was given up may still end there, just after the volume has woken up. */
+START_TEST(what_was_not_there_may_come_yet)
+{
+    record_is("W1;tombstone 1;garbage 1 larder v1:1;garbage 1 larder v2:1;garbage 1 larder v3:1;");
+    fake_volumes[0].settled = fake_volumes[1].settled = false;
+    bury(false);
+    volumes_answer("404 204 404");
+    ck_assert_uint_eq(rec.garbage.count, 1);
+    ck_assert_str_eq(rec.garbage.list[0].place, "v1:1");
+    index_commits();
+    volumes_all_answer("204");
+    ck_assert_uint_eq(buried, 1);
+    ck_assert(rec.has_tombstone);
+}
+END_TEST
+
 START_TEST(a_tombstone_ends_with_the_last_copy)
 {
     record_is("W1;tombstone 7;garbage 7 larder v1:1;");
@@ -101,13 +120,17 @@ START_TEST(a_tombstone_goes_to_volumes_while_copies_remain)
     bury(false);
     volumes_answer("204");
     ck_assert_uint_eq(buried, 0);
-    ck_trace("ask:DELETE(v1:1@7) ask:DELETE(v1:1@0[Larder-Tombstone: 7],"
+    ck_trace("ask:DELETE(v1:1@7) commit ");
+    index_commits(); /* before any of them has it: a crash must not make it forgotten */
+    ck_index("", "W1;tombstone 7;garbage 7 larder v2:1;maybe v1:1;maybe v4:1;maybe v5:1;");
+    ck_trace("ask:DELETE(v1:1@0[Larder-Tombstone: 7],"
              "v4:1@0[Larder-Tombstone: 7],v5:1@0[Larder-Tombstone: 7]) ");
     volumes_answer("204 - 404");
     ck_assert_uint_eq(buried, 1);
     ck_assert(rec.has_tombstone);
     ck_assert_uint_eq(rec.holder_count, 1); /* 404 is no promise to keep it */
     ck_assert_str_eq(rec.holders[0], "v1:1");
+    ck_assert_uint_eq(rec.maybe_count, 2);
     bury(true); /* it is kept already: nothing is marked again */
     ck_trace("ask:DELETE() ");
     volumes_answer("");
@@ -135,6 +158,60 @@ START_TEST(a_tombstone_is_taken_off_volumes_in_the_end)
 }
 END_TEST
 
+/* The janitor after a crash: nobody knows whether they were asked, so all are told to forget. */
+START_TEST(a_tombstone_is_taken_off_volumes_that_may_have_it)
+{
+    record_is("W1;tombstone 7;garbage 7 larder v2:1;maybe v1:1;maybe v3:1;");
+    fake_volumes[2].state = VOLUME_DOWN;
+    bury(true);
+    volumes_answer("204");
+    ck_trace("ask:DELETE(v2:1@7) ask:DELETE(v1:1@0[Larder-Tombstone: drop]) ");
+    volumes_answer("404");
+    ck_assert_uint_eq(rec.maybe_count, 1);
+    ck_assert(rec.has_tombstone);
+    fake_volumes[2].state = VOLUME_UP;
+    bury(true);
+    volumes_answer("");
+    ck_trace("ask:DELETE() ask:DELETE(v3:1@0[Larder-Tombstone: drop]) ");
+    volumes_answer("204");
+    ck_assert_uint_eq(rec.maybe_count, 0);
+    ck_assert(!rec.has_tombstone);
+}
+END_TEST
+
+/* Those that may have an older one are in the index already; with a new one nobody need be noted.
+ */
+START_TEST(a_tombstone_that_has_grown_is_marked_again)
+{
+    record_is("W1;tombstone 9;garbage 9 larder v2:1;maybe v1:1;maybe v3:1;maybe v4:1;maybe v6:1;");
+    fake_volumes[1].state = VOLUME_DOWN;
+    bury(true);
+    volumes_answer("");
+    ck_trace("ask:DELETE() ask:DELETE(v1:1@0[Larder-Tombstone: 9],"
+             "v3:1@0[Larder-Tombstone: 9],v4:1@0[Larder-Tombstone: 9]) ");
+    volumes_answer("204 204 204");
+    ck_assert_uint_eq(rec.holder_count, 3);
+    ck_assert_uint_eq(rec.maybe_count, 1); /* v6 is to be told in the end, too */
+    ck_assert_uint_eq(fake_index.commits, 0);
+}
+END_TEST
+
+START_TEST(an_index_that_fails_marks_nothing)
+{
+    record_is("W1;tombstone 7;garbage 7 larder v2:1;");
+    fake_volumes[1].state = VOLUME_DOWN;
+    fake_index.fail_at = 1;
+    fake_index.fail_with = ST_NO_SPACE;
+    bury(false);
+    volumes_answer("");
+    index_commits();
+    ck_trace("ask:DELETE() commit ");
+    ck_assert_uint_eq(buried, 1);
+    ck_assert_uint_eq(rec.holder_count, 0);
+    ck_assert(rec.has_tombstone);
+}
+END_TEST
+
 /* A live key: its old versions are garbage, and there is no tombstone. */
 START_TEST(without_a_tombstone_none_is_made)
 {
@@ -158,6 +235,7 @@ START_TEST(questions_that_cannot_be_asked)
     questions.fail_at = 3; /* the marking */
     bury(false);
     volumes_answer("500");
+    index_commits();
     ck_assert_uint_eq(buried, 1);
     ck_assert(rec.has_tombstone);
     ck_assert_uint_eq(rec.garbage.count, 1);
@@ -177,6 +255,8 @@ static void play_without_memory(unsigned k)
     enum status st = bury_start(&fake_worker, "test", &fake_key, &rec, false, has_buried, &rec);
     if (questions.pending)
         volumes_answer(first_answer);
+    if (fake_index.pending)
+        index_commits();
     if (questions.pending)
         volumes_all_answer("204");
     memory.left = 0;
@@ -198,9 +278,13 @@ int main(void)
 {
     const struct played tests[] = {{garbage_that_is_gone_leaves_the_list, 1},
                                    {volumes_that_cannot_delete_are_not_asked, 1},
+                                   {what_was_not_there_may_come_yet, 1},
                                    {a_tombstone_ends_with_the_last_copy, 1},
                                    {a_tombstone_goes_to_volumes_while_copies_remain, 1},
                                    {a_tombstone_is_taken_off_volumes_in_the_end, 1},
+                                   {a_tombstone_is_taken_off_volumes_that_may_have_it, 1},
+                                   {a_tombstone_that_has_grown_is_marked_again, 1},
+                                   {an_index_that_fails_marks_nothing, 1},
                                    {without_a_tombstone_none_is_made, 1},
                                    {questions_that_cannot_be_asked, 1},
                                    {memory_may_run_out_anywhere, 2},

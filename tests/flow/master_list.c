@@ -113,21 +113,19 @@ END_TEST
 
 /* --- long answers go in pieces --- */
 
-/* Every key is there once, in order. */
+/* Every key is there once, in order, and nothing else. */
 static void check_long_list(unsigned count)
 {
-    const char *at = client.body;
+    const char *at = strstr(client.body, "[");
     char name[KEY_MAX + 1];
     for (unsigned i = 0; i < count; i++) {
         if (i % 3 == 2)
             continue;
-        (void)key_name(i, name);
-        at = strstr(at, name);
-        ck_assert_msg(at != NULL, "%s is missing", name);
-        ck_assert_int_eq(at[strlen(name)], '"');
-        at += strlen(name);
+        size_t len = key_name(i, name);
+        ck_assert_msg(strncmp(at + 2, name, len) == 0, "%s is not where it should be", name);
+        at += len + 3; /* the separator, and two quotes */
     }
-    ck_assert_str_eq(at, "\"]}");
+    ck_assert_str_eq(at, "]}");
 }
 
 START_TEST(long_lists_go_in_pieces)

@@ -84,6 +84,7 @@ START_TEST(texts_come_out_as_they_went_in)
     check_same(NULL, "W1\n");
     check_same(NULL, "W1\ndue 17\ngarbage 0 larder h:1/sv00\ngarbage 9 mkv h:2/sv01\n");
     check_same(NULL, "W1\ntombstone 12\ngarbage 12 larder h:1\nholder h:1\nholder h:2/sv01\n");
+    check_same(NULL, "W1\ntombstone 12\nholder h:2/sv01\nmaybe h:1\nmaybe h:3\n");
     check_same("hello", "W1\nfew 1\n");
     check_same("L1 live 18446744073709551615 larder - h:1",
                "W1\ndue 1\ntombstone 3\nfew 1\nsuspect\nsince 7\n");
@@ -209,6 +210,8 @@ START_TEST(damaged_work_is_refused)
         "W1\ngarbage 1 larder a b\n",
         "W1\nholder\n",
         "W1\nholder a,b\n",
+        "W1\nmaybe\n",
+        "W1\nmaybe a b\n",
         "due 1\n",
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -353,13 +356,39 @@ START_TEST(lists_of_garbage_and_holders)
 }
 END_TEST
 
+/* A place is on one of the two lists at most: it keeps the tombstone, or nobody knows. */
+START_TEST(holders_and_maybes)
+{
+    struct record rec;
+    record_init(&rec);
+    ck_assert_int_eq(record_add_maybe(&rec, "h:1"), ST_OK);
+    ck_assert_int_eq(record_add_maybe(&rec, "h:2"), ST_OK);
+    ck_assert_int_eq(record_add_maybe(&rec, "h:1"), ST_OK);
+    ck_assert_uint_eq(rec.maybe_count, 2);
+    ck_assert_int_eq(record_add_holder(&rec, "h:1"), ST_OK);
+    ck_assert_uint_eq(rec.maybe_count, 1);
+    ck_assert_str_eq(rec.maybes[0], "h:2");
+    ck_assert_int_eq(record_add_maybe(&rec, "h:1"), ST_OK);
+    ck_assert_uint_eq(rec.maybe_count, 1);
+    ck_assert_int_eq(record_doubt_holders(&rec), ST_OK);
+    ck_assert_uint_eq(rec.holder_count, 0);
+    ck_assert_uint_eq(rec.maybe_count, 2);
+    ck_assert_str_eq(rec.maybes[1], "h:1");
+    record_drop_holder(&rec, "h:1");
+    record_drop_holder(&rec, "h:2");
+    ck_assert_uint_eq(rec.maybe_count, 0);
+    record_free(&rec);
+}
+END_TEST
+
 START_TEST(copies_stand_alone)
 {
     struct record one;
     struct record two;
-    ck_assert_int_eq(decode(&one, "L1 live 5 larder " HEX32 " h:1,h:2",
-                            "W1\ndue 3\ntombstone 2\nfew 2\ngarbage 1 mkv h:3\nholder h:4\n"),
-                     ST_OK);
+    ck_assert_int_eq(
+        decode(&one, "L1 live 5 larder " HEX32 " h:1,h:2",
+               "W1\ndue 3\ntombstone 2\nfew 2\ngarbage 1 mkv h:3\nholder h:4\nmaybe h:5\n"),
+        ST_OK);
     ck_assert_int_eq(record_copy(&two, &one), ST_OK);
     record_free(&one);
     struct key key = text_key("/a");
@@ -369,7 +398,7 @@ START_TEST(copies_stand_alone)
     buf_clear(&out);
     ck_assert(record_encode_work(&two, &out));
     ck_assert_str_eq(buf_text(&out),
-                     "W1\ndue 3\ntombstone 2\nfew 2\ngarbage 1 mkv h:3\nholder h:4\n");
+                     "W1\ndue 3\ntombstone 2\nfew 2\ngarbage 1 mkv h:3\nholder h:4\nmaybe h:5\n");
     buf_free(&out);
     record_free(&two);
 }
@@ -389,6 +418,7 @@ int main(void)
                                   generations_only_grow,
                                   lists_of_places,
                                   lists_of_garbage_and_holders,
+                                  holders_and_maybes,
                                   copies_stand_alone,
                                   NULL};
     Suite *suite = suite_create("record");

@@ -213,6 +213,21 @@ START_TEST(two_silences_make_it_down)
 }
 END_TEST
 
+/* It must not be taken for a plain server, which could keep no tombstones. */
+START_TEST(an_overloaded_volume_keeps_its_kind)
+{
+    loop_turns();
+    answers("v1:1", LARDER(ID));
+    answers("v2:1", "nginx");
+    index_commits(ST_OK);
+    time_passes(1000);
+    call_to("v1:1")->body = "too many connections";
+    call_ends(call_to("v1:1"), ST_OK, 503);
+    ck_assert_int_eq(state_of("v1:1"), VOLUME_SLOW);
+    ck_assert_int_eq(volumes_kind(volumes, "v1:1"), VOLUME_LARDER);
+}
+END_TEST
+
 START_TEST(new_volumes_are_asked_too)
 {
     loop_turns();
@@ -275,6 +290,7 @@ int main(void)
                                    {all_are_asked_twice_a_second, 1},
                                    {those_that_are_down_more_often, 1},
                                    {two_silences_make_it_down, 1},
+                                   {an_overloaded_volume_keeps_its_kind, 1},
                                    {new_volumes_are_asked_too, 1},
                                    {calls_cannot_be_started, 1},
                                    {stopping_cancels_what_is_under_way, 1},

@@ -3,6 +3,8 @@
  * that the comparison of index and volumes, which comes after, meets it as missing, even where a
  * volume could not tell the master; then the repair of all that was found.
  */
+#include <inttypes.h>
+
 #include "common/buf.h"
 #include "common/options.h"
 #include "tools/larder/arguments.h"
@@ -20,6 +22,7 @@ struct scrub {
     bool waits;
     unsigned patience_ms;
     uint64_t damaged; /* values that volumes laid aside, and keys that lack a copy */
+    uint64_t untold;  /* of those, values that no volume could tell its master of */
 };
 
 static enum watch_end end_of(enum status st)
@@ -59,6 +62,7 @@ static enum watch_end wait_for_volumes(struct scrub *scrub, struct volumescrub *
     progress_free(progress);
     print_volumes(&sum);
     scrub->damaged += sum.damaged;
+    scrub->untold = sum.untold;
     return sum.running ? WATCH_INTERRUPTED : WATCH_DONE;
 }
 
@@ -124,6 +128,17 @@ static enum watch_end scrub_master(struct scrub *scrub)
 
 /* --- all of it --- */
 
+/* What no volume could tell a master the comparison finds; without it nobody repairs it. */
+static enum watch_end check_untold(const struct scrub *scrub)
+{
+    if (scrub->master || scrub->untold == 0)
+        return WATCH_DONE;
+    say_error("%" PRIu64 " damaged values could not be told to the master, and are not repaired: "
+              "'larder scrub --master-only' finds them",
+              scrub->untold);
+    return WATCH_STUCK;
+}
+
 static enum watch_end run_parts(struct scrub *scrub)
 {
     enum watch_end end = WATCH_DONE;
@@ -133,6 +148,8 @@ static enum watch_end run_parts(struct scrub *scrub)
         end = scrub_master(scrub);
     if (end == WATCH_DONE && scrub->damaged) {
         end = watch_repairs(scrub->client, scrub->patience_ms);
+        if (end == WATCH_DONE)
+            end = check_untold(scrub);
         if (end == WATCH_DONE)
             say("all that was found is repaired\n");
     }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/buf.h"
+#include "common/http_fetch.h"
 #include "common/json.h"
 #include "common/loop.h"
 #include "common/options.h"
@@ -12,6 +13,7 @@
 #include "tools/larder/commands.h"
 #include "tools/larder/progress.h"
 #include "tools/larder/say.h"
+#include "tools/larder/volume.h"
 
 /* --- the master --- */
 
@@ -161,30 +163,39 @@ static void print_disk(void *arg, const char *name, const struct json *disk)
     print_room(disk);
 }
 
-/* Where the volume tells of one: "  scrub: 1.2G of 40G read, 0 damaged". */
-static void print_scrub(const struct json *volume)
+/* "  scrub: ended 0:07 ago: 1.2G of 1.2G read, 0 damaged". The master does not know of it, so the
+ * volume itself is asked; one that does not answer or is older has no such line. */
+static void print_scrub(struct http_fetcher *fetcher, const struct json *volume)
 {
+    char why[VOLUME_WHY];
     struct buf text = BUF_INIT;
-    const struct json *scrub = json_member(volume, "scrub");
-    int64_t total = json_int(json_member(scrub, "total_bytes_estimate"), 0);
-    if (!scrub)
+    struct json *scrub;
+    bool asks = strcmp(text_of(volume, "kind"), "larder") == 0 &&
+                strcmp(text_of(volume, "state"), "down") != 0 &&
+                strcmp(text_of(volume, "state"), "lost") != 0;
+    if (!asks || volume_scrub(fetcher, text_of(volume, "name"), false, &scrub, why))
         return;
-    buf_adds(&text, json_bool(json_member(scrub, "running"), false) ? "scrub: " : "last scrub: ");
-    add_bytes(&text, json_int(json_member(scrub, "bytes"), 0));
-    if (total > 0) {
-        buf_adds(&text, " of ");
-        add_bytes(&text, total);
+    if (scrub && add_when(&text, scrub)) {
+        int64_t total = json_int(json_member(scrub, "total_bytes_estimate"), 0);
+        add_bytes(&text, json_int(json_member(scrub, "bytes"), 0));
+        if (total > 0) {
+            buf_adds(&text, " of ");
+            add_bytes(&text, total);
+        }
+        buf_adds(&text, " read, ");
+        add_count(&text, scrub, "damaged", " damaged");
     }
-    buf_adds(&text, " read, ");
-    add_count(&text, scrub, "damaged", " damaged");
-    say("  %s\n", buf_text(&text));
+    if (text.len)
+        say("  scrub: %s\n", buf_text(&text));
     buf_free(&text);
+    json_free(scrub);
 }
 
 /* True where all of them are up. */
 static bool print_volumes(const struct json *volumes)
 {
     bool good = true;
+    struct http_fetcher *fetcher = http_fetcher_new();
     say("%-33s %-10s %-8s %-16s %s\n", "VOLUME", "STATE", "KIND", "FREE", "ERRORS");
     for (size_t i = 0; i < json_count(volumes); i++) {
         struct json *volume = json_item(volumes, i);
@@ -193,8 +204,10 @@ static bool print_volumes(const struct json *volumes)
         say("%-33s %-10s %-8s", text_of(volume, "name"), state, text_of(volume, "kind"));
         print_room(volume);
         json_each(json_member(volume, "subvolumes"), print_disk, volume);
-        print_scrub(volume);
+        if (fetcher)
+            print_scrub(fetcher, volume);
     }
+    http_fetcher_free(fetcher);
     return good;
 }
 
@@ -270,7 +283,8 @@ int status_run(int argc, char **argv)
         "read-only; down; lost (down for longer than --down-after: what it held is copied "
         "elsewhere);\nforeign (not the volume that it was, or one that has another name already).\n"
         "'repair' is the queue of keys with too few copies, 'sweep' a look through the index for "
-        "such\nkeys, 'audit' the comparison of index and volumes.\n"
+        "such\nkeys, 'audit' the comparison of index and volumes, 'scrub' a volume's reading of "
+        "all its values.\n"
         "Exit status: 0 the master answers and all volumes are up (with --json: it answers), 1 "
         "not,\n"
         "2 wrong usage.",

@@ -289,7 +289,7 @@ enum status volume_scrub(struct http_fetcher *fetcher, const char *volume, bool 
     buf_addf(&url, "http://%s/admin/scrub", volume);
     const struct http_call_spec spec = request(post ? "POST" : "GET", &url);
     int http = 0;
-    enum status st = buf_ok(&url) ? fetch(fetcher, &spec, TRIES_PATIENT, &http, why)
+    enum status st = buf_ok(&url) ? fetch(fetcher, &spec, TRIES_QUICK, &http, why)
                                   : explain(&spec, ST_NO_MEMORY, why);
     if (!st && (http == 404 || http == 405 || http == 501)) {
         st = ST_NOT_FOUND;

@@ -12,15 +12,15 @@
 #include "tools/larder/volume.h"
 
 enum {
-    QUIET_MIN = 3,  /* looks at which it is not at it: a scrub may take a moment to begin */
-    SILENCE_MAX = 8 /* looks without an answer, each of some seconds */
+    QUIET_MIN = 3,   /* looks at which it is not at it: a scrub may take a moment to begin */
+    SILENCE_MAX = 30 /* looks without an answer, each of a second or more */
 };
 
 struct scrubbed {
     char name[VOLUME_NAME_MAX + 1];
     bool over; /* or never begun */
     unsigned quiet, silent;
-    uint64_t values, bytes, damaged, total;
+    uint64_t values, bytes, damaged, total, untold;
 };
 
 struct volumescrub {
@@ -56,7 +56,7 @@ static void add_volume(struct volumescrub *scrub, const struct json *volume)
         say_error("%s is not larder's: it cannot scrub; 'larder verify --deep' reads its values",
                   name);
     else
-        strcpy(scrub->list[scrub->count++].name, name);
+        memcpy(scrub->list[scrub->count++].name, name, strlen(name) + 1);
 }
 
 struct volumescrub *volumescrub_new(struct client *client)
@@ -126,6 +126,7 @@ static void take(struct scrubbed *volume, const struct json *json)
     volume->bytes = number(json, "bytes");
     volume->damaged = number(json, "damaged");
     volume->total = number(json, "total_bytes_estimate");
+    volume->untold = number(json, "untold");
     /* After the one that was asked for it goes on at its own slow pace, some day. */
     bool running = json_bool(json_member(json, "running"), false);
     bool forced = json_bool(json_member(json, "forced"), running);
@@ -162,6 +163,7 @@ void volumescrub_look(struct volumescrub *scrub, struct volumescrub_sum *sum)
         sum->bytes += volume->bytes;
         sum->damaged += volume->damaged;
         sum->total += volume->total;
+        sum->untold += volume->untold;
         all_known = all_known && (volume->over || volume->total);
     }
     if (!all_known)

@@ -14,7 +14,8 @@ struct volumescrub;
 struct volumescrub_sum {
     uint64_t running; /* volumes that are at it */
     uint64_t values, bytes, damaged;
-    uint64_t total; /* bytes that there are; 0 where one does not know */
+    uint64_t total;  /* bytes that there are; 0 where one does not know */
+    uint64_t untold; /* damaged values of which no master knows yet */
 };
 
 /* Asks the master who they are. Volumes that cannot be scrubbed are told. NULL: said. */

@@ -1,0 +1,112 @@
+"""Bits flipped on the wire; volumes frozen, slow, cut off in one direction or both, with resets."""
+import random
+import time
+import unittest
+
+import means
+from network import FlippingProxy, Hosts
+from store import FaultTest, poll
+
+
+class FlipTest(FaultTest):
+    def test_flipped_bits(self):
+        """One byte of some values changes on its way to a volume: it must not be taken for stored."""
+        rounds = means.rounds(40, 400)
+        rng = random.Random(self.seed)
+        store = self.new_store(volumes=3)
+        proxy = FlippingProxy(store.volumes[0].port, rng)
+        self.addCleanup(proxy.close)
+        # The volume is known by the address of the proxy from the beginning.
+        store.master.stop()
+        at = store.master.argv.index("--volumes") + 1
+        store.master.argv[at] = store.master.argv[at].replace(store.volumes[0].address,
+                                                              proxy.address)
+        store.volumes[0].stop()
+        store.volumes[0].argv += ["--base", proxy.address]
+        means.run("rm", "-rf", store.master.dir)
+        store.volumes[0].start()
+        store.start_again()
+        store.wait_master_ready()
+        client = store.new_client("one")
+        for number in range(rounds):
+            proxy.flips = rng.random() < 0.5
+            client.put("/f/%d" % (number % 20), rng.choice((300, 4000, 100000)))
+            proxy.flips = False
+            client.get("/f/%d" % (number % 20))
+        client.close()
+        self.end(store, "a byte flipped on the way to a volume", rounds,
+                 "%d flipped" % proxy.flipped)
+        self.assertGreater(proxy.flipped, rounds // 5)
+
+
+class FrozenTest(FaultTest):
+    def test_frozen(self):
+        """Volumes stop (SIGSTOP) and go on, also all but one; reads go elsewhere."""
+        rounds = means.rounds(3, 30)
+        rng = random.Random(self.seed)
+        store = self.new_store(volumes=4)
+        with store.workload(self.seed, keys=40, sizes=(500, 20000), weights=(3, 1)) as load:
+            for number in range(rounds):
+                load.more(rng.randrange(1, 100))
+                victims = rng.sample(store.volumes, 1 + number % 3)
+                for victim in victims:
+                    victim.pause()
+                load.more(100, 1 + rng.random() * 2)
+                for victim in victims:
+                    victim.resume()
+        with_hole = self.reads_with_frozen(store, rng)
+        longest = max(with_hole)
+        self.end(store, "volumes frozen for seconds", rounds,
+                 "GET with 2 of 4 frozen: longest %.2f s" % longest)
+        self.assertLess(sorted(with_hole)[int(len(with_hole) * 0.99)], 2)
+
+    def reads_with_frozen(self, store, rng):
+        """Seconds of each GET while replicas - 1 volumes stand still. (What was sent to them before
+        the master noticed waits for them.)"""
+        store.settle()
+        keys = sorted(store.new_client("list").list_all()[1])
+        client, took = store.new_client("reader"), []
+        victims = rng.sample(store.volumes, 2)
+        for victim in victims:
+            victim.pause()
+        try:
+            began = time.monotonic()
+            poll("the frozen volumes are known", 10,
+                 lambda: sum(v["state"] == "up" for v in store.states()) == 2)
+            print("known after %.2f s" % (time.monotonic() - began))
+            for _ in range(200):
+                began = time.monotonic()
+                client.get(rng.choice(keys))
+                took.append(time.monotonic() - began)
+        finally:
+            for victim in victims:
+                victim.resume()
+            client.close()
+        return took
+
+
+class PartitionTest(FaultTest):
+    """Each server in a network namespace of its own."""
+
+    def test_cut_off(self):
+        means.need_namespaces()
+        rounds = means.rounds(4, 24)
+        rng = random.Random(self.seed)
+        hosts = Hosts()
+        self.addCleanup(hosts.close)
+        store = self.new_store(volumes=4, hosts=hosts)
+        faults = ("drop-in", "drop-out", "reset", "loss", "slow")
+        with store.workload(self.seed, keys=40, sizes=(500, 20000, 300000), weights=(6, 2, 1),
+                            timeout=8) as load:
+            for number in range(rounds):
+                load.more(rng.randrange(1, 100), 20)
+                host = rng.choice(store.volumes).name
+                fault = faults[number % len(faults)]
+                hosts.spoil(host, fault)
+                load.more(150, 2 + rng.random() * 2)
+                hosts.mend(host)
+        self.end(store, "a volume cut off, one-way, reset, with loss, slow", rounds)
+
+
+if __name__ == "__main__":
+    unittest.main()

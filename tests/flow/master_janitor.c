@@ -1,0 +1,343 @@
+/* The janitor's rounds, over fakes: pages, how many keys at once, pauses, stopping. */
+#include "master/audit.h"
+#include "master/janitor.h"
+#include "master/sweep.h"
+#include "master/tend.h"
+#include "tests/flow/fake_loop.h"
+#include "tests/flow/fake_master.h"
+#include "tests/flow/fake_pool.h"
+#include "tests/flow/fake_scan.h"
+
+enum { AT_ONCE = 16 };
+
+/* --- tending, as far as the janitor sees it --- */
+
+static struct {
+    bool cannot_start;
+    unsigned started, under_way;
+    void (*tended)(void *arg, enum tend_end end);
+    void *arg;
+    char last[KEY_MAX + 1];
+} tending;
+
+bool tend_start(struct worker *worker UNUSED, const struct key *key,
+                void (*tended)(void *arg, enum tend_end end), void *arg)
+{
+    if (tending.cannot_start)
+        return false;
+    ck_assert_int_gt(strcmp(key->bytes, tending.last), 0); /* each once, in order */
+    memcpy(tending.last, key->bytes, key->len + 1);
+    tending.started++;
+    tending.under_way++;
+    tending.tended = tended;
+    tending.arg = arg;
+    return true;
+}
+
+static void one_is_tended(enum tend_end end)
+{
+    ck_assert_uint_gt(tending.under_way, 0);
+    tending.under_way--;
+    tending.tended(tending.arg, end);
+}
+
+/* --- sweeps and audits: begun by it, and waited for --- */
+
+static struct {
+    unsigned ticks, pokes, demands;
+    bool stopped, busy;
+} fake_sweep, fake_audit;
+
+struct sweep *sweep_new(struct worker *worker UNUSED)
+{
+    return (struct sweep *)(void *)&fake_sweep;
+}
+
+void sweep_tick(struct sweep *sweep UNUSED)
+{
+    fake_sweep.ticks++;
+}
+
+void sweep_demand(struct sweep *sweep UNUSED)
+{
+    fake_sweep.demands++;
+}
+
+void sweep_stop(struct sweep *sweep UNUSED)
+{
+    fake_sweep.stopped = true;
+}
+
+bool sweep_idle(const struct sweep *sweep UNUSED)
+{
+    return !fake_sweep.busy;
+}
+
+void sweep_free(struct sweep *sweep UNUSED)
+{
+}
+
+void sweep_look(struct sweep *sweep UNUSED, struct sweep_report *report)
+{
+    memset(report, 0, sizeof *report);
+}
+
+struct audit *audit_new(struct worker *worker UNUSED)
+{
+    return (struct audit *)(void *)&fake_audit;
+}
+
+void audit_poke(struct audit *audit UNUSED)
+{
+    fake_audit.pokes++;
+}
+
+void audit_demand(struct audit *audit UNUSED)
+{
+    fake_audit.demands++;
+}
+
+void audit_stop(struct audit *audit UNUSED)
+{
+    fake_audit.stopped = true;
+}
+
+bool audit_idle(const struct audit *audit UNUSED)
+{
+    return !fake_audit.busy;
+}
+
+void audit_free(struct audit *audit UNUSED)
+{
+}
+
+void audit_look(struct audit *audit UNUSED, struct audit_report *report)
+{
+    memset(report, 0, sizeof *report);
+}
+
+/* --- an index that may be broken --- */
+
+static enum status fake_health;
+static struct index_change *fake_probe;
+
+enum status index_health(struct index *index UNUSED)
+{
+    return fake_health;
+}
+
+void index_change_begin(struct index_change *change, struct loop *loop UNUSED,
+                        void (*committed)(void *arg, enum status st), void *arg)
+{
+    change->committed = committed;
+    change->arg = arg;
+}
+
+void index_change_free(struct index_change *change)
+{
+    ck_assert_ptr_ne(change, fake_probe);
+}
+
+void index_commit(struct index *index UNUSED, struct index_change *change)
+{
+    ck_assert_ptr_null(fake_probe);
+    fake_probe = change;
+}
+
+static struct janitor *janitor;
+
+static void setup(void)
+{
+    master_is_new();
+    scan_is(40); /* ten of them have work */
+    memset(&tending, 0, sizeof tending);
+    memset(&fake_pool, 0, sizeof fake_pool);
+    memset(&fake_sweep, 0, sizeof fake_sweep);
+    memset(&fake_audit, 0, sizeof fake_audit);
+    fake_health = ST_OK;
+    fake_probe = NULL;
+    janitor = janitor_new(&fake_worker);
+    ck_assert_ptr_nonnull(janitor);
+}
+
+static void teardown(void)
+{
+    janitor_free(janitor);
+    janitor_free(NULL);
+    ck_assert_ptr_null(fake_timers);
+    scan_is(0);
+}
+
+/* Up to the page that a new round begins with. */
+static void next_round(void)
+{
+    tending.last[0] = 0;
+    tending.started = 0;
+    time_passes(5000);
+    pool_runs();
+}
+
+static void check_counters(uint64_t waiting, uint64_t settled)
+{
+    uint64_t is_waiting;
+    uint64_t is_settled;
+    janitor_counters(janitor, &is_waiting, &is_settled);
+    ck_assert_uint_eq(is_waiting, waiting);
+    ck_assert_uint_eq(is_settled, settled);
+}
+
+START_TEST(goes_through_all_keys_with_work)
+{
+    ck_assert_ptr_null(fake_pool.job); /* not at once */
+    time_passes(500);
+    pool_runs();
+    ck_assert_uint_eq(tending.started, 10);
+    ck_assert(!janitor_idle(janitor));
+    for (int i = 0; i < 10; i++)
+        one_is_tended(i < 7 ? TEND_DONE : i < 9 ? TEND_LATER : TEND_BUSY);
+    ck_assert(janitor_idle(janitor));
+    check_counters(3, 7);
+    ck_assert_uint_eq(fake_sweep.ticks, 1); /* once a round */
+    ck_assert_uint_eq(fake_audit.pokes, 1);
+    time_passes(499);
+    ck_assert_ptr_null(fake_pool.job);
+    next_round(); /* and again */
+    ck_assert_uint_eq(tending.started, 10);
+    while (tending.under_way)
+        one_is_tended(TEND_DONE);
+    check_counters(0, 17);
+}
+END_TEST
+
+START_TEST(works_on_a_few_at_once_and_reads_page_by_page)
+{
+    scan_is(4 * 600);
+    next_round();
+    unsigned pages = 1;
+    while (tending.under_way || fake_pool.job) {
+        ck_assert_uint_le(tending.under_way, AT_ONCE);
+        if (tending.under_way) {
+            one_is_tended(TEND_DONE);
+        } else {
+            pool_runs();
+            pages++;
+        }
+    }
+    ck_assert_uint_eq(tending.started, 600);
+    ck_assert_uint_eq(pages, 3);
+    check_counters(0, 600);
+}
+END_TEST
+
+/* What cannot be settled now is asked for less and less often, up to every four seconds. */
+START_TEST(pauses_grow_while_nothing_can_be_settled)
+{
+    static const uint64_t pauses[] = {1000, 2000, 4000, 4000};
+    next_round();
+    for (int i = 0; i < 4; i++) {
+        while (tending.under_way)
+            one_is_tended(TEND_LATER);
+        time_passes(pauses[i] - 1);
+        ck_assert_ptr_null(fake_pool.job);
+        time_passes(1);
+        tending.last[0] = 0;
+        pool_runs();
+    }
+    one_is_tended(TEND_DONE);
+    while (tending.under_way)
+        one_is_tended(TEND_LATER);
+    time_passes(500);
+    ck_assert_ptr_nonnull(fake_pool.job);
+    tending.last[0] = 0;
+    pool_runs();
+    while (tending.under_way)
+        one_is_tended(TEND_DONE);
+}
+END_TEST
+
+START_TEST(stopping_begins_no_more)
+{
+    scan_is(4 * 100);
+    next_round();
+    ck_assert_uint_eq(tending.under_way, AT_ONCE);
+    fake_sweep.busy = fake_audit.busy = true;
+    janitor_stop(janitor);
+    ck_assert(fake_sweep.stopped && fake_audit.stopped);
+    ck_assert(!janitor_idle(janitor));
+    while (tending.under_way)
+        one_is_tended(TEND_DONE);
+    ck_assert_uint_eq(tending.started, AT_ONCE);
+    ck_assert(!janitor_idle(janitor));
+    fake_sweep.busy = false;
+    ck_assert(!janitor_idle(janitor));
+    fake_audit.busy = false;
+    ck_assert(janitor_idle(janitor));
+    time_passes(60000);
+    ck_assert_ptr_null(fake_pool.job);
+}
+END_TEST
+
+START_TEST(stopping_while_a_page_is_read)
+{
+    time_passes(500);
+    janitor_stop(janitor);
+    ck_assert(!janitor_idle(janitor)); /* the pool has it still */
+    pool_runs();
+    ck_assert(janitor_idle(janitor));
+    ck_assert_uint_eq(tending.started, 0);
+}
+END_TEST
+
+START_TEST(failures_only_delay)
+{
+    fake_pool.full = true;
+    time_passes(600);
+    fake_pool.full = false;
+    tending.cannot_start = true;
+    next_round();
+    ck_assert(janitor_idle(janitor));
+    tending.cannot_start = false;
+    next_round();
+    ck_assert_uint_eq(tending.started, 10);
+    while (tending.under_way)
+        one_is_tended(TEND_LATER);
+}
+END_TEST
+
+/* Nobody may try to write for long while the master says that it is not ready. */
+START_TEST(a_broken_index_is_tried_again)
+{
+    fake_health = ST_NO_SPACE;
+    next_round();
+    ck_assert_ptr_nonnull(fake_probe);
+    ck_assert(!janitor_idle(janitor));
+    while (tending.under_way)
+        one_is_tended(TEND_DONE);
+    next_round(); /* not a second time while the first is under way */
+    while (tending.under_way)
+        one_is_tended(TEND_DONE);
+    ck_assert(!janitor_idle(janitor));
+    struct index_change *probe = fake_probe;
+    fake_probe = NULL;
+    probe->committed(probe->arg, ST_NO_SPACE);
+    ck_assert(janitor_idle(janitor));
+    next_round();
+    ck_assert_ptr_nonnull(fake_probe);
+    while (tending.under_way)
+        one_is_tended(TEND_DONE);
+    fake_probe = NULL;
+}
+END_TEST
+
+int main(void)
+{
+    const struct played tests[] = {{goes_through_all_keys_with_work, 1},
+                                   {works_on_a_few_at_once_and_reads_page_by_page, 1},
+                                   {pauses_grow_while_nothing_can_be_settled, 1},
+                                   {stopping_begins_no_more, 1},
+                                   {stopping_while_a_page_is_read, 1},
+                                   {failures_only_delay, 1},
+                                   {a_broken_index_is_tried_again, 1},
+                                   {NULL, 0}};
+    return play_all("master_janitor", tests, setup, teardown);
+}
