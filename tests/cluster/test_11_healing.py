@@ -296,6 +296,7 @@ class ScrubTest(HealingTest):
     def test_orphans_go_and_what_is_older_than_the_index_stays(self):
         c = self.new_cluster(volumes=3, master_options=["--orphan-after", "2s"])
         values = self.fill(c, 5)
+        time.sleep(1.1)  # times in listings are whole seconds: not that of the index itself
 
         def plant(key, generation=0):
             place = placement(key, c.names())[0]
