@@ -28,7 +28,7 @@ enum {
     IDLE_US = 1000 * 1000,       /* between two looks for something to do */
     RESUME_EVERY_MS = 60 * 1000, /* the quarantine, for what could not be told before */
     SAVE_EVERY_MS = 10 * 60 * 1000,
-    RETRY_MS = 1000,
+    RETRY_MS = 250,
     TRIES = 5, /* for a value, where memory is short or the like */
     POLITE_MOST_US = 50 * 1000,
     NICE = 10,
@@ -445,6 +445,20 @@ static void save_all(struct scrub_lane *lane)
     }
 }
 
+/* With the lock held. How long there is nothing to do, if nothing happens. */
+static uint64_t idle_us(const struct scrub_lane *lane)
+{
+    for (unsigned i = 0; i < PATH_SUBVOLUMES; i++) {
+        const struct scrub_part *part = next_part(lane, i);
+        if (!part)
+            break;
+        if (part->retry_at > loop_now_ms())
+            return RETRY_MS * 1000ULL;
+        i = part->subvolume;
+    }
+    return IDLE_US;
+}
+
 void *scrub_lane_run(void *arg)
 {
     struct scrub_lane *lane = arg;
@@ -458,7 +472,7 @@ void *scrub_lane_run(void *arg)
         bool worked = lane_suspect(lane) || lane_tend(lane) || lane_round(lane);
         (void)pthread_mutex_lock(&scrub->lock);
         if (!worked && !scrub->stopping && seen == scrub->events)
-            wait_until(scrub, now_us() + IDLE_US);
+            wait_until(scrub, now_us() + idle_us(lane));
         seen = scrub->events;
         stopping = scrub->stopping;
         (void)pthread_mutex_unlock(&scrub->lock);
