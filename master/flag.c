@@ -1,4 +1,5 @@
-/* The path: flag_start → flag_turned (locked, read) → flag_committed → flag_finish. */
+/* The path: flag_start → flag_turned (locked, read; or once more after a pause) → flag_committed →
+ * flag_finish. */
 #include "master/flag.h"
 
 #include <stdbool.h>
@@ -10,11 +11,15 @@
 #include "master/keylock.h"
 #include "master/worker.h"
 
+enum { TRIES = 40, PAUSE_MS = 50 };
+
 struct flag {
     struct worker *worker;
     struct key key;
     enum flag_reason reason;
     bool locked;
+    unsigned tries;           /* that found the key locked */
+    struct loop_timer *pause; /* between two; NULL: none was needed */
     struct record rec;
     struct index_change change;
     struct loop_message message;
@@ -56,11 +61,26 @@ static bool set_flag(struct flag *flag)
     return true;
 }
 
+/* True where flag_turned() follows later. Where nobody waits for the end it is not worth it: the
+ * reader who met the hole is not the last. */
+static bool try_again(struct flag *flag)
+{
+    if (!flag->flagged || ++flag->tries > TRIES)
+        return false;
+    if (!flag->pause)
+        flag->pause = loop_timer_new(flag->worker->loop, flag_turned, flag);
+    if (flag->pause)
+        loop_timer_set(flag->pause, PAUSE_MS);
+    return flag->pause != NULL;
+}
+
 static void flag_turned(void *arg)
 {
     struct flag *flag = arg;
     struct master *master = flag->worker->master;
     flag->locked = keylock_try(master->locks, &flag->key);
+    if (!flag->locked && try_again(flag))
+        return;
     if (!flag->locked || index_get_all(master->index, &flag->key, &flag->rec) || !set_flag(flag)) {
         flag_finish(flag);
         return;
@@ -83,5 +103,6 @@ static void flag_finish(struct flag *flag)
         flag->flagged(flag->arg);
     index_change_free(&flag->change);
     record_free(&flag->rec);
+    loop_timer_free(flag->pause);
     free(flag);
 }

@@ -14,9 +14,10 @@ enum flag_reason {
 
 /*
  * Locks the key, and commits the flag where the key is visible and does not have it yet. A key that
- * somebody else works on just now is left alone: who moves its copies looks at them anyway, and
- * what is overlooked is found by the next sweep. `flagged` (may be NULL) is called once, never
- * before flag_start() returned. False: no memory, nothing will be called.
+ * somebody else works on just now is tried again for two seconds where `flagged` is given, and then
+ * left alone: who works on a key for so long writes or moves its copies, and looks at them anyway.
+ * `flagged` (may be NULL) is called once, never before flag_start() returned. False: no memory,
+ * nothing will be called.
  */
 bool flag_start(struct worker *worker, const struct key *key, enum flag_reason reason,
                 void (*flagged)(void *arg), void *arg);

@@ -248,6 +248,16 @@ static enum status retire_old_version(struct put *put)
     return st;
 }
 
+/* How many of the copies count: a volume that began to drain, or was lost, while the value came in
+ * has one that is to be replaced, and a sweep that is over by now has not seen this key there. */
+static size_t count_kept(const struct put *put)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < put->rec.place_count; i++)
+        kept += volumes_keeps(put->worker->master->volumes, put->rec.places[i]);
+    return kept;
+}
+
 /* Makes the record what it is to be: the new version live, the intent resolved. */
 static enum status note_result(struct put *put)
 {
@@ -270,7 +280,7 @@ static enum status note_result(struct put *put)
     record_move(rec, KEY_LIVE);
     rec->generation = put->generation;
     rec->naming = NAMING_LARDER;
-    rec->few_copies = count < put->worker->master->config->replicas;
+    rec->few_copies = count_kept(put) < put->worker->master->config->replicas;
     rec->suspect = false;
     rec->since = rec->few_copies ? loop_wall_ms() : 0;
     bool keep_md5 = put->worker->master->config->md5sum;
