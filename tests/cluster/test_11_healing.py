@@ -4,8 +4,7 @@ import shutil
 import threading
 import time
 
-from harness import (SLOW, Client, Cluster, fetch, file_path, key_of_path, placement, poll,
-                     to_bytes)
+from harness import (SLOW, Client, Cluster, Raw, fetch, file_path, placement, poll, to_bytes)
 from test_08_tools import ToolTest
 
 SOON = 35 * SLOW  # for what the master does by itself
@@ -201,6 +200,27 @@ class LeavingTest(HealingTest):
         self.run_tool(c, 0, "rebalance")
         self.assertIsNone(self.wrong(c, {**traffic.values, "/after": b"x"}, 3))
         self.assertTrue(c.files(leaving))
+
+    def test_value_that_comes_in_while_the_draining_begins(self):
+        c = self.new_cluster(volumes=4, replicas=3, master_options=["--grace", "0s"])
+        leaving = c.volumes[0]
+        key = next(k for k in map("/slow/{}".format, range(1000))
+                   if leaving.address in " ".join(placement(k, c.names())[:3]))
+        value = os.urandom(2 << 20)
+        with Raw(c.port) as slow:
+            slow.send(b"PUT %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (
+                key.encode(), len(value)))
+            slow.send(value[:1 << 20])
+            poll("the upload has begun", 20 * SLOW,
+                 lambda: any(os.path.getsize(os.path.join(folder, n))
+                             for folder, _, names in os.walk(leaving.dir) for n in names
+                             if "tmp" in folder))
+            self.run_tool(c, 0, "drain", "--no-wait", leaving.address)
+            self.run_tool(c, 0, "repair", "--wait")  # so the look through the index is over
+            slow.send(value[1 << 20:])
+            self.expect(slow.answer("PUT"), 201)
+        poll("nothing is on it", SOON, lambda: not c.files(leaving), every=0.2)
+        self.wait_healed(c, {key: value}, 3)
 
     def test_draining_survives_a_restart_and_can_be_stopped(self):
         c = self.new_cluster(volumes=3, replicas=3, master_options=["--grace", "0s"])
