@@ -18,7 +18,7 @@
 #include "volume/quarantine.h"
 
 /* A check that takes longer than this stands before a disk that hangs. */
-enum { CHECK_STUCK_MS = 10000, LOCKS = 16 };
+enum { CHECK_STUCK_MS = 10000, LOCKS = 16, BLOCK = 4096 };
 
 struct subvolume {
     const struct subvolume_home *home;
@@ -261,6 +261,18 @@ static bool has_no_room(const struct subvolume *sub, uint64_t free)
 {
     uint64_t reserve = reserve_of(sub);
     return free < reserve || (sub->full && free - reserve < reserve / 16);
+}
+
+void subvolume_note_written(struct subvolume *sub, uint64_t bytes)
+{
+    uint64_t taken = (bytes + BLOCK - 1) / BLOCK * BLOCK;
+    (void)pthread_mutex_lock(&sub->lock);
+    sub->free = sub->free > taken ? sub->free - taken : 0;
+    if (sub->present && has_no_room(sub, sub->free)) {
+        sub->full = true;
+        (void)evaluate(sub);
+    }
+    (void)pthread_mutex_unlock(&sub->lock);
 }
 
 enum status subvolume_admit(struct subvolume *sub, enum subvolume_use use, uint64_t bytes)

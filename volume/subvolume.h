@@ -122,6 +122,9 @@ void subvolume_temp_name(struct subvolume *sub, char name[SUBVOLUME_TEMP_NAME]);
 void subvolume_hold_names(struct subvolume *sub, bool putting);
 void subvolume_release_names(struct subvolume *sub);
 
+/* A value of so many bytes was written: there is less room, also before the next check. */
+void subvolume_note_written(struct subvolume *sub, uint64_t bytes);
+
 /* How many values are in quarantine now: sets the number, or adds to it. */
 void subvolume_set_quarantined(struct subvolume *sub, uint64_t number);
 void subvolume_add_quarantined(struct subvolume *sub);

@@ -243,6 +243,8 @@ enum status writing_finish(struct writing *w, struct writing_end *end)
         st = sync_file(w);
     if (!st)
         st = put_in_place(w, &end->replaced);
+    if (!st)
+        subvolume_note_written(w->sub, w->written);
     free_writing(w);
     return st;
 }
