@@ -153,13 +153,14 @@ static const char *text_of(const struct json *of, const char *name)
     return text ? text : "-";
 }
 
-/* Disks that are just as their volume are not worth a line. */
+/* Disks that are just as their volume, or well, are not worth a line. */
 static void print_disk(void *arg, const char *name, const struct json *disk)
 {
     const struct json *volume = arg;
-    if (!*name || strcmp(text_of(disk, "state"), text_of(volume, "state")) == 0)
+    const char *state = text_of(disk, "state");
+    if (!*name || strcmp(state, "up") == 0 || strcmp(state, text_of(volume, "state")) == 0)
         return;
-    say("  /%-30s %-10s %-8s", name, text_of(disk, "state"), "");
+    say("  /%-30s %-10s %-8s", name, state, "");
     print_room(disk);
 }
 
