@@ -337,8 +337,9 @@ START_TEST(test_every_call_fails_once)
 {
     static const int errors[] = {EIO, ENOSPC};
     unsigned k = 1;
+    unsigned step = _i == 0 ? 1 : 3; /* where a call fails matters more than how */
     while (k < MANY_CALLS && try_fault(errors[_i], k))
-        k++;
+        k += step;
     ck_assert_msg(k > 30 && k < MANY_CALLS, "%u calls", k);
 }
 END_TEST

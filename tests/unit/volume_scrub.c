@@ -16,12 +16,12 @@ START_TEST(test_rate_follows_from_what_is_stored)
 {
     const uint64_t tera = 1ULL << 40;
     uint64_t rate = scrub_pace_rate(16 * tera, 0, 30 * day_ms);
-    uint64_t days = 16 * tera / rate / (24 * 3600);
+    uint64_t days = 16 * tera / rate / (day_ms / 1000);
     ck_assert_uint_ge(days, 26);
     ck_assert_uint_le(days, 27);
     ck_assert_uint_eq(scrub_pace_rate(1 << 20, 10, 30 * day_ms), SCRUB_PACE_FLOOR);
     /* Many small files are work, too. */
-    ck_assert_uint_gt(scrub_pace_rate(tera, 1000 * 1000 * 1000, 30 * day_ms),
+    ck_assert_uint_gt(scrub_pace_rate(tera, 1000000000, 30 * day_ms),
                       scrub_pace_rate(tera, 0, 30 * day_ms));
     ck_assert(scrub_pace_rate(tera, 0, 0) == UINT64_MAX);
 }
