@@ -30,16 +30,16 @@ END_TEST
 START_TEST(test_pace_keeps_the_rate)
 {
     struct scrub_pace pace = {.free_at_us = 0};
-    uint64_t now = 100 * 1000 * 1000, waited = 0;
-    const uint64_t rate = 1000 * 1000, step = 100 * 1000;
+    uint64_t now = 100000000, waited = 0;
+    const uint64_t rate = 1000000, step = 100000;
     for (int i = 0; i < 100; i++) {
         uint64_t wait = scrub_pace_spend(&pace, now, step, rate);
         waited += wait;
         now += wait;
     }
     /* 10 MB at 1 MB/s, of which a second was saved up. */
-    ck_assert_uint_ge(waited, 8900 * 1000);
-    ck_assert_uint_le(waited, 9100 * 1000);
+    ck_assert_uint_ge(waited, 8900000);
+    ck_assert_uint_le(waited, 9100000);
     /* A day of idleness is not made up for. */
     now += 86400ULL * 1000 * 1000;
     waited = 0;
@@ -48,7 +48,7 @@ START_TEST(test_pace_keeps_the_rate)
         waited += wait;
         now += wait;
     }
-    ck_assert_uint_ge(waited, 8900 * 1000);
+    ck_assert_uint_ge(waited, 8900000);
     ck_assert(scrub_pace_spend(&pace, now, UINT64_MAX / 4, UINT64_MAX) == 0);
     ck_assert(scrub_pace_spend(&pace, now, 1ULL << 40, 1) > 1ULL << 40); /* nothing overflows */
 }
