@@ -340,9 +340,10 @@ class ScrubTest(HealingTest):
         self.assertIsNone(self.wrong(c, values, 3))
 
     def test_damaged_value_is_found_and_repaired(self):
-        c = self.mastered(volumes=3)
+        # Only when asked: a round that runs by itself may find some before.
+        c = self.mastered(volumes=3, volume_options=["--scrub-days", "0"])
         values = self.fill(c)
-        if fetch("POST", c.volumes[0].url + "/admin/scrub").status == 404:
+        if fetch("GET", c.volumes[0].url + "/admin/scrub").status == 404:
             self.skipTest("this larder-volume does not scrub")
         damaged = [self.path_at(c, c.record(key)["volumes"][n], key)
                    for n, key in enumerate(("/heal/1", "/heal/2", "/heal/3"))]
