@@ -78,7 +78,7 @@ static void flag_turned(void *arg)
 {
     struct flag *flag = arg;
     struct master *master = flag->worker->master;
-    flag->locked = keylock_try(master->locks, &flag->key);
+    flag->locked = keylock_try_quietly(master->locks, &flag->key);
     if (!flag->locked && try_again(flag))
         return;
     if (!flag->locked || index_get_all(master->index, &flag->key, &flag->rec) || !set_flag(flag)) {

@@ -218,7 +218,7 @@ static bool remove_orphan(struct orphans *orphans)
     struct worker *worker = orphans->worker;
     const struct ask_item item = {orphans->place, orphans->generation, orphans->naming, NULL};
     /* A write of the key under way may be about to put it into the record. */
-    if (!keylock_try(worker->master->locks, &orphans->key))
+    if (!keylock_try_quietly(worker->master->locks, &orphans->key))
         return false;
     bool removing = index_get_all(worker->master->index, &orphans->key, &orphans->rec) == ST_OK &&
                     !is_recorded(orphans) &&

@@ -85,7 +85,7 @@ bool tend_start(struct worker *worker, const struct key *key,
 static void tend_turned(void *arg)
 {
     struct tend *tend = arg;
-    tend->locked = keylock_try(tend->worker->master->locks, &tend->key);
+    tend->locked = keylock_try_quietly(tend->worker->master->locks, &tend->key);
     if (!tend->locked) {
         tend_finish(tend, TEND_BUSY);
         return;
