@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/buf.h"
+#include "common/ldb_log.h"
 #include "common/planted.h"
 
 struct ldb {
@@ -47,7 +48,7 @@ static enum status status_of_text(const char *text)
 {
     if (strstr(text, "No space left") || strstr(text, "Disk quota"))
         return ST_NO_SPACE;
-    if (strstr(text, "lock "))
+    if (strncmp(text, "IO error: lock ", 15) == 0) /* not every text with a "block" in it */
         return ST_LOCKED;
     if (strstr(text, "Corruption") || strstr(text, "corrupt"))
         return ST_CORRUPT;
@@ -93,12 +94,14 @@ enum status ldb_open(struct ldb **to, const char *path, const struct ldb_options
                      char **error)
 {
     *to = NULL;
+    if (error)
+        *error = NULL;
+    enum status st = ldb_log_check(path, error);
+    if (st)
+        return st;
     struct ldb *db = calloc(1, sizeof *db);
-    if (!db) {
-        if (error)
-            *error = NULL;
+    if (!db)
         return ST_NO_MEMORY;
-    }
     db->options = leveldb_options_create();
     db->read = leveldb_readoptions_create();
     db->write = leveldb_writeoptions_create();
@@ -106,7 +109,7 @@ enum status ldb_open(struct ldb **to, const char *path, const struct ldb_options
     set_options(db, wanted);
     char *text = NULL;
     db->db = leveldb_open(db->options, path, &text);
-    enum status st = take_error(text, error);
+    st = take_error(text, error);
     if (st) {
         ldb_close(db);
         return st;

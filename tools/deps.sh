@@ -7,7 +7,8 @@ set -eu
 
 BUILD="gcc libc6-dev make pkg-config libevent-dev libleveldb-dev libcurl4-openssl-dev libssl-dev
     libjansson-dev curl"
-TEST="$BUILD git check python3 nginx-light clang clang-format clang-tidy libclang-rt-14-dev procps"
+TEST="$BUILD git check python3 nginx-light clang clang-format clang-tidy libclang-rt-14-dev procps
+    strace xfsprogs e2fsprogs iproute2 nftables mount util-linux"
 
 case "${1:-test}" in
 build) wanted=$BUILD ;;

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Everything that this project tests, from a bare Debian on: installs what is missing, builds without
-# warnings, checks the style, runs the unit, flow and cluster tests, the same under sanitizers, and
-# fuzzes the parsers for a minute. The last line is "N passed, N failed"; a check of the style or a
+# warnings, checks the style, runs the unit, flow and cluster tests and the short form of the fault
+# suite, the tests under sanitizers, and fuzzes the parsers for a minute. The last line is "N passed, N failed"; a check of the style or a
 # run under a sanitizer counts as one test. The logs stay in build/logs. Usage: test.sh [STEP]...
 set -u
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
@@ -80,9 +80,11 @@ step one includes 60 make includes
 step one tidy 900 make -j2 tidy
 step counted unit 600 make -j2 unit
 step counted cluster 600 make -s cluster
+step counted faults 900 make -s faults
 step one asan-unit 600 $plain_addresses make -j2 SAN=$asan unit
 step one asan-cluster 600 env CLUSTER_SMALL=1 $plain_addresses make SAN=$asan cluster
 step one tsan-unit 600 $plain_addresses make -j2 SAN=thread unit
+step one tsan-cluster 600 env CLUSTER_SMALL=1 $plain_addresses make SAN=thread cluster
 fuzzers=$(ls tests/fuzz/*.c 2>/dev/null | wc -l)
 step counted fuzz 300 make -j2 fuzz FUZZ_SECONDS=$((60 / (fuzzers > 0 ? fuzzers : 1) + 1))
 finish

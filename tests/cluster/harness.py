@@ -41,25 +41,27 @@ signal.signal(signal.SIGTERM, _interrupted)
 
 # --- ports ---
 
-_ports = []  # descriptors that hold the locks of our ports
+_ports = set()   # that this process has given out
+_port_locks = None  # a file in which each byte stands for a port: whose it is, has it locked
 
 
 def free_port():
-    """A port that nobody listens on, and that no other test takes while this process lives. (Servers
-    share ports by SO_REUSEPORT, so two of them on one port would not notice each other.)"""
-    folder = os.path.join(http11.temp_root(), "larder-test-ports")
-    os.makedirs(folder, exist_ok=True)
+    """A port that nobody listens on, and that no other test takes while this process lives."""
+    global _port_locks
+    if _port_locks is None:
+        name = "larder-test-ports.%d" % os.getuid()
+        _port_locks = open(os.path.join(http11.temp_root(), name), "ab")
     while True:
         port = random.SystemRandom().randrange(10000, 32000)
-        lock = os.open(os.path.join(folder, str(port)), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        if port in _ports:
+            continue
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.lockf(_port_locks, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
             with socket.socket() as probe:
                 probe.bind(("127.0.0.1", port))
         except OSError:
-            os.close(lock)
             continue
-        _ports.append(lock)
+        _ports.add(port)
         return port
 
 

@@ -42,7 +42,7 @@ class KillTest(FaultTest):
         """Writes of the index take long, and the master is killed in the midst of them: what has not
         been written must not have been acknowledged."""
         means.need_strace()
-        rounds = means.rounds(4, 20)
+        rounds = means.rounds(3, 20)
         rng, store = random.Random(self.seed), self.new_store(plain=True)
         for number in range(rounds):
             logs = glob.glob(store.master.dir + "/**/*.log", recursive=True)

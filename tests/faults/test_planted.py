@@ -3,8 +3,8 @@ that is there for it fail, and the same build without the fault must pass it."""
 import os
 import unittest
 
+import means  # first: it says where the harness is
 import harness
-import means
 import table
 from test_away import AwayTest
 from test_kill import KillTest

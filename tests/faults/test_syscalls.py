@@ -11,8 +11,8 @@ from store import FaultTest, poll
 
 # A write is only made to fail where it goes to a file: the loops are woken by writes that never fail.
 VOLUME_CALLS = ("write", "fsync", "openat", "renameat", "close", "fsetxattr", "mkdirat", "unlinkat",
-                "newfstatat", "sendfile", "flistxattr,fgetxattr", "recvfrom,read,readv", "sendto,sendmsg,writev",
-                "accept4", "epoll_ctl", "statfs,fstatfs")
+                "newfstatat", "sendfile", "flistxattr,fgetxattr", "recvfrom,read,readv",
+                "sendto,sendmsg,writev", "accept4", "epoll_ctl", "statfs,fstatfs")
 MASTER_CALLS = ("write", "fdatasync", "openat", "close", "accept4", "recvfrom,read,readv",
                 "sendto,sendmsg,writev", "epoll_ctl", "connect", "socket", "statfs,fstatfs",
                 "pread64", "newfstatat")
@@ -106,7 +106,7 @@ class SyscallTest(FaultTest):
         faults = faults_of(calls)
         rng.shuffle(faults)
         hits = ends = 0
-        faults = faults[:means.rounds(30, len(faults))]
+        faults = faults[:means.rounds(75, len(faults))]
         for number, (call, what) in enumerate(faults):
             began = time.monotonic()
             server = server_of(store, rng)

@@ -1,0 +1,152 @@
+"""Runs the fault suite: each file of tests in a process of its own, one after the other, and counts:
+"faults: N passed, N failed". The table of what was tried is written to build/faults.md and printed.
+
+Without HOURS this is the short form. With HOURS=2 every test does its full number of rounds, and all
+is repeated with new seeds until the time is over.
+Usage: run.py [test_NAME[.CLASS[.METHOD]]]...   FAULTS_SEED repeats a run; LARDER_BIN: the programs
+"""
+import ctypes
+import glob
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+sys.path.insert(0, HERE)
+import table  # noqa: E402
+
+# The basic ones first; what is left of the files follows.
+ORDER = ["test_checker", "test_kill", "test_power", "test_syscalls", "test_damage", "test_away",
+         "test_space", "test_network", "test_planted"]
+SHORT_LIMIT, FULL_LIMIT = 240, 3 * 3600  # seconds for one file
+
+
+def run_here(name, result_path):
+    """In the child: runs one file (or a part of it), and writes its counts."""
+    suite = unittest.defaultTestLoader.loadTestsFromName(name)
+    result = unittest.TextTestRunner(verbosity=2, stream=sys.stdout, warnings="ignore").run(suite)
+    bad = {str(t) for t, _ in result.failures + result.errors} | {
+        str(t) for t in result.unexpectedSuccesses}
+    # A part of a test (subTest) that fails is one failure of that test.
+    tests = {text.split(" [")[0].split(" (watcher")[0] for text in bad}
+    with open(result_path, "w") as f:
+        json.dump({"passed": max(0, result.testsRun - len(tests) - len(result.skipped)),
+                   "failed": len(tests), "skipped": len(result.skipped),
+                   "why": sorted({why for _, why in result.skipped})}, f)
+
+
+def end_with_parent():
+    """Between fork and exec: SIGTERM comes when the parent ends, however that happens."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+
+def sweep(folder):
+    """What a child that was killed has left: mounts below its folder, and the folder itself. (Its
+    servers ended with it.)"""
+    with open("/proc/self/mounts") as f:
+        mounts = [line.split(" ")[1] for line in f]
+    for path in reversed([m for m in mounts if m.startswith(folder + "/")]):
+        subprocess.run(["umount", "-l", path], check=False)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def scratch_folder():
+    """In memory where there is much of it: what is tested here is not the speed of disks."""
+    for folder in (os.environ.get("TMPDIR"), "/dev/shm", "/tmp"):
+        if folder and os.path.isdir(folder) and shutil.disk_usage(folder).free > 4 << 30:
+            return folder
+    return None
+
+
+def run_child(name, limit):
+    """In the parent: one file in a process of its own; its counts, output and duration."""
+    began, folder = time.monotonic(), tempfile.mkdtemp(prefix="larder-faults.",
+                                                       dir=scratch_folder())
+    result = os.path.join(folder, "result")
+    environment = dict(os.environ, TMPDIR=folder)
+    child = subprocess.Popen([sys.executable, "-B", __file__, "--here", name, result],
+                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                             stderr=subprocess.STDOUT, env=environment,
+                             preexec_fn=end_with_parent)
+    out = b""
+    try:
+        try:
+            out, _ = child.communicate(timeout=limit)
+        except subprocess.TimeoutExpired:
+            out = b"ran for more than %d s\n" % limit
+        counts = json.load(open(result)) if os.path.exists(result) else \
+            {"passed": 0, "failed": 1, "skipped": 0, "why": []}
+    finally:
+        if child.poll() is None:
+            child.terminate()  # it tidies up
+            try:
+                out = child.communicate(timeout=60)[0] + out
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+        sweep(folder)
+    if child.returncode != 0 and not counts["failed"]:
+        counts["failed"] = 1
+    return counts, out.decode(errors="replace"), time.monotonic() - began
+
+
+def run_all(names, limit, total):
+    for name in names:
+        counts, out, seconds = run_child(name, limit)
+        for what in total:
+            total[what] += counts[what]
+        print("%s %s: %d passed, %d failed, %d skipped (%.0f s)" % (
+            "FAIL" if counts["failed"] else "ok  ", name, counts["passed"], counts["failed"],
+            counts["skipped"], seconds))
+        for why in counts["why"]:
+            print("     skipped: %s" % why)
+        if counts["failed"] or os.environ.get("FAULTS_VERBOSE"):
+            print(out)
+        sys.stdout.flush()
+
+
+def interrupted(*_):
+    raise KeyboardInterrupt
+
+
+def main(names):
+    signal.signal(signal.SIGTERM, interrupted)
+    found = sorted(os.path.basename(p)[:-3] for p in glob.glob(HERE + "/test_*.py"))
+    names = names or [n for n in ORDER if n in found] + [n for n in found if n not in ORDER]
+    hours = float(os.environ.get("HOURS") or 0)
+    os.makedirs(ROOT + "/build", exist_ok=True)
+    rows = os.environ["FAULTS_TABLE"] = ROOT + "/build/faults.rows"
+    open(rows, "w").close()
+    if hours:
+        os.environ["FAULTS_FULL"] = "1"
+    total, end = {"passed": 0, "failed": 0, "skipped": 0}, time.monotonic() + hours * 3600
+    try:
+        while True:
+            run_all(names, FULL_LIMIT if hours else SHORT_LIMIT, total)
+            if time.monotonic() > end:
+                break
+    finally:
+        text = table.as_markdown(table.read_rows(rows))
+        with open(ROOT + "/build/faults.md", "w") as f:
+            f.write(text)
+        print(text)
+    print("%d skipped" % total["skipped"])
+    print("faults: %d passed, %d failed" % (total["passed"], total["failed"]))
+    return 1 if total["failed"] or not total["passed"] else 0
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 4 and sys.argv[1] == "--here":
+        run_here(sys.argv[2], sys.argv[3])
+    else:
+        try:
+            sys.exit(main(sys.argv[1:]))
+        except KeyboardInterrupt:
+            sys.exit(130)

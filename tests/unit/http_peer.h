@@ -1,0 +1,142 @@
+/*
+ * A small server for tests of clients: one thread a connection; the path of a request says what is
+ * answered. It ends with the process of the test.
+ */
+#ifndef LARDER_TESTS_UNIT_HTTP_PEER_H
+#define LARDER_TESTS_UNIT_HTTP_PEER_H
+
+#include <arpa/inet.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/attr.h"
+#include "tests/unit/suite.h"
+
+enum { BIG = 1024 * 1024, REQUEST_MAX = 4 * BIG };
+
+static int listener;
+static int port;
+static atomic_int connections;
+static char last_request[REQUEST_MAX]; /* written before its answer, read after it */
+
+static inline void send_all(int fd, const char *data, size_t len)
+{
+    while (len) {
+        ssize_t n = send(fd, data, len, MSG_NOSIGNAL);
+        if (n <= 0)
+            return;
+        data += n;
+        len -= (size_t)n;
+    }
+}
+
+static inline void send_text(int fd, const char *text)
+{
+    send_all(fd, text, strlen(text));
+}
+
+static inline bool request_is_whole(const char *text, size_t len)
+{
+    const char *end = strstr(text, "\r\n\r\n");
+    if (!end)
+        return false;
+    const char *length = strcasestr(text, "\r\nContent-Length:");
+    if (length && length < end)
+        return len >= (size_t)(end + 4 - text) + strtoull(length + 17, NULL, 10);
+    const char *chunked = strcasestr(text, "\r\nTransfer-Encoding: chunked");
+    if (chunked && chunked < end)
+        return len >= 5 && strcmp(text + len - 5, "0\r\n\r\n") == 0;
+    return true;
+}
+
+/* False at the end of the connection. */
+static inline bool read_request(int fd, char *text)
+{
+    size_t len = 0;
+    do {
+        ssize_t n = recv(fd, text + len, REQUEST_MAX - 1 - len, 0);
+        if (n <= 0)
+            return false;
+        len += (size_t)n;
+        text[len] = 0;
+    } while (!request_is_whole(text, len));
+    return true;
+}
+
+static inline void send_big(int fd)
+{
+    static char big[BIG];
+    memset(big, 'b', sizeof big);
+    send_text(fd, "HTTP/1.1 200 OK\r\nContent-Length: 1048576\r\n\r\n");
+    send_all(fd, big, sizeof big);
+}
+
+/* Sends the answer to the request; false where the connection ends with it. */
+static inline bool answer(int fd, const char *text)
+{
+    const char *path = strchr(text, ' ');
+    if (!path)
+        return false;
+    path++;
+    if (strncmp(path, "/hello ", 7) == 0)
+        send_text(fd, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-Word: one\r\n\r\nhello");
+    else if (strncmp(path, "/head ", 6) == 0)
+        send_text(fd, "HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n");
+    else if (strncmp(path, "/moved ", 7) == 0)
+        send_text(fd, "HTTP/1.1 302 Found\r\nLocation: /hello\r\nContent-Length: 0\r\n\r\n");
+    else if (strncmp(path, "/big ", 5) == 0)
+        send_big(fd);
+    else if (strncmp(path, "/cut ", 5) == 0)
+        send_text(fd, "HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhalf");
+    else if (strncmp(path, "/slow ", 6) == 0)
+        return recv(fd, (char[1]){0}, 1, 0) > 0; /* never answered */
+    else
+        send_text(fd, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+    return strncmp(path, "/cut ", 5) != 0;
+}
+
+static inline void *serve(void *arg)
+{
+    int fd = (int)(intptr_t)arg;
+    char *text = malloc(REQUEST_MAX);
+    while (text && read_request(fd, text)) {
+        memcpy(last_request, text, strlen(text) + 1);
+        if (!answer(fd, text))
+            break;
+    }
+    free(text);
+    close(fd);
+    return NULL;
+}
+
+static inline void *accept_all(void *arg UNUSED)
+{
+    int fd;
+    while ((fd = accept(listener, NULL, NULL)) >= 0) {
+        pthread_t thread;
+        atomic_fetch_add(&connections, 1);
+        if (pthread_create(&thread, NULL, serve, (void *)(intptr_t)fd) == 0)
+            (void)pthread_detach(thread);
+    }
+    return NULL;
+}
+
+static inline int listen_somewhere(int *on)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+    ck_assert_int_eq(listen(fd, 16), 0);
+    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&address, &len), 0);
+    *on = ntohs(address.sin_port);
+    return fd;
+}
+
+#endif
