@@ -203,6 +203,7 @@ static enum status rank(const struct volumes *volumes, const struct key *key, st
                         size_t *count)
 {
     struct place *places = malloc(volumes->count * sizeof *places);
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): a list of pointers it is */
     const struct volume **members = malloc(volumes->count * sizeof *members);
     const char **names = malloc(volumes->count * sizeof *names);
     enum status st = ST_NO_MEMORY;
