@@ -464,13 +464,8 @@ void http_call_resume(struct http_call *call)
 
 void http_call_cancel(struct http_call *call)
 {
-    if (!call->client->inside) {
-        call_free(call);
-        return;
-    }
-    bool launched = call->stage == CALL_RUNNING;
-    /* One that libcurl has not seen is taken off the list again, and freed at once. */
-    if (!launched) {
+    /* One that libcurl has not seen yet needs no care. */
+    if (!call->client->inside || call->stage != CALL_RUNNING) {
         call_free(call);
         return;
     }

@@ -119,12 +119,17 @@ bool http_output_empty(const struct http_output *out)
     return out->bytes.len == out->sent && out->left == 0;
 }
 
-static void close_file(struct http_output *out)
+/* `err`: why its rest cannot be read, or 0. */
+static void close_file(struct http_output *out, int err)
 {
+    void (*over)(void *arg, int err) = out->over;
     if (out->file >= 0)
         (void)close(out->file);
     out->file = -1;
     out->left = 0;
+    out->over = NULL;
+    if (over)
+        over(out->over_arg, err);
 }
 
 void http_output_file(struct http_output *out, int fd, uint64_t offset, uint64_t length)
@@ -133,7 +138,23 @@ void http_output_file(struct http_output *out, int fd, uint64_t offset, uint64_t
     out->offset = offset;
     out->left = length;
     if (length == 0)
-        close_file(out);
+        close_file(out, 0);
+}
+
+void http_output_watch(struct http_output *out, void (*over)(void *arg, int err), void *arg)
+{
+    if (out->file < 0) {
+        over(arg, 0);
+        return;
+    }
+    out->over = over;
+    out->over_arg = arg;
+}
+
+/* An errno that a socket does not have: the disk's. */
+static bool is_of_the_file(int err)
+{
+    return err == EIO || err == EUCLEAN || err == EBADMSG || err == ENODATA || err == EREMOTEIO;
 }
 
 /* What a failed send or sendfile means. */
@@ -178,13 +199,18 @@ static enum http_io send_file(struct http_output *out, int socket, uint64_t *sen
         ssize_t n = sendfile(socket, out->file, &at, piece);
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0)
-            return failure(out, "sending a file");
+        if (n < 0) {
+            enum http_io result = failure(out, "sending a file");
+            if (is_of_the_file(errno))
+                close_file(out, errno);
+            return result;
+        }
         if (n == 0) {
             log_event(LOG_WARN, "http",
                       "error=\"a file became shorter while it was sent; the answer is cut off\" "
                       "left=%llu",
                       (unsigned long long)out->left);
+            close_file(out, EIO);
             return HTTP_IO_FAILED;
         }
         out->offset = (uint64_t)at;
@@ -193,7 +219,7 @@ static enum http_io send_file(struct http_output *out, int socket, uint64_t *sen
     }
     if (out->left)
         return HTTP_IO_WAIT;
-    close_file(out);
+    close_file(out, 0);
     return HTTP_IO_OK;
 }
 
@@ -206,7 +232,7 @@ enum http_io http_output_flush(struct http_output *out, int socket, uint64_t *se
 
 void http_output_drop(struct http_output *out)
 {
-    close_file(out);
+    close_file(out, 0);
     buf_free(&out->bytes);
     out->sent = 0;
 }

@@ -45,6 +45,8 @@ struct http_output {
     size_t sent; /* of the bytes */
     int file;    /* -1: none. Closed when it has been sent, or dropped */
     uint64_t offset, left;
+    void (*over)(void *arg, int err); /* NULL, or told once, when the file is closed */
+    void *over_arg;
 };
 
 void http_output_init(struct http_output *out);
@@ -52,6 +54,9 @@ void http_output_init(struct http_output *out);
 bool http_output_empty(const struct http_output *out);
 /* Adds the file after the bytes; there must be none yet. Owns `fd` from here on. */
 void http_output_file(struct http_output *out, int fd, uint64_t offset, uint64_t length);
+/* Calls over(arg, err) once, when the file that was just added has left or is given up; at once
+ * where it is over already. `err` is the errno of a read of the file that failed, else 0. */
+void http_output_watch(struct http_output *out, void (*over)(void *arg, int err), void *arg);
 /* Sends what the socket takes, at most a few MiB, so that one fast client does not keep the loop to
  * itself. *sent is the number of bytes that have left, whatever it returns. */
 enum http_io http_output_flush(struct http_output *out, int socket, uint64_t *sent) MUST_CHECK;

@@ -190,18 +190,29 @@ void http_reply_status(struct http_request *req, enum status st, const char *det
 
 void http_reply_file(struct http_request *req, int status, int fd, uint64_t offset, uint64_t length)
 {
+    http_reply_watched_file(req, status, fd, offset, length, NULL, NULL);
+}
+
+void http_reply_watched_file(struct http_request *req, int status, int fd, uint64_t offset,
+                             uint64_t length, void (*over)(void *arg, int err), void *arg)
+{
     assert(!req->started);
-    if (!can_answer(req)) {
-        (void)close(fd);
-        return;
+    bool leaves = can_answer(req);
+    if (leaves) {
+        prepare(req);
+        put_head(req, status, FRAME_LENGTH, length);
     }
-    prepare(req);
-    put_head(req, status, FRAME_LENGTH, length);
-    if (req->head.method == HTTP_HEAD)
-        (void)close(fd);
-    else
+    if (leaves && req->head.method != HTTP_HEAD) {
         http_output_file(&req->conn->out, fd, offset, length);
-    finish(req);
+        if (over)
+            http_output_watch(&req->conn->out, over, arg);
+    } else {
+        (void)close(fd);
+        if (over)
+            over(arg, 0);
+    }
+    if (leaves)
+        finish(req);
 }
 
 /* --- Answers in pieces ---

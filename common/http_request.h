@@ -80,6 +80,11 @@ void http_reply_status(struct http_request *req, enum status st, const char *det
 /* Answers with `length` bytes of a file from `offset`, by sendfile. Owns `fd` from here on. */
 void http_reply_file(struct http_request *req, int status, int fd, uint64_t offset,
                      uint64_t length);
+/* The same. over(arg, err) is called once, when the file has left or is given up, on the loop's
+ * thread and perhaps before this returns; `err` is that of a read of the file that failed, else 0:
+ * the client's connection was cut then. */
+void http_reply_watched_file(struct http_request *req, int status, int fd, uint64_t offset,
+                             uint64_t length, void (*over)(void *arg, int err), void *arg);
 
 /* Answers in pieces: start, any number of pieces, end. `drained` is called when a piece has left
  * (not before the call returns), with false where the client is gone: then go straight to the end.

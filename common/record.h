@@ -56,8 +56,11 @@ struct record {
     char **maybes; /* volumes that may keep one, of an older generation or none at all: they are
                       asked to drop it before the key is forgotten */
     size_t maybe_count;
-    bool few_copies; /* fewer copies than --replicas: to be repaired */
-    uint64_t due;    /* the janitor leaves it alone before then (unix milliseconds) */
+    bool few_copies;   /* fewer copies than --replicas: to be repaired */
+    unsigned few_left; /* copies that are left, as the work alone has it; see record.c */
+    bool suspect;      /* a copy may be missing or damaged: its copies are to be looked at */
+    uint64_t since;    /* when it became few or suspect (unix milliseconds), 0: not known */
+    uint64_t due;      /* the janitor leaves it alone before then (unix milliseconds) */
 };
 
 /* An empty record, KEY_ABSENT. */

@@ -221,9 +221,19 @@ static enum status decode_work_line(struct record *rec, const char *line, size_t
         return parse_number(rest, rest_len, &rec->tombstone) ? ST_OK : ST_CORRUPT;
     }
     if (is_word(word, len, "few")) {
+        uint64_t left = 0;
         rec->few_copies = true;
+        if (rest_len && (!parse_number(rest, rest_len, &left) || left > RECORD_COPIES_MAX))
+            return ST_CORRUPT;
+        rec->few_left = (unsigned)left;
+        return ST_OK;
+    }
+    if (is_word(word, len, "suspect")) {
+        rec->suspect = true;
         return rest_len ? ST_CORRUPT : ST_OK;
     }
+    if (is_word(word, len, "since"))
+        return parse_number(rest, rest_len, &rec->since) ? ST_OK : ST_CORRUPT;
     if (is_word(word, len, "garbage"))
         return decode_garbage(rec, text);
     if (is_word(word, len, "holder"))
@@ -251,16 +261,23 @@ static enum status decode_work(struct record *rec, const char *work, size_t work
 bool record_encode_work(const struct record *rec, struct buf *out)
 {
     bool pending = rec->state == KEY_PENDING;
-    if (!pending && !rec->has_tombstone && !rec->few_copies && !rec->garbage.count &&
-        !rec->holder_count && !rec->maybe_count)
+    bool repair = rec->few_copies || rec->suspect;
+    if (!pending && !rec->has_tombstone && !repair && !rec->garbage.count && !rec->holder_count &&
+        !rec->maybe_count)
         return false;
     buf_adds(out, "W1\n");
     if (rec->due)
         buf_addf(out, "due %llu\n", (unsigned long long)rec->due);
     if (rec->has_tombstone)
         buf_addf(out, "tombstone %llu\n", (unsigned long long)rec->tombstone);
+    /* How many are left stands in the work too, so that the janitor finds those first that have the
+     * fewest, without a look at the versions. */
     if (rec->few_copies)
-        buf_adds(out, "few\n");
+        buf_addf(out, "few %zu\n", rec->place_count);
+    if (rec->suspect)
+        buf_adds(out, "suspect\n");
+    if (repair && rec->since)
+        buf_addf(out, "since %llu\n", (unsigned long long)rec->since);
     for (size_t i = 0; i < rec->garbage.count; i++) {
         const struct copy *copy = &rec->garbage.list[i];
         buf_addf(out, "garbage %llu %s %s\n", (unsigned long long)copy->generation,

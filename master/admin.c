@@ -3,10 +3,12 @@
 
 #include "common/buf.h"
 #include "common/http_server.h"
-#include "master/addvolume.h"
 #include "master/config.h"
+#include "master/damage.h"
 #include "master/flows.h"
 #include "master/index.h"
+#include "master/janitor.h"
+#include "master/membership.h"
 #include "master/status_page.h"
 #include "master/volumes.h"
 #include "master/worker.h"
@@ -53,12 +55,33 @@ static void list_volumes(struct worker *worker, struct http_request *req)
     buf_free(&text);
 }
 
+/* A sweep of the index now: keys with copies on volumes that no longer count are found and
+ * repaired. */
+static void repair(struct worker *worker, struct http_request *req)
+{
+    janitor_demand_sweep(worker->master->janitor);
+    http_reply(req, 204, NULL, 0);
+}
+
+/* An audit now: index and volumes are compared, and what differs is repaired. */
+static void scrub(struct worker *worker, struct http_request *req)
+{
+    janitor_demand_audit(worker->master->janitor);
+    http_reply(req, 204, NULL, 0);
+}
+
 static const struct {
     const char *path;
     bool post; /* POST or PUT; else GET or HEAD */
     void (*start)(struct worker *worker, struct http_request *req);
 } pages[] = {
-    {"/admin/add-volume", true, addvolume_start},
+    {"/admin/add-volume", true, membership_add},
+    {"/admin/drain", true, membership_drain},
+    {"/admin/remove-volume", true, membership_remove},
+    {"/admin/volume-keys", false, membership_count},
+    {"/admin/damaged", true, damage_start},
+    {"/admin/repair", true, repair},
+    {"/admin/scrub", true, scrub},
     {"/admin/volumes", false, list_volumes},
     {"/admin/status", false, status_page_start},
     {"/admin/health", false, health},

@@ -96,10 +96,29 @@ static enum status ask_items(struct bury *bury,
 
 /* --- copies --- */
 
+/* What is on volumes that were taken out of the store is nobody's business any more. */
+static void forget_removed(struct bury *bury)
+{
+    struct volumes *volumes = bury->worker->master->volumes;
+    struct record *rec = bury->rec;
+    for (size_t i = rec->garbage.count; i-- > 0;) {
+        const struct copy *copy = &rec->garbage.list[i];
+        if (volumes_is_removed(volumes, copy->place))
+            record_drop_garbage(rec, copy->generation, copy->place);
+    }
+    for (size_t i = rec->holder_count; i-- > 0;)
+        if (volumes_is_removed(volumes, rec->holders[i]))
+            record_drop_holder(rec, rec->holders[i]);
+    for (size_t i = rec->maybe_count; i-- > 0;)
+        if (volumes_is_removed(volumes, rec->maybes[i]))
+            record_drop_holder(rec, rec->maybes[i]);
+}
+
 static enum status erase(struct bury *bury)
 {
     struct volumes *volumes = bury->worker->master->volumes;
     const struct copies *garbage = &bury->rec->garbage;
+    forget_removed(bury);
     enum status st = reserve_items(bury, garbage->count);
     for (size_t i = 0; i < garbage->count && !st; i++) {
         const struct copy *copy = &garbage->list[i];

@@ -7,7 +7,7 @@
 
 /* The table needs the addresses of the config's members, so it is made per config; there is one. */
 static struct config *the;
-static struct option_spec specs[24];
+static struct option_spec specs[32];
 static struct option_program program = {
     .name = "larder-master",
     .synopsis = "--db DIR [--volumes HOST:PORT,...] [OPTION]...",
@@ -67,6 +67,11 @@ static void add_behaviour_options(void)
                              "compute and keep MD5s (on; --no-md5sum turns it off)"});
     add((struct option_spec){"voltimeout", 0, OPTION_DURATION, &the->voltimeout_ms, 1, 600000, NULL,
                              "TIME", "a volume that is silent so long is down (1s)"});
+    add((struct option_spec){"orphan-after", 0, OPTION_DURATION, &the->orphan_after_ms, 1,
+                             0xffffffff, NULL, "TIME",
+                             "files in no record are removed when they are older (1h)"});
+    add((struct option_spec){"down-after", 0, OPTION_DURATION, &the->down_after_ms, 1, 0xffffffff,
+                             NULL, "TIME", "a volume that is down so long counts as lost (10m)"});
     add((struct option_spec){"grace", 0, OPTION_DURATION, &the->grace_ms, 0, 86400000, NULL, "TIME",
                              "old versions' files stay so long for their readers (3s)"});
     add((struct option_spec){"max-value", 0, OPTION_SIZE, &the->max_value, 0, 0, NULL, "SIZE",
@@ -87,6 +92,8 @@ static void set_defaults(struct config *config)
     config->voltimeout_ms = 1000;
     config->threads = cores > 0 ? (unsigned)cores : 1;
     config->pool_threads = 8;
+    config->down_after_ms = 600000;
+    config->orphan_after_ms = 3600000;
     config->grace_ms = 3000;
     config->max_connections = 4096;
     config->cache_bytes = 64ULL << 20;

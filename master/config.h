@@ -20,7 +20,9 @@ struct config {
     bool overwrite;
     bool md5sum;
     unsigned voltimeout_ms;
-    unsigned sync; /* 0: full, 1: none */
+    unsigned orphan_after_ms; /* a file in no record is removed when it is older */
+    unsigned down_after_ms;   /* a volume that is down so long counts as lost */
+    unsigned sync;            /* 0: full, 1: none */
     unsigned threads;
     unsigned pool_threads;
     unsigned grace_ms; /* old versions' files stay so long, for readers that were sent to them */

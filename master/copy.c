@@ -17,7 +17,7 @@
 #include "master/volumes.h"
 #include "master/worker.h"
 
-enum { STALL_MS = 10000 }; /* a source that is silent for so long is given up */
+enum { STALL_MS = 3000 }; /* a source that is silent for so long is given up */
 
 struct copy_job {
     struct worker *worker;

@@ -61,7 +61,8 @@ static enum status entomb(struct record *rec)
     record_move(rec, KEY_DELETED);
     rec->generation = 0;
     rec->md5[0] = 0;
-    rec->few_copies = false;
+    rec->few_copies = rec->suspect = false;
+    rec->since = 0;
     rec->due = 0;
     return st;
 }

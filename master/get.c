@@ -11,6 +11,7 @@
 #include "common/name.h"
 #include "common/record.h"
 #include "master/config.h"
+#include "master/flag.h"
 #include "master/flows.h"
 #include "master/index.h"
 #include "master/volumes.h"
@@ -35,12 +36,29 @@ static bool is_listed(const char *list, const char *place)
 static const char *choose_place(struct worker *worker, const struct record *rec, const char *avoid)
 {
     const char *good[RECORD_COPIES_MAX];
+    const char *slow[RECORD_COPIES_MAX];
     size_t count = 0;
-    for (size_t i = 0; i < rec->place_count; i++)
-        if (!is_listed(avoid, rec->places[i]) &&
-            volume_readable(volumes_state(worker->master->volumes, rec->places[i])))
+    size_t slow_count = 0;
+    for (size_t i = 0; i < rec->place_count; i++) {
+        enum volume_state state = volumes_state(worker->master->volumes, rec->places[i]);
+        if (is_listed(avoid, rec->places[i]) || !volume_readable(state))
+            continue;
+        if (state == VOLUME_SLOW)
+            slow[slow_count++] = rec->places[i];
+        else
             good[count++] = rec->places[i];
-    return count ? good[worker_random(worker, count)] : NULL;
+    }
+    if (count)
+        return good[worker_random(worker, count)];
+    return slow_count ? slow[worker_random(worker, slow_count)] : NULL;
+}
+
+static bool names_copy(const struct record *rec, const char *avoid)
+{
+    for (size_t i = 0; avoid[0] && i < rec->place_count; i++)
+        if (is_listed(avoid, rec->places[i]))
+            return true;
+    return false;
 }
 
 /* Whether the copies stand where placement puts them, in that order. */
@@ -99,6 +117,8 @@ static void reply_found(struct worker *worker, struct http_request *req, const s
     const char *query = http_request_query(req, &query_len);
     if (key_query(query, query_len, "avoid", avoid, sizeof avoid) < 0)
         avoid[0] = 0;
+    if (names_copy(rec, avoid)) /* a volume has sent this reader back: it lacks its copy */
+        (void)flag_start(worker, key, FLAG_SUSPECT, NULL, NULL);
     add_facts(worker, req, key, rec);
     const char *place = choose_place(worker, rec, avoid);
     if (!place) {

@@ -14,7 +14,7 @@
 #include "master/volumes.h"
 #include "master/worker.h"
 
-enum { PERIOD_MS = 250, UP_PERIODS = 4 }; /* volumes that are up are asked every fourth time */
+enum { PERIOD_MS = 250, UP_PERIODS = 2 }; /* volumes that are up are asked every second time */
 
 /* One question under way. */
 struct check {
@@ -101,10 +101,10 @@ static void note_identity(struct check *check, const char *id)
     if (check->noting)
         return;
     check->noting = true;
-    buf_addf(&value, "{\"id\":\"%s\",\"added\":%" PRIu64 "}", id, loop_wall_ms());
+    const char *name = volumes_name(master->volumes, check->volume);
+    volumes_describe(&value, id, volumes_is_draining(master->volumes, name), false);
     index_change_begin(&check->change, check->health->worker->loop, identity_noted, check);
-    index_change_volume(&check->change, volumes_name(master->volumes, check->volume),
-                        buf_text(&value));
+    index_change_volume(&check->change, name, buf_text(&value));
     index_commit(master->index, &check->change);
     buf_free(&value);
 }
@@ -172,7 +172,8 @@ static void period_over(void *arg)
     struct volumes *volumes = health->worker->master->volumes;
     for (size_t i = 0; i < health->count; i++) {
         bool up = volumes_state(volumes, volumes_name(volumes, i)) == VOLUME_UP;
-        if (!health->checks[i]->call && (all || !up))
+        bool removed = volumes_is_removed(volumes, volumes_name(volumes, i));
+        if (!health->checks[i]->call && !removed && (all || !up))
             ask(health->checks[i]);
     }
     loop_timer_set(health->timer, PERIOD_MS);

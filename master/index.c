@@ -245,26 +245,43 @@ void index_commit(struct index *index, struct index_change *change)
 
 /* --- open, close --- */
 
-/* Reads the sequence number and the identity; makes the identity of a new index. */
+/* Reads one of the index's own values as text; a new index has none: then it is `fresh`, and
+ * written. */
+static enum status load_value(struct index *index, const char *key, const char *fresh,
+                              struct buf *text)
+{
+    buf_clear(text);
+    enum status st = ldb_get(index->db, key, strlen(key), text);
+    if (st != ST_NOT_FOUND)
+        return st;
+    buf_adds(text, fresh);
+    ldb_batch_clear(index->batch);
+    ldb_batch_put(index->batch, key, strlen(key), fresh, strlen(fresh));
+    return buf_ok(text) ? ldb_write(index->db, index->batch, true, NULL) : ST_NO_MEMORY;
+}
+
+/* The number of the last change, the identity, the age. */
 static enum status load_meta(struct index *index)
 {
+    char id[IDENTITY_SIZE + 1];
+    char now[24];
     struct buf text = BUF_INIT;
-    enum status st = ldb_get(index->db, INDEX_SEQUENCE, sizeof INDEX_SEQUENCE - 1, &text);
+    enum status st = durable_new_identity(id);
+    (void)snprintf(now, sizeof now, "%" PRIu64, loop_wall_ms());
     if (!st)
+        st = load_value(index, INDEX_SEQUENCE, "0", &text);
+    if (!st) {
         index->sequence = strtoull(buf_text(&text), NULL, 10);
-    buf_clear(&text);
-    if (!st || st == ST_NOT_FOUND)
-        st = ldb_get(index->db, INDEX_ID, sizeof INDEX_ID - 1, &text);
-    if (!st && text.len == IDENTITY_SIZE) {
-        memcpy(index->id, text.data, IDENTITY_SIZE + 1);
-    } else if (st == ST_NOT_FOUND) {
-        st = durable_new_identity(index->id);
-        ldb_batch_put(index->batch, INDEX_ID, sizeof INDEX_ID - 1, index->id, IDENTITY_SIZE);
-        if (!st)
-            st = ldb_write(index->db, index->batch, true, NULL);
-    } else if (!st) {
-        st = ST_CORRUPT;
+        st = load_value(index, INDEX_BORN, now, &text);
     }
+    if (!st) {
+        index->born_ms = strtoull(buf_text(&text), NULL, 10);
+        st = load_value(index, INDEX_ID, id, &text);
+    }
+    if (!st && text.len != IDENTITY_SIZE)
+        st = ST_CORRUPT;
+    if (!st)
+        memcpy(index->id, text.data, IDENTITY_SIZE + 1);
     buf_free(&text);
     return st;
 }
@@ -394,6 +411,11 @@ uint64_t index_sequence(struct index *index)
 const char *index_id(const struct index *index)
 {
     return index->id;
+}
+
+uint64_t index_born_ms(const struct index *index)
+{
+    return index->born_ms;
 }
 
 size_t index_queued(struct index *index)

@@ -77,9 +77,10 @@ void index_commit(struct index *index, struct index_change *change);
 enum status index_scan(struct index *index, const struct buf *prefix, const struct buf *start,
                        bool (*fn)(void *arg, const char *key, size_t len, const struct record *rec),
                        void *arg) MUST_CHECK;
-/* The same over the keys that have work; only the key is given. */
+/* The same over the keys that have work. The record holds what the work says only. */
 enum status index_scan_work(struct index *index, const struct buf *start,
-                            bool (*fn)(void *arg, const char *key, size_t len),
+                            bool (*fn)(void *arg, const char *key, size_t len,
+                                       const struct record *rec),
                             void *arg) MUST_CHECK;
 /* The volumes, in the order of their names. */
 enum status index_scan_volumes(struct index *index,
@@ -89,6 +90,8 @@ enum status index_scan_volumes(struct index *index,
 /* --- For status and metrics; any thread. --- */
 uint64_t index_sequence(struct index *index);
 const char *index_id(const struct index *index);
+/* When this index was made, or first opened by larder: unix milliseconds. */
+uint64_t index_born_ms(const struct index *index);
 size_t index_queued(struct index *index);
 /* ST_OK where the last commit succeeded; else why it did not. */
 enum status index_health(struct index *index);

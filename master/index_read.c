@@ -119,24 +119,30 @@ enum status index_scan(struct index *index, const struct buf *prefix, const stru
     return st ? st : to.st;
 }
 
-struct work_scan {
-    bool (*fn)(void *arg, const char *key, size_t len);
-    void *arg;
-};
-
 static bool scan_work(void *arg, struct ldb_iter *iter)
 {
-    const struct work_scan *to = arg;
-    size_t len;
-    const char *key = ldb_iter_key(iter, &len);
+    struct key_scan *to = arg;
+    size_t key_len;
+    size_t value_len;
+    const char *key = ldb_iter_key(iter, &key_len);
+    const char *value = ldb_iter_value(iter, &value_len);
     size_t skip = sizeof INDEX_WORK - 1;
-    return to->fn(to->arg, key + skip, len - skip);
+    struct record rec;
+    record_init(&rec);
+    to->st = record_decode(&rec, NULL, 0, value, value_len);
+    if (to->st)
+        return false;
+    bool more = to->fn(to->arg, key + skip, key_len - skip, &rec);
+    record_free(&rec);
+    return more;
 }
 
 enum status index_scan_work(struct index *index, const struct buf *start,
-                            bool (*fn)(void *arg, const char *key, size_t len), void *arg)
+                            bool (*fn)(void *arg, const char *key, size_t len,
+                                       const struct record *rec),
+                            void *arg)
 {
-    struct work_scan to = {fn, arg};
+    struct key_scan to = {fn, arg, ST_OK};
     struct buf from = BUF_INIT;
     buf_adds(&from, INDEX_WORK);
     buf_add(&from, buf_text(start), start->len);
@@ -144,7 +150,7 @@ enum status index_scan_work(struct index *index, const struct buf *start,
     if (buf_ok(&from))
         st = scan(index, INDEX_WORK, sizeof INDEX_WORK - 1, from.data, from.len, scan_work, &to);
     buf_free(&from);
-    return st;
+    return st ? st : to.st;
 }
 
 struct volume_scan {

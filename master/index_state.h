@@ -13,12 +13,14 @@
 #define INDEX_VOLUME   "!v"
 #define INDEX_SEQUENCE "!msequence"
 #define INDEX_ID       "!mid"
+#define INDEX_BORN     "!mborn"
 
 struct index {
     struct index_options options;
     char *path;
     struct ldb_options db_options;
     char id[IDENTITY_SIZE + 1];
+    uint64_t born_ms;
 
     pthread_rwlock_t db_lock; /* written only to open the database anew */
     struct ldb *db;

@@ -1,8 +1,12 @@
 /*
  * A round: janitor_begin → (page_read → page_arrived → tend … tended) until the last page → pause.
+ *
+ * A round goes through the queue several times: first come keys that have no or one copy left, then
+ * those with two, and so on; in the last pass everything else.
  */
 #include "master/janitor.h"
 
+#include <inttypes.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -10,7 +14,10 @@
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/pool.h"
+#include "master/audit.h"
+#include "master/config.h"
 #include "master/index.h"
+#include "master/sweep.h"
 #include "master/tend.h"
 #include "master/worker.h"
 
@@ -35,6 +42,12 @@ struct janitor {
     size_t under_way;
     struct index_change probe; /* an empty change: tells whether the index can be written again */
     bool probing;
+    struct sweep *sweep;
+    struct audit *audit;
+    unsigned passes; /* of this round: --replicas, or one where nothing is to be repaired */
+    unsigned pass;   /* 1 … replicas: keys with so many copies left; the last takes the rest */
+    uint64_t repair, oldest_ms; /* of this round: keys to repair, since when the oldest needs it */
+    _Atomic uint64_t repairs, oldest, rounds;
     uint64_t pause_ms;
     uint64_t settled_before; /* at the beginning of this round */
     uint64_t seen;           /* keys with work in this round */
@@ -46,9 +59,28 @@ static void page_read(void *arg);
 static void page_arrived(void *arg);
 static void tended(void *arg, enum tend_end end);
 
-static bool take_key(void *arg, const char *bytes, size_t len)
+/* Whether a key's turn is in this pass. */
+static bool is_turn(const struct janitor *janitor, const struct record *work)
+{
+    bool urgent = work->few_copies && work->few_left < janitor->passes;
+    unsigned turn = !urgent ? janitor->passes : work->few_left ? work->few_left : 1;
+    return turn == janitor->pass || janitor->passes == 1;
+}
+
+static void count_repair(struct janitor *janitor, const struct record *work)
+{
+    if (!work->few_copies && !work->suspect)
+        return;
+    janitor->repair++;
+    if (work->since && (!janitor->oldest_ms || work->since < janitor->oldest_ms))
+        janitor->oldest_ms = work->since;
+}
+
+static bool take_key(void *arg, const char *bytes, size_t len, const struct record *work)
 {
     struct janitor *janitor = arg;
+    if (!is_turn(janitor, work))
+        return true;
     if (janitor->page_count == PAGE) {
         buf_clear(&janitor->start);
         buf_add(&janitor->start, bytes, len);
@@ -57,6 +89,7 @@ static bool take_key(void *arg, const char *bytes, size_t len)
     }
     if (key_from_bytes(&janitor->page[janitor->page_count], bytes, len) == ST_OK)
         janitor->page_count++;
+    count_repair(janitor, work);
     return true;
 }
 
@@ -100,6 +133,11 @@ static void janitor_begin(void *arg)
 {
     struct janitor *janitor = arg;
     probe_index(janitor);
+    sweep_tick(janitor->sweep);
+    audit_poke(janitor->audit);
+    janitor->pass = 1;
+    janitor->passes = janitor->repair ? janitor->worker->master->config->replicas : 1;
+    janitor->repair = janitor->oldest_ms = 0;
     buf_clear(&janitor->start);
     janitor->seen = 0;
     janitor->settled_before = atomic_load(&janitor->settled);
@@ -121,7 +159,16 @@ static void advance(struct janitor *janitor)
         read_page(janitor);
         return;
     }
+    if (janitor->pass < janitor->passes) {
+        janitor->pass++;
+        buf_clear(&janitor->start);
+        read_page(janitor);
+        return;
+    }
     atomic_store(&janitor->waiting, janitor->seen);
+    atomic_store(&janitor->repairs, janitor->repair);
+    atomic_store(&janitor->oldest, janitor->oldest_ms);
+    atomic_fetch_add(&janitor->rounds, 1);
     bool stuck = janitor->seen && atomic_load(&janitor->settled) == janitor->settled_before;
     uint64_t longer = janitor->pause_ms * 2;
     janitor->pause_ms = !stuck ? PAUSE_MS : longer < PAUSE_MAX_MS ? longer : PAUSE_MAX_MS;
@@ -158,7 +205,9 @@ struct janitor *janitor_new(struct worker *worker)
     janitor->worker = worker;
     janitor->page = calloc(PAGE, sizeof *janitor->page);
     janitor->timer = loop_timer_new(worker->loop, janitor_begin, janitor);
-    if (!janitor->page || !janitor->timer) {
+    janitor->sweep = sweep_new(worker);
+    janitor->audit = audit_new(worker);
+    if (!janitor->page || !janitor->timer || !janitor->sweep || !janitor->audit) {
         janitor_free(janitor);
         return NULL;
     }
@@ -171,17 +220,22 @@ void janitor_stop(struct janitor *janitor)
 {
     janitor->stopped = true;
     loop_timer_clear(janitor->timer);
+    sweep_stop(janitor->sweep);
+    audit_stop(janitor->audit);
 }
 
 bool janitor_idle(const struct janitor *janitor)
 {
-    return !janitor->reading && !janitor->probing && janitor->under_way == 0;
+    return !janitor->reading && !janitor->probing && janitor->under_way == 0 &&
+           sweep_idle(janitor->sweep) && audit_idle(janitor->audit);
 }
 
 void janitor_free(struct janitor *janitor)
 {
     if (!janitor)
         return;
+    sweep_free(janitor->sweep);
+    audit_free(janitor->audit);
     loop_timer_free(janitor->timer);
     buf_free(&janitor->start);
     index_change_free(&janitor->probe);
@@ -193,4 +247,57 @@ void janitor_counters(struct janitor *janitor, uint64_t *waiting, uint64_t *sett
 {
     *waiting = atomic_load(&janitor->waiting);
     *settled = atomic_load(&janitor->settled);
+}
+
+void janitor_demand_sweep(struct janitor *janitor)
+{
+    sweep_demand(janitor->sweep);
+}
+
+void janitor_demand_audit(struct janitor *janitor)
+{
+    audit_demand(janitor->audit);
+}
+
+/* Seconds since the oldest key in need of repair became so; 0 without one. */
+static uint64_t oldest_seconds(struct janitor *janitor)
+{
+    uint64_t since = atomic_load(&janitor->oldest);
+    uint64_t now = loop_wall_ms();
+    return since && now > since ? (now - since) / 1000 : 0;
+}
+
+void janitor_json(struct janitor *janitor, struct buf *out)
+{
+    struct sweep_report sweep;
+    struct audit_report audit;
+    sweep_look(janitor->sweep, &sweep);
+    audit_look(janitor->audit, &audit);
+    /* The queue is that of the last round, so who has added to it waits for two more. */
+    buf_addf(out,
+             "\"repair\":{\"queue\":%" PRIu64 ",\"oldest_seconds\":%" PRIu64 ",\"rounds\":%" PRIu64
+             "},\n",
+             atomic_load(&janitor->repairs), oldest_seconds(janitor),
+             atomic_load(&janitor->rounds));
+    buf_addf(out,
+             "\"sweep\":{\"running\":%s,\"keys\":%" PRIu64 ",\"flagged\":%" PRIu64
+             ",\"finished\":%" PRIu64 "},\n",
+             sweep.running ? "true" : "false", sweep.looked, sweep.flagged, sweep.finished_ms);
+    buf_addf(out,
+             "\"audit\":{\"running\":%s,\"forced\":%s,\"keys\":%" PRIu64 ",\"suspects\":%" PRIu64
+             ",\"files\":%" PRIu64 ",\"orphans\":%" PRIu64 ",\"rounds\":%" PRIu64
+             ",\"finished\":%" PRIu64 "},\n",
+             audit.running ? "true" : "false", audit.forced ? "true" : "false", audit.keys,
+             audit.suspects, audit.files, audit.orphans, audit.rounds, audit.finished_ms);
+}
+
+void janitor_metrics(struct janitor *janitor, struct buf *out)
+{
+    buf_addf(out,
+             "# HELP larder_repair_queue Keys with too few or doubtful copies.\n"
+             "# TYPE larder_repair_queue gauge\nlarder_repair_queue %" PRIu64 "\n"
+             "# HELP larder_repair_oldest_seconds For how long the oldest of them has waited.\n"
+             "# TYPE larder_repair_oldest_seconds gauge\nlarder_repair_oldest_seconds %" PRIu64
+             "\n",
+             atomic_load(&janitor->repairs), oldest_seconds(janitor));
 }

@@ -12,6 +12,7 @@
 
 #include "common/attr.h"
 
+struct buf;
 struct janitor;
 struct worker;
 
@@ -20,6 +21,16 @@ struct janitor *janitor_new(struct worker *worker) MUST_CHECK;
 void janitor_stop(struct janitor *janitor);
 bool janitor_idle(const struct janitor *janitor);
 void janitor_free(struct janitor *janitor);
+
+/* What an operator asks for: a look through the index for keys that need repair (sweep.h); a
+ * comparison of index and volumes (audit.h). Any thread. */
+void janitor_demand_sweep(struct janitor *janitor);
+void janitor_demand_audit(struct janitor *janitor);
+
+/* Appends "repair", "sweep" and "audit" as members of a JSON object; metrics as Prometheus has
+ * them. */
+void janitor_json(struct janitor *janitor, struct buf *out);
+void janitor_metrics(struct janitor *janitor, struct buf *out);
 
 /* Keys that had work in the last round, and those settled since the start. Any thread. */
 void janitor_counters(struct janitor *janitor, uint64_t *waiting, uint64_t *settled);

@@ -10,6 +10,7 @@ enum { SHARDS = 64, BUCKETS = 256 };
 struct held {
     struct held *next;
     uint64_t hash;
+    bool quiet; /* no client waits for it to end */
     size_t len;
     char bytes[];
 };
@@ -76,7 +77,7 @@ static struct held **find(struct shard *shard, uint64_t hash, const struct key *
     return at;
 }
 
-bool keylock_try(struct keylock *locks, const struct key *key)
+static bool try_lock(struct keylock *locks, const struct key *key, bool quiet)
 {
     uint64_t hash = hash_key(key);
     struct shard *shard = &locks->shards[hash % SHARDS];
@@ -85,6 +86,7 @@ bool keylock_try(struct keylock *locks, const struct key *key)
         return false;
     held->next = NULL;
     held->hash = hash;
+    held->quiet = quiet;
     held->len = key->len;
     memcpy(held->bytes, key->bytes, key->len);
 
@@ -99,6 +101,27 @@ bool keylock_try(struct keylock *locks, const struct key *key)
     if (!taken)
         free(held);
     return taken;
+}
+
+bool keylock_try(struct keylock *locks, const struct key *key)
+{
+    return try_lock(locks, key, false);
+}
+
+bool keylock_try_quietly(struct keylock *locks, const struct key *key)
+{
+    return try_lock(locks, key, true);
+}
+
+bool keylock_is_quiet(struct keylock *locks, const struct key *key)
+{
+    uint64_t hash = hash_key(key);
+    struct shard *shard = &locks->shards[hash % SHARDS];
+    (void)pthread_mutex_lock(&shard->lock);
+    const struct held *held = *find(shard, hash, key);
+    bool quiet = held && held->quiet;
+    (void)pthread_mutex_unlock(&shard->lock);
+    return quiet;
 }
 
 void keylock_release(struct keylock *locks, const struct key *key)

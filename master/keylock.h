@@ -18,6 +18,10 @@ void keylock_free(struct keylock *locks);
 
 /* False where another has it, or memory is short. From any thread. */
 bool keylock_try(struct keylock *locks, const struct key *key) MUST_CHECK;
+/* The same for work that no client has asked for. */
+bool keylock_try_quietly(struct keylock *locks, const struct key *key) MUST_CHECK;
+/* True where the key is locked by such work. */
+bool keylock_is_quiet(struct keylock *locks, const struct key *key);
 /* By whoever holds it, on any thread. */
 void keylock_release(struct keylock *locks, const struct key *key);
 /* How many are held. */

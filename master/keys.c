@@ -97,6 +97,8 @@ static void add_record(struct worker *worker, struct buf *out, const struct key 
     add_wanted(worker, out, key);
     if (rec->few_copies)
         buf_adds(out, ",\"few\":true");
+    if (rec->suspect)
+        buf_adds(out, ",\"suspect\":true");
     if (rec->has_tombstone)
         buf_addf(out, ",\"tombstone\":%" PRIu64, rec->tombstone);
     if (rec->garbage.count)
@@ -124,12 +126,7 @@ static bool take_key(struct keys *keys, const char *bytes, size_t len)
     return true;
 }
 
-static bool take_visible(void *arg, const char *bytes, size_t len, const struct record *rec UNUSED)
-{
-    return take_key(arg, bytes, len);
-}
-
-static bool take_work(void *arg, const char *bytes, size_t len)
+static bool take_any(void *arg, const char *bytes, size_t len, const struct record *rec UNUSED)
 {
     return take_key(arg, bytes, len);
 }
@@ -163,8 +160,8 @@ static void keys_read(void *arg)
     struct keys *keys = arg;
     struct index *index = keys->worker->master->index;
     struct buf all = BUF_INIT;
-    keys->st = keys->only_work ? index_scan_work(index, &keys->start, take_work, keys)
-                               : index_scan(index, &all, &keys->start, take_visible, keys);
+    keys->st = keys->only_work ? index_scan_work(index, &keys->start, take_any, keys)
+                               : index_scan(index, &all, &keys->start, take_any, keys);
     if (!keys->st)
         keys->st = buf_ok(&keys->names) ? add_records(keys) : ST_NO_MEMORY;
 }

@@ -86,11 +86,13 @@ static enum status choose_candidates(struct put *put)
     put->candidates = calloc(most, sizeof *put->candidates);
     if (!put->candidates)
         return ST_NO_MEMORY;
-    for (size_t i = 0; i < count && put->candidate_count < most; i++) {
-        if (volume_writable(put->ranked[i].state))
-            put->candidates[put->candidate_count++] = put->ranked[i].place;
-        full = full || put->ranked[i].state == VOLUME_FULL;
-    }
+    for (int slow = 0; slow < 2; slow++) /* those that are slow come last */
+        for (size_t i = 0; i < count && put->candidate_count < most; i++) {
+            enum volume_state state = put->ranked[i].state;
+            if (volume_writable(state) && (state == VOLUME_SLOW) == slow)
+                put->candidates[put->candidate_count++] = put->ranked[i].place;
+            full = full || state == VOLUME_FULL;
+        }
     if (put->candidate_count >= config->min_replicas)
         return ST_OK;
     return full ? ST_NO_SPACE : ST_UNAVAILABLE;
@@ -246,6 +248,16 @@ static enum status retire_old_version(struct put *put)
     return st;
 }
 
+/* How many of the copies count: a volume that began to drain, or was lost, while the value came in
+ * has one that is to be replaced, and a sweep that is over by now has not seen this key there. */
+static size_t count_kept(const struct put *put)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < put->rec.place_count; i++)
+        kept += volumes_keeps(put->worker->master->volumes, put->rec.places[i]);
+    return kept;
+}
+
 /* Makes the record what it is to be: the new version live, the intent resolved. */
 static enum status note_result(struct put *put)
 {
@@ -268,7 +280,9 @@ static enum status note_result(struct put *put)
     record_move(rec, KEY_LIVE);
     rec->generation = put->generation;
     rec->naming = NAMING_LARDER;
-    rec->few_copies = count < put->worker->master->config->replicas;
+    rec->few_copies = count_kept(put) < put->worker->master->config->replicas;
+    rec->suspect = false;
+    rec->since = rec->few_copies ? loop_wall_ms() : 0;
     bool keep_md5 = put->worker->master->config->md5sum;
     memcpy(rec->md5, keep_md5 ? replicate_md5(put->rep) : "", keep_md5 ? MD5_HEX + 1 : 1);
     return st;

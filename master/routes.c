@@ -6,6 +6,7 @@
 #include "common/http_server.h"
 #include "common/key.h"
 #include "master/flows.h"
+#include "master/patience.h"
 #include "master/worker.h"
 
 static bool has_parameter(struct http_request *req, const char *name)
@@ -32,19 +33,17 @@ static void route_key(struct worker *worker, struct http_request *req, const str
         route_get(worker, req, key);
         break;
     case HTTP_PUT:
-        put_start(worker, req, key);
+        patience_start(worker, req, key, put_start);
         break;
     case HTTP_DELETE:
-        if (has_parameter(req, "unlink"))
-            unlink_start(worker, req, key);
-        else
-            delete_start(worker, req, key);
+        patience_start(worker, req, key,
+                       has_parameter(req, "unlink") ? unlink_start : delete_start);
         break;
     case HTTP_UNLINK:
-        unlink_start(worker, req, key);
+        patience_start(worker, req, key, unlink_start);
         break;
     case HTTP_REBALANCE:
-        rebalance_start(worker, req, key);
+        patience_start(worker, req, key, rebalance_start);
         break;
     default:
         http_reply_field(req, "Allow", "GET, HEAD, PUT, DELETE, UNLINK, REBALANCE");

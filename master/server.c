@@ -42,7 +42,13 @@ static bool add_known(void *arg, const char *name, const char *value)
     struct json *json = json_parse(value, strlen(value), NULL);
     const char *id = json_text(json_member(json, "id"));
     bool was_there;
+    bool draining = json_bool(json_member(json, "draining"), false);
+    bool removed = json_bool(json_member(json, "removed"), false);
     enum status st = volumes_add(volumes, name, id, &was_there);
+    if (!st && draining)
+        (void)volumes_drain(volumes, name, true);
+    if (!st && removed)
+        (void)volumes_remove(volumes, name);
     json_free(json);
     return st == ST_OK;
 }
@@ -59,6 +65,12 @@ static enum status add_volumes(struct server *server)
             log_event(LOG_ERROR, "master",
                       "event=bad-volume volume=\"%s\" advice=\"--volumes host:port[/path],...\"",
                       list->items[i]);
+        else if (volumes_is_removed(server->master.volumes, name))
+            log_event(
+                LOG_WARN, "master",
+                "event=removed-volume volume=%s advice=\"it was taken out of the store: take it "
+                "off --volumes, or add it again with 'larder add-volume'\"",
+                name);
         else
             st = volumes_add(server->master.volumes, name, NULL, &was_there);
     }
@@ -158,7 +170,7 @@ static enum status start_parts(struct server *server)
     master->started_ms = loop_now_ms();
     master->config = server->config;
     master->locks = keylock_new();
-    master->volumes = volumes_new(server->config->subvolumes);
+    master->volumes = volumes_new(server->config->subvolumes, server->config->down_after_ms);
     master->pool = pool_new(server->config->pool_threads, POOL_QUEUE);
     if (!master->locks || !master->volumes || !master->pool)
         return ST_NO_MEMORY;

@@ -64,7 +64,7 @@ static enum status choose_wanted(struct spread *spread)
         return ST_NO_MEMORY;
     for (size_t i = 0; i < count && spread->wanted_count < most; i++) {
         const struct ranked *place = &spread->ranked[i];
-        bool holds = record_has_place(spread->rec, place->place) && place->state != VOLUME_FOREIGN;
+        bool holds = record_has_place(spread->rec, place->place) && place->keeps;
         if (holds || volume_writable(place->state))
             spread->wanted[spread->wanted_count++] = place->place;
     }
@@ -103,8 +103,17 @@ static bool has_copy(const struct spread *spread, const char *place)
     const struct record *rec = spread->rec;
     for (size_t i = 0; i < rec->place_count; i++)
         if (strcmp(rec->places[i], place) == 0)
-            /* One that cannot be asked now is believed: its volume may come back. */
-            return spread->has[i] || !spread->asked[i];
+            /* One that cannot be asked now is believed for a while: its volume may come back. */
+            return spread->has[i] ||
+                   (!spread->asked[i] && volumes_keeps(spread->worker->master->volumes, place));
+    return false;
+}
+
+static bool was_seen(const struct spread *spread, const char *place)
+{
+    for (size_t i = 0; i < spread->rec->place_count; i++)
+        if (strcmp(spread->rec->places[i], place) == 0)
+            return spread->has[i];
     return false;
 }
 
@@ -157,7 +166,8 @@ static size_t list_holding(const struct spread *spread, const char **list, bool 
         bool listed = false;
         for (size_t j = 0; j < count; j++)
             listed = listed || strcmp(list[j], rec->places[i]) == 0;
-        if (!listed && has_copy(spread, rec->places[i]))
+        /* What a volume that is away may hold is used when it comes back. */
+        if (!listed && (spread->has[i] || !spread->asked[i]))
             list[count++] = rec->places[i];
     }
     return count;
@@ -191,6 +201,35 @@ static enum status move_places(struct record *rec, const char *const *list, size
     return st;
 }
 
+/* What is still to be repaired when the copies are those on the list. */
+struct need {
+    bool few;
+    bool suspect;
+};
+
+static struct need judge_need(const struct spread *spread, const char *const *list, size_t count)
+{
+    struct volumes *volumes = spread->worker->master->volumes;
+    size_t kept = 0;
+    size_t unsure = 0;
+    for (size_t i = 0; i < count; i++) {
+        kept += volumes_keeps(volumes, list[i]);
+        unsure += !was_seen(spread, list[i]) && !was_stored(spread, list[i]);
+    }
+    bool few = kept < spread->worker->master->config->replicas || kept < count;
+    return (struct need){few, spread->rec->suspect && unsure > 0};
+}
+
+static void note_need(struct record *rec, struct need need)
+{
+    rec->few_copies = need.few;
+    rec->suspect = need.suspect;
+    if (!need.few && !need.suspect)
+        rec->since = 0;
+    else if (!rec->since)
+        rec->since = loop_wall_ms();
+}
+
 /* With all wanted places filled the others' copies are garbage; else they stay where they are. */
 static enum status note_result(struct spread *spread)
 {
@@ -203,10 +242,11 @@ static enum status note_result(struct spread *spread)
     bool complete = count == spread->wanted_count && count >= replicas;
     if (!complete)
         count = list_holding(spread, list, false);
+    struct need need = judge_need(spread, list, count);
     uint64_t due = loop_wall_ms() + spread->worker->master->config->grace_ms;
     enum status st = move_places(rec, list, count, complete, due);
     if (!st)
-        rec->few_copies = count < replicas;
+        note_need(rec, need);
     free(list);
     return st;
 }

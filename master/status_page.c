@@ -93,13 +93,14 @@ static void write_status(struct page *page, struct buf *out)
              ",\n\"replicas\":%u,\"min_replicas\":%u,\"subvolumes\":%u,\"volumes\":%zu,\n",
              LARDER_VERSION, index_id(master->index), index_sequence(master->index),
              (loop_now_ms() - master->started_ms) / 1000, config->replicas, config->min_replicas,
-             config->subvolumes, volumes_count(master->volumes));
+             config->subvolumes, volumes_members(master->volumes));
     buf_addf(out,
              "\"index\":\"%s\",\"queues\":{\"commits\":%zu,\"pool\":%zu,\"locked_keys\":%zu},\n"
              "\"work\":%" PRIu64 ",\"settled\":%" PRIu64 ",\n",
              index_health(master->index) ? status_text(index_health(master->index)) : "ok",
              index_queued(master->index), pool_queued(master->pool), keylock_count(master->locks),
              waiting, settled);
+    janitor_json(master->janitor, out);
     buf_addf(out,
              "\"requests\":{\"connections\":%" PRIu64 ",\"total\":%" PRIu64 ",\"refused\":%" PRIu64
              ",\"2xx\":%" PRIu64 ",\"3xx\":%" PRIu64 ",\"4xx\":%" PRIu64 ",\"5xx\":%" PRIu64 "}}\n",
@@ -150,6 +151,7 @@ static void write_metrics(struct page *page, struct buf *out)
     add_metric(out, "larder_work_keys", "gauge", "Keys with work for the janitor.", waiting);
     add_metric(out, "larder_work_settled_total", "counter", "Keys that the janitor has settled.",
                settled);
+    janitor_metrics(master->janitor, out);
     volumes_metrics(master->volumes, out);
 }
 

@@ -22,6 +22,8 @@
 #include "master/spread.h"
 #include "master/worker.h"
 
+enum { RETRY_MS = 15000 };
+
 struct tend {
     struct worker *worker;
     struct key key;
@@ -83,7 +85,7 @@ bool tend_start(struct worker *worker, const struct key *key,
 static void tend_turned(void *arg)
 {
     struct tend *tend = arg;
-    tend->locked = keylock_try(tend->worker->master->locks, &tend->key);
+    tend->locked = keylock_try_quietly(tend->worker->master->locks, &tend->key);
     if (!tend->locked) {
         tend_finish(tend, TEND_BUSY);
         return;
@@ -105,7 +107,10 @@ static void tend_turned(void *arg)
 static void tend_buried(void *arg)
 {
     struct tend *tend = arg;
-    if (!tend->rec.few_copies || !spread_would_help(tend->worker, &tend->key, &tend->rec)) {
+    const struct record *rec = &tend->rec;
+    bool visible = rec->state == KEY_LIVE || rec->state == KEY_UNLINKED;
+    bool helps = rec->few_copies && spread_would_help(tend->worker, &tend->key, rec);
+    if (!visible || (!rec->suspect && !helps)) {
         tend_spread(tend, ST_OK, 0);
         return;
     }
@@ -124,12 +129,15 @@ static void tend_spread(void *arg, enum status st, uint64_t moved)
     if ((rec->state == KEY_DELETED && !rec->has_tombstone) ||
         (rec->state == KEY_PENDING && rec->garbage.count == 0))
         record_move(rec, KEY_ABSENT);
+    /* Where looking did not help, because volumes are away or no copy is good, not at once again.
+     */
+    if (tend->spreads && (rec->suspect || st))
+        rec->due = loop_wall_ms() + RETRY_MS;
     if (!has_changed(tend)) {
         tend_finish(tend, TEND_LATER);
         return;
     }
     /* A spread that failed half-way has changed nothing but its intent, which is in the index. */
-    (void)st;
     index_change_begin(&tend->change, tend->worker->loop, tend_committed, tend);
     tend->change.lazy = !tend->spreads; /* what was removed is found gone again */
     index_change_record(&tend->change, &tend->key, rec);

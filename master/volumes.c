@@ -1,4 +1,4 @@
-#include "master/volumes.h"
+#include "master/volumes_state.h"
 
 #include <inttypes.h>
 #include <pthread.h>
@@ -6,33 +6,10 @@
 #include <string.h>
 
 #include "common/buf.h"
-#include "common/json.h"
 #include "common/log.h"
 #include "common/loop.h"
 
 enum { SETTLE_MS = 3000 };
-
-struct volume {
-    char name[VOLUME_NAME_MAX + 1];
-    size_t name_len;
-    enum volume_state state;
-    enum volume_kind kind;
-    char id[IDENTITY_SIZE + 1]; /* "" until it was seen */
-    uint64_t up_since_ms;       /* of loop_now_ms(); 0 while it is not up */
-    unsigned silences;          /* health checks in a row without an answer */
-    uint64_t errors;            /* failures of requests and checks, since the start */
-    uint64_t free, total;
-    struct subvolume_report *subvolumes;
-    size_t subvolume_count;
-    bool checked;
-};
-
-struct volumes {
-    pthread_rwlock_t lock;
-    unsigned subvolumes;
-    struct volume **list;
-    size_t count;
-};
 
 bool volume_readable(enum volume_state state)
 {
@@ -41,7 +18,7 @@ bool volume_readable(enum volume_state state)
 
 bool volume_writable(enum volume_state state)
 {
-    return state <= VOLUME_UP;
+    return state <= VOLUME_SLOW;
 }
 
 bool volume_erasable(enum volume_state state)
@@ -51,16 +28,19 @@ bool volume_erasable(enum volume_state state)
 
 const char *volume_state_text(enum volume_state state)
 {
-    static const char *const texts[] = {"unknown", "up", "full", "read-only", "down", "foreign"};
+    static const char *const texts[] = {"unknown", "up",        "slow", "draining",
+                                        "full",    "read-only", "down", "foreign"};
     return texts[state];
 }
 
-struct volumes *volumes_new(unsigned subvolumes)
+struct volumes *volumes_new(unsigned subvolumes, uint64_t down_after_ms)
 {
     struct volumes *volumes = calloc(1, sizeof *volumes);
     if (!volumes)
         return NULL;
     volumes->subvolumes = subvolumes;
+    volumes->down_after_ms = down_after_ms;
+    volumes->epoch = 1;
     if (pthread_rwlock_init(&volumes->lock, NULL)) {
         free(volumes);
         return NULL;
@@ -113,8 +93,11 @@ enum status volumes_add(struct volumes *volumes, const char *name, const char *i
 {
     enum status st = ST_OK;
     (void)pthread_rwlock_wrlock(&volumes->lock);
-    *was_there = by_name(volumes, name) != NULL;
-    if (!*was_there) {
+    struct volume *known = by_name(volumes, name);
+    *was_there = known && !known->removed;
+    if (known) {
+        known->removed = false; /* it comes back */
+    } else {
         struct volume *volume = calloc(1, sizeof *volume);
         /* NOLINTNEXTLINE(bugprone-sizeof-expression): a list of pointers it is */
         struct volume **more = realloc(volumes->list, (volumes->count + 1) * sizeof *more);
@@ -143,6 +126,16 @@ size_t volumes_count(struct volumes *volumes)
     return count;
 }
 
+size_t volumes_members(struct volumes *volumes)
+{
+    size_t count = 0;
+    (void)pthread_rwlock_rdlock(&volumes->lock);
+    for (size_t i = 0; i < volumes->count; i++)
+        count += !volumes->list[i]->removed;
+    (void)pthread_rwlock_unlock(&volumes->lock);
+    return count;
+}
+
 const char *volumes_name(struct volumes *volumes, size_t i)
 {
     (void)pthread_rwlock_rdlock(&volumes->lock);
@@ -151,11 +144,11 @@ const char *volumes_name(struct volumes *volumes, size_t i)
     return name;
 }
 
-/* The worse of the volume's state and the subvolume's. A subvolume that it does not report does not
- * exist yet: it is made by the first PUT. With the lock held. */
-static enum volume_state state_of(const struct volume *volume, const char *subvolume)
+enum volume_state volumes_state_of(const struct volume *volume, const char *subvolume)
 {
-    enum volume_state state = volume->state;
+    enum volume_state state = volume->removed ? VOLUME_FOREIGN : volume->state;
+    if (volume->draining && state < VOLUME_DRAINING)
+        state = VOLUME_DRAINING;
     for (size_t i = 0; i < volume->subvolume_count; i++)
         if (strcmp(volume->subvolumes[i].name, subvolume) == 0 &&
             volume->subvolumes[i].state > state)
@@ -168,7 +161,7 @@ enum volume_state volumes_state(struct volumes *volumes, const char *place)
     const char *rest;
     (void)pthread_rwlock_rdlock(&volumes->lock);
     const struct volume *volume = by_place(volumes, place, &rest);
-    enum volume_state state = volume ? state_of(volume, rest) : VOLUME_UNKNOWN;
+    enum volume_state state = volume ? volumes_state_of(volume, rest) : VOLUME_UNKNOWN;
     (void)pthread_rwlock_unlock(&volumes->lock);
     return state;
 }
@@ -183,35 +176,50 @@ enum volume_kind volumes_kind(struct volumes *volumes, const char *place)
     return kind;
 }
 
-/* With the lock held; places has room for all volumes. */
-static enum status rank_places(const struct volumes *volumes, const struct key *key,
-                               struct place *places)
+/* With the lock held. */
+static bool keeps(const struct volume *volume)
 {
-    const char **names = malloc(volumes->count * sizeof *names);
-    if (!names)
-        return ST_NO_MEMORY;
+    return !volume->lost && !volume->draining && !volume->removed &&
+           volume->state != VOLUME_FOREIGN;
+}
+
+/* With the lock held. `places`, `members` and `names` have room for all volumes; *count is how many
+ * take part: members[places[i].volume] is the volume of a place. */
+static enum status rank_places(const struct volumes *volumes, const struct key *key,
+                               struct place *places, const struct volume **members,
+                               const char **names, size_t *count)
+{
+    *count = 0;
     for (size_t i = 0; i < volumes->count; i++)
-        names[i] = volumes->list[i]->name;
-    enum status st = placement_rank(key, names, volumes->count, volumes->subvolumes, places);
-    free(names);
-    return st;
+        if (!volumes->list[i]->removed) {
+            members[*count] = volumes->list[i];
+            names[(*count)++] = volumes->list[i]->name;
+        }
+    return placement_rank(key, names, *count, volumes->subvolumes, places);
 }
 
 /* With the lock held. */
-static enum status rank(const struct volumes *volumes, const struct key *key, struct ranked *list)
+static enum status rank(const struct volumes *volumes, const struct key *key, struct ranked *list,
+                        size_t *count)
 {
     struct place *places = malloc(volumes->count * sizeof *places);
-    if (!places)
-        return ST_NO_MEMORY;
-    enum status st = rank_places(volumes, key, places);
-    for (size_t i = 0; i < volumes->count && !st; i++) {
-        const struct volume *volume = volumes->list[places[i].volume];
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): a list of pointers it is */
+    const struct volume **members = malloc(volumes->count * sizeof *members);
+    const char **names = malloc(volumes->count * sizeof *names);
+    enum status st = ST_NO_MEMORY;
+    if (places && members && names)
+        st = rank_places(volumes, key, places, members, names, count);
+    for (size_t i = 0; !st && i < *count; i++) {
+        const struct volume *volume = members[places[i].volume];
         const char *rest = places[i].name + volume->name_len;
         memcpy(list[i].place, places[i].name, sizeof list[i].place);
-        list[i].state = state_of(volume, *rest ? rest + 1 : rest);
+        list[i].state = volumes_state_of(volume, *rest ? rest + 1 : rest);
         list[i].kind = volume->kind;
+        list[i].keeps = keeps(volume);
     }
     free(places);
+    free(members);
+    free(names);
     return st;
 }
 
@@ -224,7 +232,7 @@ enum status volumes_rank(struct volumes *volumes, const struct key *key, struct 
     enum status st = ST_OK;
     if (*count) {
         *list = malloc(*count * sizeof **list);
-        st = *list ? rank(volumes, key, *list) : ST_NO_MEMORY;
+        st = *list ? rank(volumes, key, *list, count) : ST_NO_MEMORY;
     }
     (void)pthread_rwlock_unlock(&volumes->lock);
     if (st) {
@@ -232,6 +240,105 @@ enum status volumes_rank(struct volumes *volumes, const struct key *key, struct 
         *list = NULL;
     }
     return st;
+}
+
+bool volumes_keeps(struct volumes *volumes, const char *place)
+{
+    const char *rest;
+    (void)pthread_rwlock_rdlock(&volumes->lock);
+    const struct volume *volume = by_place(volumes, place, &rest);
+    bool does = !volume || keeps(volume);
+    (void)pthread_rwlock_unlock(&volumes->lock);
+    return does;
+}
+
+bool volumes_is_removed(struct volumes *volumes, const char *place)
+{
+    const char *rest;
+    (void)pthread_rwlock_rdlock(&volumes->lock);
+    const struct volume *volume = by_place(volumes, place, &rest);
+    bool removed = volume && volume->removed;
+    (void)pthread_rwlock_unlock(&volumes->lock);
+    return removed;
+}
+
+void volumes_id(struct volumes *volumes, const char *name, char id[IDENTITY_SIZE + 1])
+{
+    (void)pthread_rwlock_rdlock(&volumes->lock);
+    const struct volume *volume = by_name(volumes, name);
+    memcpy(id, volume ? volume->id : "", volume ? IDENTITY_SIZE + 1 : 1);
+    (void)pthread_rwlock_unlock(&volumes->lock);
+}
+
+bool volumes_is_draining(struct volumes *volumes, const char *name)
+{
+    (void)pthread_rwlock_rdlock(&volumes->lock);
+    const struct volume *volume = by_name(volumes, name);
+    bool draining = volume && volume->draining;
+    (void)pthread_rwlock_unlock(&volumes->lock);
+    return draining;
+}
+
+void volumes_describe(struct buf *out, const char *id, bool draining, bool removed)
+{
+    buf_addf(out, "{\"id\":\"%s\",\"added\":%" PRIu64 "%s%s}", id, loop_wall_ms(),
+             draining ? ",\"draining\":true" : "", removed ? ",\"removed\":true" : "");
+}
+
+size_t volumes_keeping(struct volumes *volumes)
+{
+    size_t count = 0;
+    (void)pthread_rwlock_rdlock(&volumes->lock);
+    for (size_t i = 0; i < volumes->count; i++)
+        count += keeps(volumes->list[i]);
+    (void)pthread_rwlock_unlock(&volumes->lock);
+    return count;
+}
+
+uint64_t volumes_epoch(struct volumes *volumes)
+{
+    uint64_t now = loop_now_ms();
+    (void)pthread_rwlock_wrlock(&volumes->lock);
+    for (size_t i = 0; i < volumes->count; i++) {
+        struct volume *volume = volumes->list[i];
+        if (volume->lost || !volume->down_since_ms || volume->removed ||
+            now - volume->down_since_ms < volumes->down_after_ms)
+            continue;
+        log_event(LOG_WARN, "volumes", "volume=%s event=lost down_seconds=%" PRIu64, volume->name,
+                  (now - volume->down_since_ms) / 1000);
+        volume->lost = true;
+        volumes->epoch++;
+    }
+    uint64_t epoch = volumes->epoch;
+    (void)pthread_rwlock_unlock(&volumes->lock);
+    return epoch;
+}
+
+bool volumes_drain(struct volumes *volumes, const char *name, bool drain)
+{
+    (void)pthread_rwlock_wrlock(&volumes->lock);
+    struct volume *volume = by_name(volumes, name);
+    bool there = volume && !volume->removed;
+    if (there && volume->draining != drain) {
+        volume->draining = drain;
+        volumes->epoch++;
+    }
+    (void)pthread_rwlock_unlock(&volumes->lock);
+    return there;
+}
+
+bool volumes_remove(struct volumes *volumes, const char *name)
+{
+    (void)pthread_rwlock_wrlock(&volumes->lock);
+    struct volume *volume = by_name(volumes, name);
+    bool there = volume && !volume->removed;
+    if (there) {
+        volume->removed = true;
+        volume->draining = false;
+        volumes->epoch++;
+    }
+    (void)pthread_rwlock_unlock(&volumes->lock);
+    return there;
 }
 
 /* With the lock held for writing. */
@@ -244,6 +351,9 @@ static void set_state(struct volume *volume, enum volume_state state, const char
               volume_state_text(volume->state), volume_state_text(state), why);
     volume->state = state;
     volume->up_since_ms = state == VOLUME_UP ? loop_now_ms() : 0;
+    volume->down_since_ms = state == VOLUME_DOWN ? loop_now_ms() : 0;
+    if (state == VOLUME_UP)
+        volume->lost = false;
 }
 
 void volumes_failed(struct volumes *volumes, const char *place)
@@ -286,14 +396,18 @@ static void silent(struct volume *volume)
     volume->silences++;
     if (volume->silences >= 2 || !volume->checked)
         set_state(volume, VOLUME_DOWN, "health checks have no answer");
+    else if (volume->state == VOLUME_UP)
+        set_state(volume, VOLUME_SLOW, "a health check had no answer");
 }
 
-/* Another volume that has this identity, or NULL. */
+/* Another volume that has this identity, or NULL. One that was taken out may come back under
+ * another address. */
 static const struct volume *twin(const struct volumes *volumes, const struct volume *volume,
                                  const char *id)
 {
     for (size_t i = 0; i < volumes->count; i++)
-        if (volumes->list[i] != volume && strcmp(volumes->list[i]->id, id) == 0)
+        if (volumes->list[i] != volume && !volumes->list[i]->removed &&
+            strcmp(volumes->list[i]->id, id) == 0)
             return volumes->list[i];
     return NULL;
 }
@@ -342,70 +456,5 @@ void volumes_accept(struct volumes *volumes, const char *name)
     struct volume *volume = by_name(volumes, name);
     if (volume)
         volume->id[0] = 0; /* the next health check takes the new one */
-    (void)pthread_rwlock_unlock(&volumes->lock);
-}
-
-void volumes_tally(struct volumes *volumes, size_t *writable, size_t *checked, size_t *full)
-{
-    *writable = *checked = *full = 0;
-    (void)pthread_rwlock_rdlock(&volumes->lock);
-    for (size_t i = 0; i < volumes->count; i++) {
-        const struct volume *volume = volumes->list[i];
-        *checked += volume->checked;
-        *writable += volume_writable(volume->state);
-        bool any_full = volume->state == VOLUME_FULL;
-        for (size_t j = 0; j < volume->subvolume_count; j++)
-            any_full = any_full || volume->subvolumes[j].state == VOLUME_FULL;
-        *full += any_full;
-    }
-    (void)pthread_rwlock_unlock(&volumes->lock);
-}
-
-static void subvolumes_json(const struct volume *volume, struct buf *out)
-{
-    for (size_t j = 0; j < volume->subvolume_count; j++) {
-        const struct subvolume_report *sub = &volume->subvolumes[j];
-        buf_adds(out, j ? "," : "");
-        json_add_string(out, sub->name, strlen(sub->name));
-        buf_addf(out,
-                 ":{\"state\":\"%s\",\"free\":%" PRIu64 ",\"total\":%" PRIu64 ",\"errors\":%" PRIu64
-                 "}",
-                 volume_state_text(sub->state), sub->free, sub->total, sub->errors);
-    }
-}
-
-void volumes_json(struct volumes *volumes, struct buf *out)
-{
-    buf_adds(out, "{\"volumes\":[");
-    (void)pthread_rwlock_rdlock(&volumes->lock);
-    for (size_t i = 0; i < volumes->count; i++) {
-        const struct volume *volume = volumes->list[i];
-        buf_addf(out,
-                 "%s\n{\"name\":\"%s\",\"state\":\"%s\",\"kind\":\"%s\",\"id\":\"%s\","
-                 "\"free\":%" PRIu64 ",\"total\":%" PRIu64 ",\"errors\":%" PRIu64
-                 ",\"subvolumes\":{",
-                 i ? "," : "", volume->name, volume_state_text(volume->state),
-                 volume->kind == VOLUME_LARDER ? "larder" : "plain", volume->id, volume->free,
-                 volume->total, volume->errors);
-        subvolumes_json(volume, out);
-        buf_adds(out, "}}");
-    }
-    (void)pthread_rwlock_unlock(&volumes->lock);
-    buf_adds(out, "]}\n");
-}
-
-void volumes_metrics(struct volumes *volumes, struct buf *out)
-{
-    (void)pthread_rwlock_rdlock(&volumes->lock);
-    buf_adds(out, "# HELP larder_volume_up 1 where the volume answers its health check.\n"
-                  "# TYPE larder_volume_up gauge\n");
-    for (size_t i = 0; i < volumes->count; i++)
-        buf_addf(out, "larder_volume_up{volume=\"%s\"} %d\n", volumes->list[i]->name,
-                 volumes->list[i]->state == VOLUME_UP);
-    buf_adds(out, "# HELP larder_volume_errors_total Requests and checks that it did not answer.\n"
-                  "# TYPE larder_volume_errors_total counter\n");
-    for (size_t i = 0; i < volumes->count; i++)
-        buf_addf(out, "larder_volume_errors_total{volume=\"%s\"} %" PRIu64 "\n",
-                 volumes->list[i]->name, volumes->list[i]->errors);
     (void)pthread_rwlock_unlock(&volumes->lock);
 }

@@ -22,6 +22,8 @@ struct buf;
 enum volume_state {
     VOLUME_UNKNOWN, /* not checked yet: used as if it were up */
     VOLUME_UP,
+    VOLUME_SLOW,      /* missed its last health check: used where there is no other */
+    VOLUME_DRAINING,  /* serves and deletes; its copies are moved elsewhere */
     VOLUME_FULL,      /* serves and deletes, takes no new values */
     VOLUME_READ_ONLY, /* serves, nothing else */
     VOLUME_DOWN,
@@ -38,6 +40,7 @@ struct ranked {
     char place[VOLUME_NAME_MAX + 16];
     enum volume_state state;
     enum volume_kind kind;
+    bool keeps; /* see volumes_keeps() */
 };
 
 struct subvolume_report {
@@ -56,7 +59,8 @@ struct volume_report {
     size_t subvolume_count;
 };
 
-struct volumes *volumes_new(unsigned subvolumes) MUST_CHECK;
+/* A volume that has been down for `down_after_ms` counts as lost. */
+struct volumes *volumes_new(unsigned subvolumes, uint64_t down_after_ms) MUST_CHECK;
 void volumes_free(struct volumes *volumes);
 
 /* Adds one by its normalized name; `id` is the identity that it had when it was last seen, or NULL.
@@ -64,10 +68,13 @@ void volumes_free(struct volumes *volumes);
 enum status volumes_add(struct volumes *volumes, const char *name, const char *id,
                         bool *was_there) MUST_CHECK;
 size_t volumes_count(struct volumes *volumes);
+/* The same without those that were removed. */
+size_t volumes_members(struct volumes *volumes);
 /* Valid as long as the table. */
 const char *volumes_name(struct volumes *volumes, size_t i);
 
-/* All places of a key in the order of placement. The list is the caller's (free()). */
+/* All places of a key in the order of placement, without volumes that were removed. The list is the
+ * caller's (free()). */
 enum status volumes_rank(struct volumes *volumes, const struct key *key, struct ranked **list,
                          size_t *count) MUST_CHECK;
 
@@ -79,6 +86,20 @@ bool volume_readable(enum volume_state state);
 bool volume_writable(enum volume_state state);
 bool volume_erasable(enum volume_state state);
 const char *volume_state_text(enum volume_state state);
+
+/* True where a copy there counts as one: its volume is not lost, drained, removed or foreign. (A
+ * volume that is down for a while still counts.) */
+bool volumes_keeps(struct volumes *volumes, const char *place);
+/* True where its volume was taken out of the store: nothing there is of interest any more. */
+bool volumes_is_removed(struct volumes *volumes, const char *place);
+/* How many volumes can keep copies at all. */
+size_t volumes_keeping(struct volumes *volumes);
+/* Rises whenever copies somewhere cease to count: time to look through the index for those keys.
+ * Notices also which volumes have become lost. */
+uint64_t volumes_epoch(struct volumes *volumes);
+/* Begins (or ends) draining a volume; removes it from the store. False: there is no such volume. */
+bool volumes_drain(struct volumes *volumes, const char *name, bool drain);
+bool volumes_remove(struct volumes *volumes, const char *name);
 
 /* A request found nobody there, or had no answer in time: its volume counts as down until a health
  * check says otherwise. */
@@ -96,6 +117,12 @@ bool volumes_settled(struct volumes *volumes, const char *place);
 bool volumes_checked(struct volumes *volumes, size_t i, struct volume_report *report);
 /* From now on the volume is the one that answers there, whatever it was before. */
 void volumes_accept(struct volumes *volumes, const char *name);
+
+/* The identity that volume `name` was seen with, or "". */
+void volumes_id(struct volumes *volumes, const char *name, char id[IDENTITY_SIZE + 1]);
+/* Appends the JSON that the index keeps of a volume (common/PROTOCOL.md, 'Index'). */
+void volumes_describe(struct buf *out, const char *id, bool draining, bool removed);
+bool volumes_is_draining(struct volumes *volumes, const char *name);
 
 /* How many could take a new value now; how many were checked at least once. */
 void volumes_tally(struct volumes *volumes, size_t *writable, size_t *checked, size_t *full);

@@ -1,5 +1,5 @@
 /*
- * GET /admin/health and /admin/metrics.
+ * GET /admin/health, /admin/metrics and /admin/scrub; POST /admin/scrub.
  *
  * health: admin_check (on the pool: looks at every disk) → admin_checked: JSON.
  * metrics: the numbers of each loop belong to its thread, so a message goes around all of them:
@@ -7,6 +7,7 @@
  */
 #include "volume/admin.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,14 +15,72 @@
 #include "common/buf.h"
 #include "common/http_server.h"
 #include "common/json.h"
+#include "common/key.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/pool.h"
 #include "common/version.h"
 #include "volume/flow.h"
+#include "volume/scrub.h"
 #include "volume/server.h"
 #include "volume/subvolume.h"
 #include "volume/subvolumes.h"
+
+/* --- Scrub --- */
+
+static void add_scrub(struct buf *text, struct scrub *scrub)
+{
+    struct scrub_report report;
+    scrub_report(scrub, &report);
+    buf_addf(text,
+             "{\"running\":%s,\"forced\":%s,\"values\":%" PRIu64 ",\"bytes\":%" PRIu64
+             ",\"damaged\":%" PRIu64 ",\"total_bytes_estimate\":%" PRIu64 ",\"started\":%" PRIu64
+             ",\"finished\":%" PRIu64 ",\"untold\":%" PRIu64 "}",
+             report.running ? "true" : "false", report.forced ? "true" : "false", report.values,
+             report.bytes, report.damaged, report.total, report.started, report.finished,
+             report.waiting);
+}
+
+/* Bytes a second; no limit without one. False where it is none. */
+static bool read_rate(const struct http_request *req, uint64_t *rate)
+{
+    char text[32], *end;
+    size_t len;
+    const char *query = http_request_query(req, &len);
+    long size = key_query(query, len, "rate", text, sizeof text - 1);
+    *rate = UINT64_MAX;
+    if (size == -1)
+        return true;
+    if (size < 1 || text[0] < '0' || text[0] > '9')
+        return false;
+    text[size] = '\0';
+    errno = 0;
+    *rate = strtoull(text, &end, 10);
+    return !errno && !*end && *rate > 0;
+}
+
+void admin_scrub_start(struct server *server, struct http_request *req)
+{
+    uint64_t rate;
+    struct buf text = BUF_INIT;
+    if (http_request_method(req) == HTTP_POST) {
+        if (!read_rate(req, &rate)) {
+            http_reply_status(req, ST_BAD_REQUEST,
+                              "rate must be a number of bytes a second, above 0");
+            return;
+        }
+        scrub_force(server_scrub(server), rate);
+    }
+    add_scrub(&text, server_scrub(server));
+    buf_addc(&text, '\n');
+    if (buf_ok(&text)) {
+        http_reply_field(req, "Content-Type", "application/json");
+        http_reply(req, 200, text.data, text.len);
+    } else {
+        http_reply_status(req, ST_NO_MEMORY, NULL);
+    }
+    buf_free(&text);
+}
 
 /* --- Health --- */
 
@@ -83,8 +142,9 @@ static void add_health(void *arg, struct subvolume *sub)
     json_add_string(&health->text, report.name, strlen(report.name));
     buf_addf(&health->text,
              ":{\"state\":\"%s\",\"free\":%" PRIu64 ",\"total\":%" PRIu64 ",\"errors\":%" PRIu64
-             "}",
-             subvolume_state_text(report.state), report.free, report.total, report.errors);
+             ",\"quarantined\":%" PRIu64 "}",
+             subvolume_state_text(report.state), report.free, report.total, report.errors,
+             report.quarantined);
     if (report.name[0] == '\0')
         health->state = report.state;
     if (report.state != SUBVOLUME_MISSING && !is_counted(health, report.device)) {
@@ -101,8 +161,11 @@ static void admin_checked(void *arg)
              "{\"server\":\"larder-volume\",\"id\":\"%s\",\"version\":\"%s\",\"subvolumes\":{",
              subvolumes_id(all), LARDER_VERSION);
     subvolumes_each(all, add_health, health);
-    buf_addf(&health->text, "},\"state\":\"%s\",\"free\":%" PRIu64 ",\"total\":%" PRIu64 "}\n",
+    buf_addf(&health->text,
+             "},\"state\":\"%s\",\"free\":%" PRIu64 ",\"total\":%" PRIu64 ",\"scrub\":",
              subvolume_state_text(health->state), health->free, health->total);
+    add_scrub(&health->text, server_scrub(health->server));
+    buf_adds(&health->text, "}\n");
     if (buf_ok(&health->text)) {
         http_reply_field(health->req, "Content-Type", "application/json");
         http_reply(health->req, 200, health->text.data, health->text.len);
@@ -213,6 +276,26 @@ static void add_http(struct buf *text, const struct http_server_stats *sum)
     add_metric(text, "sent_bytes_total", "counter", "Bytes sent.", sum->bytes_out);
 }
 
+static void add_scrub_metrics(struct buf *text, struct scrub *scrub)
+{
+    struct scrub_report report;
+    scrub_report(scrub, &report);
+    add_metric(text, "scrub_running", "gauge", "1 while values are read to be compared.",
+               report.running);
+    add_metric(text, "scrub_values", "gauge", "Values read in this round, or the last.",
+               report.values);
+    add_metric(text, "scrub_bytes", "gauge", "Bytes read in this round, or the last.",
+               report.bytes);
+    add_metric(text, "scrub_finished_seconds", "gauge", "When the last round ended, unix time.",
+               report.finished / 1000);
+    add_metric(text, "damaged_values_total", "counter", "Values that turned out to be damaged.",
+               report.damaged_ever);
+    add_metric(text, "damaged_values_untold", "gauge", "Damaged values that no master knows of.",
+               report.waiting);
+}
+
+enum { NUMBERS = 4 }; /* of a subvolume, before its state */
+
 /* The metrics of a subvolume, one a pass, as Prometheus wants them together. */
 struct pass {
     struct buf *text;
@@ -221,17 +304,17 @@ struct pass {
 
 static void add_subvolume(void *arg, struct subvolume *sub)
 {
-    static const char *const names[] = {"free_bytes", "total_bytes", "errors_total"};
+    static const char *const names[] = {"free_bytes", "total_bytes", "errors_total", "quarantined"};
     const struct pass *pass = arg;
     struct subvolume_report report;
     subvolume_report(sub, &report);
     if (!report.present)
         return;
-    uint64_t values[] = {report.free, report.total, report.errors};
-    if (pass->which < 3)
+    uint64_t values[] = {report.free, report.total, report.errors, report.quarantined};
+    if (pass->which < NUMBERS)
         buf_addf(pass->text, "larder_volume_subvolume_%s{subvolume=\"%s\"} %" PRIu64 "\n",
                  names[pass->which], report.name, values[pass->which]);
-    for (int state = SUBVOLUME_UP; pass->which == 3 && state <= SUBVOLUME_MISSING; state++)
+    for (int state = SUBVOLUME_UP; pass->which == NUMBERS && state <= SUBVOLUME_MISSING; state++)
         buf_addf(pass->text, "larder_volume_subvolume_state{subvolume=\"%s\",state=\"%s\"} %d\n",
                  report.name, subvolume_state_text((enum subvolume_state)state),
                  (int)report.state == state);
@@ -243,9 +326,10 @@ static void add_subvolumes(struct buf *text, struct subvolumes *all)
         {"subvolume_free_bytes", "gauge", "Room for new values."},
         {"subvolume_total_bytes", "gauge", "Size of the file system."},
         {"subvolume_errors_total", "counter", "Errors of the disk."},
+        {"subvolume_quarantined", "gauge", "Damaged values that were set aside."},
         {"subvolume_state", "gauge", "1 for the state that the subvolume is in."},
     };
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i <= NUMBERS; i++) {
         struct pass pass = {text, i};
         add_head(text, heads[i][0], heads[i][1], heads[i][2]);
         subvolumes_each(all, add_subvolume, &pass);
@@ -260,6 +344,7 @@ static void metrics_gathered(void *arg)
     add_requests(&text, server_counters(server));
     add_http(&text, &metrics->sum);
     add_subvolumes(&text, server_subvolumes(server));
+    add_scrub_metrics(&text, server_scrub(server));
     add_metric(&text, "pool_queued", "gauge", "Jobs that wait for a thread of the pool.",
                pool_queued(server_pool(server)));
     add_metric(&text, "start_time_seconds", "gauge", "When it was started, unix time.",

@@ -5,6 +5,8 @@
 struct http_request;
 struct server;
 
+/* GET /admin/scrub; POST [?rate=BYTES] begins a round. */
+void admin_scrub_start(struct server *server, struct http_request *req);
 void admin_health_start(struct server *server, struct http_request *req);
 void admin_metrics_start(struct server *server, struct http_request *req);
 

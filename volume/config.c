@@ -1,5 +1,6 @@
 #include "volume/config.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +9,7 @@
 #include "common/log.h"
 #include "common/placement.h"
 
-enum { OPTIONS = 12, MAX_THREADS = 64 };
+enum { OPTIONS = 13, MAX_THREADS = 64 };
 
 static const char name[] = "larder-volume";
 
@@ -37,7 +38,9 @@ static void make_table(struct config *c, struct option_spec table[OPTIONS])
         {"max-value", 0, OPTION_SIZE, &c->max_value, 0, 0, NULL, "SIZE",
          "larger values are refused (default 0: no limit)"},
         {"reserve", 0, OPTION_SIZE, &c->reserve, 0, 0, NULL, "SIZE",
-         "new values leave so much room on each disk (default 16MiB)"},
+         "new values leave so much room on each disk (default: the smaller of 1GiB and 5 %)"},
+        {"scrub-days", 0, OPTION_UNSIGNED, &c->scrub_days, 0, 3650, NULL, "DAYS",
+         "in which every value is read once and compared with its MD5 (default 30; 0: never)"},
         {"log-level", 0, OPTION_CHOICE, &c->log_level, 0, 0, "debug|info|warn|error", "LEVEL",
          "debug, info, warn or error (default info)"},
     };
@@ -69,7 +72,8 @@ static bool set_defaults(struct config *c)
         .pool_threads = 32,
         .log_level = LOG_INFO,
         .max_connections = 4096,
-        .reserve = 16ULL * 1024 * 1024,
+        .reserve = ULLONG_MAX,
+        .scrub_days = 30,
     };
     return c->listen != NULL;
 }

@@ -26,7 +26,8 @@ struct config {
     unsigned log_level; /* enum log_level */
     unsigned max_connections;
     unsigned long long max_value; /* bytes; 0: no limit */
-    unsigned long long reserve;   /* bytes that new values leave free */
+    unsigned long long reserve;   /* bytes that new values leave free; ULLONG_MAX: as usual */
+    unsigned scrub_days;          /* in which all values are read once; 0: never */
 };
 
 /* Parses and checks. On OPTIONS_OK the caller frees it with config_free(); on anything else there

@@ -13,6 +13,24 @@ static int real_open(int dir, const char *path, int flags, mode_t mode)
     return openat(dir, path, flags | O_CLOEXEC, mode);
 }
 
+static ssize_t real_read(int fd, void *to, size_t len, uint64_t offset)
+{
+    return pread(fd, to, len, (off_t)offset);
+}
+
+static int real_bypass(int fd, bool on)
+{
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0)
+        return -1;
+    return fcntl(fd, F_SETFL, on ? flags | O_DIRECT : flags & ~O_DIRECT);
+}
+
+static void real_forget(int fd, uint64_t offset, uint64_t len)
+{
+    (void)posix_fadvise(fd, (off_t)offset, (off_t)len, POSIX_FADV_DONTNEED);
+}
+
 static int real_spread(int fd, uint64_t offset, uint64_t len)
 {
     return sync_file_range(fd, (off_t)offset, (off_t)len, SYNC_FILE_RANGE_WRITE);
@@ -37,6 +55,9 @@ const struct disk disk_real = {
     .open = real_open,
     .close = close,
     .write = write,
+    .read = real_read,
+    .bypass = real_bypass,
+    .forget = real_forget,
     .spread = real_spread,
     .sync = fsync,
     .rename = renameat,
@@ -62,6 +83,9 @@ const struct disk disk_unsynced = {
     .open = real_open,
     .close = close,
     .write = write,
+    .read = real_read,
+    .bypass = real_bypass,
+    .forget = real_forget,
     .spread = unsynced_spread,
     .sync = unsynced_sync,
     .rename = renameat,

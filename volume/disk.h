@@ -5,6 +5,7 @@
 #ifndef LARDER_VOLUME_DISK_H
 #define LARDER_VOLUME_DISK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -16,6 +17,11 @@ struct disk {
     int (*open)(int dir, const char *path, int flags, mode_t mode);
     int (*close)(int fd);
     ssize_t (*write)(int fd, const void *data, size_t len);
+    ssize_t (*read)(int fd, void *to, size_t len, uint64_t offset);
+    /* Reads of this descriptor go past the page cache from now on, or (`on` false) through it. */
+    int (*bypass)(int fd, bool on);
+    /* These bytes of the file need not stay in the page cache. Advice: failures do not matter. */
+    void (*forget)(int fd, uint64_t offset, uint64_t len);
     /* Starts to write these bytes of the file to the disk, and does not wait for it. */
     int (*spread)(int fd, uint64_t offset, uint64_t len);
     int (*sync)(int fd);

@@ -4,6 +4,9 @@
  * get_open (on the pool) → get_opened: the conditions of the request → 304, 412, 416, or the file
  * by sendfile: 200, 206.
  *
+ * What is damaged, or cannot be read, is examined and set aside by the scrub: get_suspect, or
+ * get_sent where it was found only while it left.
+ *
  * Not here, or damaged: the reader is sent to the master for another copy, or gets 404 (hole.c). A
  * directory: 301 to the same with a '/'.
  */
@@ -21,6 +24,7 @@
 #include "volume/flow.h"
 #include "volume/hole.h"
 #include "volume/range.h"
+#include "volume/scrub.h"
 #include "volume/server.h"
 
 enum { ETAG_SIZE = MD5_HEX + 16 };
@@ -31,10 +35,19 @@ struct get {
     enum status result;
 };
 
+/* An answer that leaves: whose file it is. */
+struct sending {
+    struct scrub *scrub;
+    unsigned subvolume;
+    char file[];
+};
+
 static void get_open(void *arg); /* on the pool */
 static void get_opened(void *arg);
 static void get_send(struct get *get);
 static void get_redirect_to_directory(struct get *get);
+static void get_suspect(struct get *get);
+static void get_sent(void *arg, int err);
 static void get_finish(struct get *get);
 
 void get_start(struct server *server, struct http_request *req, struct path *path)
@@ -65,6 +78,8 @@ static void get_open(void *arg)
 static void get_opened(void *arg)
 {
     struct get *get = arg;
+    if (get->result == ST_IO || (get->result == ST_NOT_FOUND && get->value.damaged))
+        get_suspect(get);
     if (get->result == ST_OK)
         get_send(get);
     else if (get->result == ST_CONFLICT)
@@ -105,6 +120,27 @@ static void add_fields(struct http_request *req, const struct store_value *value
     http_reply_field(req, "Last-Modified", date);
 }
 
+/* What is left of the request while its answer leaves. NULL (no memory): then it is not watched. */
+static struct sending *make_sending(const struct get *get)
+{
+    size_t size = strlen(get->flow.path->file) + 1;
+    struct sending *sending = malloc(sizeof *sending + size);
+    if (!sending)
+        return NULL;
+    sending->scrub = server_scrub(get->flow.server);
+    sending->subvolume = get->flow.path->subvolume;
+    memcpy(sending->file, get->flow.path->file, size);
+    return sending;
+}
+
+static void get_sent(void *arg, int err)
+{
+    struct sending *sending = arg;
+    if (sending && err)
+        scrub_suspect(sending->scrub, sending->subvolume, sending->file);
+    free(sending);
+}
+
 /* Owns the descriptor from here on. */
 static void send_bytes(struct get *get, int status, uint64_t offset, uint64_t length)
 {
@@ -116,7 +152,8 @@ static void send_bytes(struct get *get, int status, uint64_t offset, uint64_t le
     if (attributes->md5[0] && status == 200) /* of what is sent: a part's is not known */
         http_reply_field(req, "Content-MD5", attributes->md5);
     if (length > 0) {
-        http_reply_file(req, status, get->value.fd, offset, length);
+        http_reply_watched_file(req, status, get->value.fd, offset, length, get_sent,
+                                make_sending(get));
         return;
     }
     (void)close(get->value.fd);
@@ -182,6 +219,11 @@ static void get_redirect_to_directory(struct get *get)
         flow_refuse(get->flow.req, ST_NO_MEMORY);
     }
     buf_free(&location);
+}
+
+static void get_suspect(struct get *get)
+{
+    scrub_suspect(server_scrub(get->flow.server), get->flow.path->subvolume, get->flow.path->file);
 }
 
 static void get_finish(struct get *get)

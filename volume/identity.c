@@ -112,6 +112,8 @@ enum identity_result identity_look(int fd, const struct subvolume_home *home, co
     look->inode = st.st_ino;
     look->free = (uint64_t)room.f_bavail * room.f_frsize;
     look->total = (uint64_t)room.f_blocks * room.f_frsize;
+    look->used = (uint64_t)(room.f_blocks - room.f_bfree) * room.f_frsize;
+    look->files = room.f_files > room.f_ffree ? room.f_files - room.f_ffree : 0;
     look->no_inodes = room.f_files > 0 && room.f_favail == 0;
     look->mounted_read_only = (room.f_flag & ST_RDONLY) != 0;
     return compare(fd, home, name, expected, level, look->id);

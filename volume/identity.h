@@ -26,6 +26,8 @@ struct identity_look {
     dev_t device;
     ino_t inode;
     uint64_t free, total; /* bytes; free for new values */
+    uint64_t used;        /* bytes that anything takes */
+    uint64_t files;       /* of any kind, where the file system counts them */
     bool no_inodes;       /* none left, on a file system that counts them */
     bool mounted_read_only;
 };

@@ -39,18 +39,21 @@ static void handle_admin(struct server *server, struct http_request *req, const 
     static const struct {
         const char *name;
         void (*start)(struct server *server, struct http_request *req);
+        bool post; /* is known as well */
     } pages[] = {
-        {"health", admin_health_start},
-        {"metrics", admin_metrics_start},
-        {"tombstones", list_tombstones_start},
+        {"health", admin_health_start, false},
+        {"metrics", admin_metrics_start, false},
+        {"scrub", admin_scrub_start, true},
+        {"tombstones", list_tombstones_start, false},
     };
     for (size_t i = 0; i < sizeof pages / sizeof pages[0]; i++) {
         if (strlen(pages[i].name) != len || memcmp(pages[i].name, part, len) != 0)
             continue;
-        if (is_read(http_request_method(req))) {
+        if (is_read(http_request_method(req)) ||
+            (pages[i].post && http_request_method(req) == HTTP_POST)) {
             pages[i].start(server, req);
         } else {
-            http_reply_field(req, "Allow", "GET, HEAD");
+            http_reply_field(req, "Allow", pages[i].post ? "GET, HEAD, POST" : "GET, HEAD");
             http_reply_status(req, ST_METHOD, NULL);
         }
         return;

@@ -15,11 +15,13 @@
 #include "volume/path.h"
 #include "volume/register.h"
 #include "volume/routes.h"
+#include "volume/scrub.h"
 #include "volume/subvolumes.h"
 
 enum {
     CHECK_EVERY_MS = 1000,
     DRAIN_LOOK_MS = 10,
+    SCRUB_STOP_MS = 2000,
     ADMIN_RESERVE = 16,
     JOBS_A_THREAD = 64 /* that wait for a disk, or for the pool */
 };
@@ -42,6 +44,7 @@ struct server {
     struct pool *pool;
     struct gates *gates;         /* before the pool */
     struct registrar *registrar; /* on lane 0; NULL without masters */
+    struct scrub *scrub;
     struct server_counters counters;
     uint64_t started;
     uint64_t drain_until;          /* loop_now_ms() at which the loops stop anyway */
@@ -57,6 +60,7 @@ static void check_on_pool(void *arg)
 {
     struct server *server = arg;
     subvolumes_check(server->all);
+    scrub_look(server->scrub);
 }
 
 static void check_was_done(void *arg)
@@ -138,6 +142,22 @@ static bool start_threads(struct server *server)
     return good;
 }
 
+static enum status start_scrub(struct server *server)
+{
+    const uint64_t day_ms = 24ULL * 3600 * 1000;
+    struct scrub_options options = {
+        .all = server->all,
+        .counters = &server->counters,
+        .masters = &server->config->masters,
+        .base = config_base(server->config, server_port(server)),
+        .period_ms = server->config->scrub_days * day_ms,
+    };
+    if (!options.base)
+        return ST_NO_MEMORY;
+    server->scrub = scrub_new(&options);
+    return server->scrub ? ST_OK : ST_NO_MEMORY;
+}
+
 /* What runs on lane 0 beside requests. */
 static enum status start_services(struct server *server)
 {
@@ -193,6 +213,8 @@ static enum status start_all(struct server *server, const struct disk *disk)
         st = make_lanes(server);
     if (st == ST_IO)
         return st; /* the HTTP server has said why */
+    if (!st)
+        st = start_scrub(server);
     if (!st)
         st = start_services(server);
     if (!st && !start_threads(server))
@@ -270,7 +292,7 @@ bool server_stop(struct server *server, unsigned timeout_ms)
         lane->running = false;
         idle = idle && lane->idle;
     }
-    return idle;
+    return scrub_stop(server->scrub, SCRUB_STOP_MS) && idle;
 }
 
 void server_free(struct server *server)
@@ -288,6 +310,7 @@ void server_free(struct server *server)
         loop_timer_free(lane->look);
         loop_free(lane->loop);
     }
+    scrub_free(server->scrub);
     gates_free(server->gates);
     subvolumes_free(server->all);
     free(server);
@@ -318,6 +341,11 @@ struct gates *server_gates(const struct server *server)
 struct subvolumes *server_subvolumes(const struct server *server)
 {
     return server->all;
+}
+
+struct scrub *server_scrub(const struct server *server)
+{
+    return server->scrub;
 }
 
 struct server_counters *server_counters(struct server *server)

@@ -18,6 +18,7 @@ struct http_server;
 struct loop;
 struct pool;
 struct registrar;
+struct scrub;
 struct server;
 struct subvolumes;
 
@@ -47,6 +48,7 @@ struct pool *server_pool(const struct server *server);
 /* The ways into the pool, one a subvolume: requests take these. */
 struct gates *server_gates(const struct server *server);
 struct subvolumes *server_subvolumes(const struct server *server);
+struct scrub *server_scrub(const struct server *server);
 struct server_counters *server_counters(struct server *server);
 uint64_t server_started_ms(const struct server *server); /* unix time */
 

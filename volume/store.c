@@ -65,12 +65,15 @@ enum status store_read_attributes(struct subvolume *sub, int fd, const struct st
     char text[64];
     memset(attributes, 0, sizeof *attributes);
     enum status st = read_attribute(sub, fd, at, "user.larder.md5", text, sizeof text);
-    if (!st && strlen(text) == MD5_HEX && md5_parse(text, attributes->md5))
+    if (!st && text[0] && (strlen(text) != MD5_HEX || md5_parse(text, attributes->md5))) {
         attributes->md5[0] = '\0';
+        attributes->broken = true;
+    }
     if (!st)
         st = read_attribute(sub, fd, at, "user.larder.size", text, sizeof text);
     if (!st)
         attributes->has_size = read_decimal(text, &attributes->size);
+    attributes->broken = attributes->broken || (text[0] && !st && !attributes->has_size);
     if (!st)
         st = read_attribute(sub, fd, at, "user.larder.created", text, sizeof text);
     if (!st && !read_decimal(text, &attributes->created))
@@ -130,6 +133,7 @@ enum status store_open(const struct store_at *at, struct store_value *value)
 {
     struct subvolume *sub;
     enum status st;
+    value->damaged = false;
     int root = store_enter(at, SUBVOLUME_READ, &sub, &st);
     if (root < 0)
         return st;
@@ -144,8 +148,11 @@ enum status store_open(const struct store_at *at, struct store_value *value)
         return st;
     value->size = (uint64_t)is.st_size;
     value->modified = is.st_mtime;
+    value->device = is.st_dev;
+    value->inode = is.st_ino;
     st = store_read_attributes(sub, value->fd, at, &value->attributes);
-    if (!st && !has_right_size(at, value))
+    value->damaged = !st && !has_right_size(at, value);
+    if (value->damaged)
         st = ST_NOT_FOUND;
     if (st)
         (void)subvolume_disk(sub)->close(value->fd);

@@ -34,12 +34,16 @@ struct store_attributes {
     uint64_t size;    /* that it must have */
     uint64_t created; /* unix milliseconds; 0: none */
     bool unlinked;
+    bool broken; /* a digest or a size is there, and cannot be one */
 };
 
 struct store_value {
     int fd; /* the caller's */
     uint64_t size;
     time_t modified;
+    dev_t device; /* these two say which file it is, should another take its place */
+    ino_t inode;
+    bool damaged; /* its size is not the one that it must have; nothing is open then */
     struct store_attributes attributes;
 };
 
@@ -54,7 +58,7 @@ enum status store_read_attributes(struct subvolume *sub, int fd, const struct st
                                   struct store_attributes *attributes) MUST_CHECK;
 
 /* Opens a value. ST_NOT_FOUND without one, or where its size is not the one that it must have
- * (logged); ST_CONFLICT where it is a directory. */
+ * (logged, and value->damaged); ST_CONFLICT where it is a directory. */
 enum status store_open(const struct store_at *at, struct store_value *value) MUST_CHECK;
 
 /* Removes it, durably. ST_NOT_FOUND (that, too, is durable); ST_CONFLICT for a directory. */

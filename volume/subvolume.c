@@ -1,4 +1,4 @@
-#include "volume/subvolume.h"
+#include "volume/subvolume_state.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,33 +15,22 @@
 #include "volume/disk.h"
 #include "volume/identity.h"
 #include "volume/parents.h"
+#include "volume/quarantine.h"
 
 /* A check that takes longer than this stands before a disk that hangs. */
-enum { CHECK_STUCK_MS = 10000, LOCKS = 16 };
+enum { CHECK_STUCK_MS = 10000, BLOCK = 4096 };
 
-struct subvolume {
-    const struct subvolume_home *home;
-    unsigned index;
-    char name[PATH_SUBVOLUME_NAME];
-    struct parents_set parents;
-    pthread_mutex_t locks[LOCKS];
-    atomic_uint_least64_t temps;
-    pthread_mutex_t check_lock; /* held by the one that looks at the disk, while it blocks */
-    pthread_mutex_t lock;       /* guards what follows; never held over a system call */
-    char id[IDENTITY_SIZE + 1]; /* that it must have; "" where it has none yet */
-    bool claimed;               /* the identity is on the disk */
-    bool present;               /* the last check found it */
-    bool was_present;           /* any did */
-    bool failed;                /* an I/O error, a failed fsync: until the restart */
-    bool mounted_read_only;
-    bool full;
-    bool complained; /* the last check found something wrong, and has logged it */
-    dev_t device;    /* these two say which directory the last check saw */
-    ino_t inode;
-    uint64_t free, total, errors;
-    uint64_t checking_since; /* 0: nobody looks */
-    enum subvolume_state state;
-};
+/* Those who put go on without end: who moves away must not wait for all of them. */
+static bool init_names(struct subvolume *sub)
+{
+    pthread_rwlockattr_t kind;
+    if (pthread_rwlockattr_init(&kind))
+        return false;
+    (void)pthread_rwlockattr_setkind_np(&kind, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    bool made = pthread_rwlock_init(&sub->names, &kind) == 0;
+    (void)pthread_rwlockattr_destroy(&kind);
+    return made;
+}
 
 static bool init_locks(struct subvolume *sub)
 {
@@ -50,11 +39,14 @@ static bool init_locks(struct subvolume *sub)
         return false;
     if (pthread_mutex_init(&sub->lock, NULL))
         goto no_lock;
-    for (; made < LOCKS; made++)
+    for (; made < SUBVOLUME_LOCKS; made++)
         if (pthread_mutex_init(&sub->locks[made], NULL))
             goto no_locks;
+    if (!init_names(sub))
+        goto no_locks;
     if (parents_set_init(&sub->parents))
         return true;
+    (void)pthread_rwlock_destroy(&sub->names);
 no_locks:
     while (made > 0)
         (void)pthread_mutex_destroy(&sub->locks[--made]);
@@ -86,9 +78,10 @@ void subvolume_free(struct subvolume *sub)
 {
     if (!sub)
         return;
-    for (unsigned i = 0; i < LOCKS; i++)
+    for (unsigned i = 0; i < SUBVOLUME_LOCKS; i++)
         (void)pthread_mutex_destroy(&sub->locks[i]);
     parents_set_destroy(&sub->parents);
+    (void)pthread_rwlock_destroy(&sub->names);
     (void)pthread_mutex_destroy(&sub->lock);
     (void)pthread_mutex_destroy(&sub->check_lock);
     free(sub);
@@ -120,7 +113,7 @@ static pthread_mutex_t *lock_of(struct subvolume *sub, const char *path)
     unsigned hash = 5381;
     for (; *path; path++)
         hash = hash * 33 + (unsigned char)*path;
-    return &sub->locks[hash % LOCKS];
+    return &sub->locks[hash % SUBVOLUME_LOCKS];
 }
 
 void subvolume_lock(struct subvolume *sub, const char *path)
@@ -133,6 +126,33 @@ void subvolume_unlock(struct subvolume *sub, const char *path)
     (void)pthread_mutex_unlock(lock_of(sub, path));
 }
 
+void subvolume_hold_names(struct subvolume *sub, bool putting)
+{
+    if (putting)
+        (void)pthread_rwlock_rdlock(&sub->names);
+    else
+        (void)pthread_rwlock_wrlock(&sub->names);
+}
+
+void subvolume_release_names(struct subvolume *sub)
+{
+    (void)pthread_rwlock_unlock(&sub->names);
+}
+
+void subvolume_set_quarantined(struct subvolume *sub, uint64_t number)
+{
+    (void)pthread_mutex_lock(&sub->lock);
+    sub->quarantined = number;
+    (void)pthread_mutex_unlock(&sub->lock);
+}
+
+void subvolume_add_quarantined(struct subvolume *sub)
+{
+    (void)pthread_mutex_lock(&sub->lock);
+    sub->quarantined++;
+    (void)pthread_mutex_unlock(&sub->lock);
+}
+
 /* --- The state --- */
 
 const char *subvolume_state_text(enum subvolume_state state)
@@ -141,8 +161,7 @@ const char *subvolume_state_text(enum subvolume_state state)
     return texts[state];
 }
 
-/* The one place that says which state follows from what is known. With the lock held. */
-static enum subvolume_state evaluate(struct subvolume *sub)
+enum subvolume_state subvolume_evaluate(struct subvolume *sub)
 {
     enum subvolume_state state = SUBVOLUME_UP;
     bool never_there = !sub->was_present && !sub->id[0];
@@ -192,9 +211,39 @@ void subvolume_report(struct subvolume *sub, struct subvolume_report *report)
     report->state = state_now(sub);
     report->free = sub->free;
     report->total = sub->total;
+    report->used = sub->used;
+    report->files = sub->files;
     report->errors = sub->errors;
+    report->quarantined = sub->quarantined;
     report->device = sub->device;
     report->present = sub->was_present || sub->id[0] || sub->failed;
+    (void)pthread_mutex_unlock(&sub->lock);
+}
+
+/* With the lock held. */
+static uint64_t reserve_of(const struct subvolume *sub)
+{
+    const uint64_t most = 1ULL << 30;
+    if (sub->home->reserve != SUBVOLUME_RESERVE_USUAL)
+        return sub->home->reserve;
+    return sub->total / 20 < most ? sub->total / 20 : most;
+}
+
+bool subvolume_has_no_room(const struct subvolume *sub, uint64_t free)
+{
+    uint64_t reserve = reserve_of(sub);
+    return free < reserve || (sub->full && free - reserve < reserve / 16);
+}
+
+void subvolume_note_written(struct subvolume *sub, uint64_t bytes)
+{
+    uint64_t taken = (bytes + BLOCK - 1) / BLOCK * BLOCK;
+    (void)pthread_mutex_lock(&sub->lock);
+    sub->free = sub->free > taken ? sub->free - taken : 0;
+    if (sub->present && subvolume_has_no_room(sub, sub->free)) {
+        sub->full = true;
+        (void)subvolume_evaluate(sub);
+    }
     (void)pthread_mutex_unlock(&sub->lock);
 }
 
@@ -204,7 +253,7 @@ enum status subvolume_admit(struct subvolume *sub, enum subvolume_use use, uint6
     enum subvolume_state state = state_now(sub);
     /* One that was never there is no disk that is away: a write makes it. */
     bool absent = state == SUBVOLUME_MISSING && !sub->id[0] && !sub->was_present;
-    bool fits = absent || (bytes <= sub->free && sub->free - bytes >= sub->home->reserve);
+    bool fits = absent || (bytes <= sub->free && sub->free - bytes >= reserve_of(sub));
     (void)pthread_mutex_unlock(&sub->lock);
     if (state == SUBVOLUME_MISSING && !absent)
         return ST_UNAVAILABLE;
@@ -233,7 +282,7 @@ static void note_error(struct subvolume *sub, bool failed, int err)
     sub->mounted_read_only = sub->mounted_read_only || err == EROFS;
     if (failed || !no_space)
         sub->errors++;
-    (void)evaluate(sub);
+    (void)subvolume_evaluate(sub);
     (void)pthread_mutex_unlock(&sub->lock);
 }
 
@@ -264,222 +313,4 @@ enum status subvolume_sync_error(struct subvolume *sub, const char *request, con
     log_error(sub, request, doing, path, err, true);
     note_error(sub, true, err);
     return status_of_errno(err) == ST_NO_SPACE ? ST_NO_SPACE : ST_IO;
-}
-
-/* --- Looking at the disk --- */
-
-static const char *directory_name(const struct subvolume *sub)
-{
-    return sub->index == 0 ? "." : sub->name;
-}
-
-/* DIR itself must still be what stands at its path: another disk may be mounted over it. */
-static bool home_is_there(const struct subvolume_home *home)
-{
-    struct stat held, there;
-    return fstat(home->dir_fd, &held) == 0 && stat(home->dir, &there) == 0 &&
-           held.st_dev == there.st_dev && held.st_ino == there.st_ino;
-}
-
-static void publish_absent(struct subvolume *sub, bool unreadable)
-{
-    (void)pthread_mutex_lock(&sub->lock);
-    sub->present = false;
-    sub->complained = true;
-    sub->failed = sub->failed || unreadable;
-    sub->errors += unreadable;
-    sub->device = 0;
-    sub->inode = 0;
-    if (!sub->id[0])
-        sub->was_present = false; /* a directory that somebody removed: nothing is missing */
-    (void)evaluate(sub);
-    (void)pthread_mutex_unlock(&sub->lock);
-}
-
-static void publish(struct subvolume *sub, const struct identity_look *look)
-{
-    (void)pthread_mutex_lock(&sub->lock);
-    (void)snprintf(sub->id, sizeof sub->id, "%s", look->id);
-    sub->claimed = look->id[0] != '\0';
-    sub->present = true;
-    sub->was_present = true;
-    sub->complained = false;
-    sub->device = look->device;
-    sub->inode = look->inode;
-    sub->free = look->free;
-    sub->total = look->total;
-    sub->full = look->no_inodes || look->free < sub->home->reserve;
-    sub->mounted_read_only = look->mounted_read_only;
-    (void)evaluate(sub);
-    (void)pthread_mutex_unlock(&sub->lock);
-}
-
-/* A disk that this process has not seen before. What a process that was killed left in memory may
- * be visible, and found by its master, and not be on the disk yet: so it is written now. */
-static void first_look(struct subvolume *sub, int fd)
-{
-    identity_clear_temp(fd, sub->home->temp_prefix);
-    if (sub->home->sync && syncfs(fd))
-        (void)subvolume_sync_error(sub, "-", "syncfs", directory_name(sub), errno);
-}
-
-/* What is expected of the disk, and which directory was seen the last time. */
-static enum log_level recall(struct subvolume *sub, char expected[IDENTITY_SIZE + 1], dev_t *device,
-                             ino_t *inode)
-{
-    (void)pthread_mutex_lock(&sub->lock);
-    memcpy(expected, sub->id, IDENTITY_SIZE + 1);
-    *device = sub->device;
-    *inode = sub->inode;
-    enum log_level level = sub->complained ? LOG_DEBUG : LOG_ERROR;
-    (void)pthread_mutex_unlock(&sub->lock);
-    return level;
-}
-
-static void look_at_disk(struct subvolume *sub)
-{
-    char expected[IDENTITY_SIZE + 1];
-    dev_t device;
-    ino_t inode;
-    struct identity_look look;
-    enum identity_result result = IDENTITY_WRONG;
-    enum log_level level = recall(sub, expected, &device, &inode);
-    int fd = home_is_there(sub->home) ? openat(sub->home->dir_fd, directory_name(sub),
-                                               O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-                                      : -1;
-    if (fd >= 0)
-        result = identity_look(fd, sub->home, sub->name, expected, level, &look);
-    if (result == IDENTITY_RIGHT && (look.device != device || look.inode != inode))
-        first_look(sub, fd);
-    if (result == IDENTITY_RIGHT)
-        publish(sub, &look);
-    else
-        publish_absent(sub, result == IDENTITY_UNREADABLE);
-    if (fd >= 0)
-        (void)close(fd);
-}
-
-static void set_checking(struct subvolume *sub, uint64_t since)
-{
-    (void)pthread_mutex_lock(&sub->lock);
-    sub->checking_since = since;
-    (void)pthread_mutex_unlock(&sub->lock);
-}
-
-void subvolume_check(struct subvolume *sub, bool wait)
-{
-    if (wait)
-        (void)pthread_mutex_lock(&sub->check_lock);
-    else if (pthread_mutex_trylock(&sub->check_lock))
-        return;
-    set_checking(sub, loop_now_ms());
-    look_at_disk(sub);
-    set_checking(sub, 0);
-    (void)pthread_mutex_unlock(&sub->check_lock);
-}
-
-/* --- Entering --- */
-
-/* Gives a disk its identity: on the disk first, so that a crash leaves nothing that looks like a
- * disk that went away. */
-static enum status claim(struct subvolume *sub, int fd, const char *request)
-{
-    (void)pthread_mutex_lock(&sub->check_lock);
-    char id[IDENTITY_SIZE + 1];
-    (void)pthread_mutex_lock(&sub->lock);
-    bool claimed = sub->claimed;
-    (void)pthread_mutex_unlock(&sub->lock);
-    enum status st = claimed ? ST_OK : identity_claim(fd, sub->home, sub->name, id);
-    if (!claimed && !st) {
-        (void)pthread_mutex_lock(&sub->lock);
-        memcpy(sub->id, id, sizeof id);
-        sub->claimed = true;
-        (void)pthread_mutex_unlock(&sub->lock);
-        log_event(LOG_INFO, "subvolume", "subvolume=\"%s\" id=%s new", sub->name, id);
-    }
-    (void)pthread_mutex_unlock(&sub->check_lock);
-    if (st)
-        log_event(LOG_ERROR, "subvolume",
-                  "request=%s subvolume=\"%s\" doing=\"give it an identity\" error=\"%s\"", request,
-                  sub->name, status_text(st));
-    return st;
-}
-
-/* True where the descriptor is the directory that the last check saw. */
-static bool is_known(struct subvolume *sub, const struct stat *st, bool *claimed)
-{
-    (void)pthread_mutex_lock(&sub->lock);
-    bool known = sub->present && sub->device == st->st_dev && sub->inode == st->st_ino;
-    *claimed = sub->claimed;
-    (void)pthread_mutex_unlock(&sub->lock);
-    return known;
-}
-
-static int open_directory(struct subvolume *sub, enum subvolume_use use, const char *request,
-                          enum status *st)
-{
-    const struct disk *disk = sub->home->disk;
-    const char *name = directory_name(sub);
-    int fd = disk->open(sub->home->dir_fd, name, O_RDONLY | O_DIRECTORY, 0);
-    if (fd < 0 && errno == ENOENT && use == SUBVOLUME_WRITE) {
-        *st = durable_mkdir(sub->home->dir_fd, name);
-        if (*st) {
-            log_event(LOG_ERROR, "subvolume",
-                      "request=%s subvolume=\"%s\" doing=mkdir error=\"%s\"", request, name,
-                      status_text(*st));
-            return -1;
-        }
-        fd = disk->open(sub->home->dir_fd, name, O_RDONLY | O_DIRECTORY, 0);
-    }
-    if (fd >= 0)
-        return fd;
-    if (errno == ENOENT || errno == ENOTDIR)
-        *st = ST_NOT_FOUND;
-    else
-        *st = subvolume_error(sub, request, "open", name, errno);
-    return -1;
-}
-
-/* Checks that the open directory is the right disk. */
-static enum status verify(struct subvolume *sub, int fd, enum subvolume_use use,
-                          const char *request)
-{
-    struct stat st;
-    bool claimed;
-    if (sub->home->disk->stat(fd, &st))
-        return subvolume_error(sub, request, "stat", directory_name(sub), errno);
-    if (!is_known(sub, &st, &claimed)) {
-        subvolume_check(sub, true);
-        if (!is_known(sub, &st, &claimed))
-            return ST_UNAVAILABLE;
-        enum status admitted = subvolume_admit(sub, use, 0);
-        if (admitted)
-            return admitted;
-    }
-    return use == SUBVOLUME_WRITE && !claimed ? claim(sub, fd, request) : ST_OK;
-}
-
-int subvolume_enter(struct subvolume *sub, enum subvolume_use use, const char *request,
-                    enum status *st)
-{
-    *st = subvolume_admit(sub, use, 0);
-    if (*st)
-        return -1;
-    int fd = open_directory(sub, use, request, st);
-    if (fd < 0) {
-        bool recorded;
-        (void)pthread_mutex_lock(&sub->lock);
-        recorded = sub->id[0] != '\0';
-        (void)pthread_mutex_unlock(&sub->lock);
-        if (*st == ST_NOT_FOUND && recorded) {
-            subvolume_check(sub, true);
-            *st = ST_UNAVAILABLE;
-        }
-        return -1;
-    }
-    *st = verify(sub, fd, use, request);
-    if (!*st)
-        return fd;
-    (void)sub->home->disk->close(fd);
-    return -1;
 }

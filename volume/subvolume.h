@@ -20,13 +20,16 @@ struct disk;
 struct parents_set;
 struct subvolume;
 
+/* The smaller of 1 GiB and 5 % of the disk. */
+#define SUBVOLUME_RESERVE_USUAL UINT64_MAX
+
 /* What the subvolumes of one volume share; it outlives them. */
 struct subvolume_home {
     const char *dir;         /* as the operator wrote it */
     int dir_fd;              /* DIR, open for as long as the process lives */
     int records_fd;          /* DIR/.larder/subvolumes */
     const struct disk *disk; /* the caller's */
-    uint64_t reserve;        /* bytes that new values leave free */
+    uint64_t reserve;        /* bytes that new values leave free, or SUBVOLUME_RESERVE_USUAL */
     bool sync;               /* false with --sync=none */
     char temp_prefix[20];    /* of this process's temp files */
 };
@@ -49,7 +52,9 @@ struct subvolume_report {
     char name[PATH_SUBVOLUME_NAME];
     enum subvolume_state state;
     uint64_t free, total; /* bytes */
+    uint64_t used, files; /* bytes and files of its file system, whosever they are */
     uint64_t errors;      /* since the start */
+    uint64_t quarantined; /* values that were set aside as damaged */
     dev_t device;         /* tells subvolumes that share a file system */
     bool present;         /* false: nothing was ever seen of it */
 };
@@ -108,6 +113,21 @@ struct parents_set *subvolume_parents(struct subvolume *sub);
 /* A name for a temp file, below the subvolume; unique. */
 enum { SUBVOLUME_TEMP_NAME = 64 };
 void subvolume_temp_name(struct subvolume *sub, char name[SUBVOLUME_TEMP_NAME]);
+
+/*
+ * Between looking at a file and moving it away nobody may put another in its place: what is renamed
+ * to a value's name is renamed while it is held by `putting`, what is moved away while it is held
+ * without. Any number may put at a time. Never held over anything but a stat and a rename.
+ */
+void subvolume_hold_names(struct subvolume *sub, bool putting);
+void subvolume_release_names(struct subvolume *sub);
+
+/* A value of so many bytes was written: there is less room, also before the next check. */
+void subvolume_note_written(struct subvolume *sub, uint64_t bytes);
+
+/* How many values are in quarantine now: sets the number, or adds to it. */
+void subvolume_set_quarantined(struct subvolume *sub, uint64_t number);
+void subvolume_add_quarantined(struct subvolume *sub);
 
 /* Locks one of a few locks, chosen by `path`: for what reads a file, decides, and replaces it. */
 void subvolume_lock(struct subvolume *sub, const char *path);

@@ -17,7 +17,7 @@ struct subvolumes;
 struct subvolumes_options {
     const char *dir;         /* copied; made where missing, its last component only */
     const struct disk *disk; /* the caller's; must outlive the subvolumes */
-    uint64_t reserve;        /* bytes that new values leave free on each disk */
+    uint64_t reserve;        /* as in struct subvolume_home */
     bool sync;               /* false with --sync=none */
 };
 

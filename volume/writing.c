@@ -188,7 +188,10 @@ static enum status rename_into(struct writing *w, const struct parents *p, bool 
     } else if (errno != ENOENT) {
         return failed(w, "stat", errno);
     }
-    if (w->disk->rename(w->root, w->temp, p->fd, name) == 0) {
+    subvolume_hold_names(w->sub, true);
+    int renamed = w->disk->rename(w->root, w->temp, p->fd, name);
+    subvolume_release_names(w->sub);
+    if (renamed == 0) {
         w->has_temp = false;
         return ST_OK;
     }
@@ -240,6 +243,8 @@ enum status writing_finish(struct writing *w, struct writing_end *end)
         st = sync_file(w);
     if (!st)
         st = put_in_place(w, &end->replaced);
+    if (!st)
+        subvolume_note_written(w->sub, w->written);
     free_writing(w);
     return st;
 }

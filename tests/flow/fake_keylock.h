@@ -20,6 +20,11 @@ bool keylock_try(struct keylock *locks UNUSED, const struct key *key UNUSED)
     return true;
 }
 
+bool keylock_try_quietly(struct keylock *locks, const struct key *key)
+{
+    return keylock_try(locks, key);
+}
+
 void keylock_release(struct keylock *locks UNUSED, const struct key *key UNUSED)
 {
     ck_assert_msg(fake_lock.held, "a lock is released that is not held");

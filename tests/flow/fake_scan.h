@@ -64,15 +64,19 @@ enum status index_scan(struct index *index UNUSED, const struct buf *prefix,
 
 /* Every fourth has work. */
 enum status index_scan_work(struct index *index UNUSED, const struct buf *start,
-                            bool (*fn)(void *arg, const char *key, size_t len), void *arg)
+                            bool (*fn)(void *arg, const char *key, size_t len,
+                                       const struct record *rec),
+                            void *arg)
 {
     char name[KEY_MAX + 1];
     bool more = true;
+    struct record rec;
+    record_init(&rec);
     fake_scan.in_scan = true;
     for (unsigned i = 0; i < fake_scan.count && more; i += 4) {
         size_t len = key_name(i, name);
         if (strcmp(name, buf_text(start)) >= 0)
-            more = fn(arg, name, len);
+            more = fn(arg, name, len, &rec);
     }
     fake_scan.in_scan = false;
     return ST_OK;

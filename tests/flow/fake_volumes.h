@@ -12,6 +12,8 @@ struct fake_volume {
     enum volume_state state;
     enum volume_kind kind;
     bool lost, settled;
+    bool discounted; /* its copies do not count */
+    bool removed;
     unsigned failures; /* that it was blamed for */
 };
 
@@ -23,7 +25,8 @@ static inline void volumes_are(size_t count)
 {
     fake_volume_count = count;
     for (size_t i = 0; i < FAKE_VOLUMES; i++)
-        fake_volumes[i] = (struct fake_volume){VOLUME_UP, VOLUME_LARDER, false, true, 0};
+        fake_volumes[i] =
+            (struct fake_volume){.kind = VOLUME_LARDER, .state = VOLUME_UP, .settled = true};
 }
 
 /* The volume of a place, "v3:1". */
@@ -45,6 +48,7 @@ enum status volumes_rank(struct volumes *volumes UNUSED, const struct key *key U
         (void)snprintf((*list)[i].place, sizeof(*list)[i].place, "v%zu:1", i + 1);
         (*list)[i].state = fake_volumes[i].state;
         (*list)[i].kind = fake_volumes[i].kind;
+        (*list)[i].keeps = !fake_volumes[i].discounted;
     }
     return ST_OK;
 }
@@ -66,12 +70,22 @@ bool volume_readable(enum volume_state state)
 
 bool volume_writable(enum volume_state state)
 {
-    return state <= VOLUME_UP;
+    return state <= VOLUME_SLOW;
 }
 
 bool volume_erasable(enum volume_state state)
 {
     return state <= VOLUME_FULL;
+}
+
+bool volumes_keeps(struct volumes *volumes UNUSED, const char *place)
+{
+    return !volume_at(place)->discounted;
+}
+
+bool volumes_is_removed(struct volumes *volumes UNUSED, const char *place)
+{
+    return volume_at(place)->removed;
 }
 
 void volumes_failed(struct volumes *volumes UNUSED, const char *place)

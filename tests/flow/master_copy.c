@@ -220,11 +220,11 @@ END_TEST
 START_TEST(the_source_stands_still)
 {
     struct http_call *call = start_copy();
-    time_passes(8000);
+    time_passes(2000);
     ck_assert(call_brings(call, "val"));
-    time_passes(9000);
+    time_passes(2500);
     ck_trace("upload:2 ");
-    time_passes(5000);
+    time_passes(2000);
     ck_trace("cancel:v1:1 GET:v2:1 ");
     second_source_is_good();
 }

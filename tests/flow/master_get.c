@@ -1,4 +1,5 @@
 /* GET, over fakes: where a reader is sent, and what he is told where he cannot be sent anywhere. */
+#include "master/flag.h"
 #include "master/flows.h"
 #include "tests/flow/fake_http.h"
 #include "tests/flow/fake_index.h"
@@ -9,11 +10,23 @@
 #define VALUE  "HASH00000000000000000000000000000001v1:1,v2:1,v3:1"
 #define HIDDEN "DELETED" VALUE
 
+static unsigned flags; /* times that the key was called suspect */
+
+bool flag_start(struct worker *worker UNUSED, const struct key *key UNUSED, enum flag_reason reason,
+                void (*flagged)(void *arg), void *arg UNUSED)
+{
+    ck_assert_int_eq(reason, FLAG_SUSPECT);
+    ck_assert_ptr_null(flagged);
+    flags++;
+    return true;
+}
+
 static void setup(void)
 {
     master_is_new();
     volumes_are(6);
     index_holds(VALUE, "");
+    flags = 0;
     client.path = "/k";
     client.query = NULL;
 }
@@ -92,6 +105,8 @@ START_TEST(avoids_what_the_reader_has_seen_fail)
     client.query = "avoid=v1:1,v2:1,v3:1";
     get();
     ck_trace("reply:503 ");
+    ck_assert_uint_ne(flags, 0); /* each time: a copy seems to be missing */
+    flags = 0;
     client.query = "avoid=v1:11,xv2:1"; /* no prefixes, no suffixes */
     get();
     ck_trace("reply:302 ");

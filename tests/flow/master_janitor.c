@@ -1,5 +1,7 @@
 /* The janitor's rounds, over fakes: pages, how many keys at once, pauses, stopping. */
+#include "master/audit.h"
 #include "master/janitor.h"
+#include "master/sweep.h"
 #include "master/tend.h"
 #include "tests/flow/fake_loop.h"
 #include "tests/flow/fake_master.h"
@@ -39,6 +41,81 @@ static void one_is_tended(enum tend_end end)
     tending.tended(tending.arg, end);
 }
 
+/* --- sweeps and audits: begun by it, and waited for --- */
+
+static struct {
+    unsigned ticks, pokes, demands;
+    bool stopped, busy;
+} fake_sweep, fake_audit;
+
+struct sweep *sweep_new(struct worker *worker UNUSED)
+{
+    return (struct sweep *)(void *)&fake_sweep;
+}
+
+void sweep_tick(struct sweep *sweep UNUSED)
+{
+    fake_sweep.ticks++;
+}
+
+void sweep_demand(struct sweep *sweep UNUSED)
+{
+    fake_sweep.demands++;
+}
+
+void sweep_stop(struct sweep *sweep UNUSED)
+{
+    fake_sweep.stopped = true;
+}
+
+bool sweep_idle(const struct sweep *sweep UNUSED)
+{
+    return !fake_sweep.busy;
+}
+
+void sweep_free(struct sweep *sweep UNUSED)
+{
+}
+
+void sweep_look(struct sweep *sweep UNUSED, struct sweep_report *report)
+{
+    memset(report, 0, sizeof *report);
+}
+
+struct audit *audit_new(struct worker *worker UNUSED)
+{
+    return (struct audit *)(void *)&fake_audit;
+}
+
+void audit_poke(struct audit *audit UNUSED)
+{
+    fake_audit.pokes++;
+}
+
+void audit_demand(struct audit *audit UNUSED)
+{
+    fake_audit.demands++;
+}
+
+void audit_stop(struct audit *audit UNUSED)
+{
+    fake_audit.stopped = true;
+}
+
+bool audit_idle(const struct audit *audit UNUSED)
+{
+    return !fake_audit.busy;
+}
+
+void audit_free(struct audit *audit UNUSED)
+{
+}
+
+void audit_look(struct audit *audit UNUSED, struct audit_report *report)
+{
+    memset(report, 0, sizeof *report);
+}
+
 /* --- an index that may be broken --- */
 
 static enum status fake_health;
@@ -75,6 +152,8 @@ static void setup(void)
     scan_is(40); /* ten of them have work */
     memset(&tending, 0, sizeof tending);
     memset(&fake_pool, 0, sizeof fake_pool);
+    memset(&fake_sweep, 0, sizeof fake_sweep);
+    memset(&fake_audit, 0, sizeof fake_audit);
     fake_health = ST_OK;
     fake_probe = NULL;
     janitor = janitor_new(&fake_worker);
@@ -118,6 +197,8 @@ START_TEST(goes_through_all_keys_with_work)
         one_is_tended(i < 7 ? TEND_DONE : i < 9 ? TEND_LATER : TEND_BUSY);
     ck_assert(janitor_idle(janitor));
     check_counters(3, 7);
+    ck_assert_uint_eq(fake_sweep.ticks, 1); /* once a round */
+    ck_assert_uint_eq(fake_audit.pokes, 1);
     time_passes(499);
     ck_assert_ptr_null(fake_pool.job);
     next_round(); /* and again */
@@ -179,11 +260,17 @@ START_TEST(stopping_begins_no_more)
     scan_is(4 * 100);
     next_round();
     ck_assert_uint_eq(tending.under_way, AT_ONCE);
+    fake_sweep.busy = fake_audit.busy = true;
     janitor_stop(janitor);
+    ck_assert(fake_sweep.stopped && fake_audit.stopped);
     ck_assert(!janitor_idle(janitor));
     while (tending.under_way)
         one_is_tended(TEND_DONE);
     ck_assert_uint_eq(tending.started, AT_ONCE);
+    ck_assert(!janitor_idle(janitor));
+    fake_sweep.busy = false;
+    ck_assert(!janitor_idle(janitor));
+    fake_audit.busy = false;
     ck_assert(janitor_idle(janitor));
     time_passes(60000);
     ck_assert_ptr_null(fake_pool.job);

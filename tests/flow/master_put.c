@@ -352,8 +352,8 @@ START_TEST(too_few_copies_are_noted)
     send_value();
     upload_ends(ST_OK, "SFFSF");
     index_commits();
-    ck_index("HASH" FAKE_MD5 "v1:1,v4:1",
-             "W1;few;garbage 0 larder v2:1;garbage 0 larder v3:1;garbage 0 larder v5:1;");
+    ck_index("HASH" FAKE_MD5 "v1:1,v4:1", "W1;few 2;since 1700000000;garbage 0 larder v2:1;garbage "
+                                          "0 larder v3:1;garbage 0 larder v5:1;");
     ck_assert_int_eq(client.status, 201);
 }
 END_TEST

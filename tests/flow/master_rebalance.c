@@ -158,7 +158,7 @@ END_TEST
 START_TEST(a_volume_that_is_away_is_believed)
 {
     fake_volumes[1].state = VOLUME_DOWN;
-    start("HASH" MD5 "v1:1,v2:1", "W1;few;");
+    start("HASH" MD5 "v1:1,v2:1", "W1;few 2;since 1700000000;");
     ck_trace("lock ask:HEAD(v1:1@0mkv) ");
     volumes_answer("200");
     index_commits();
@@ -184,13 +184,13 @@ END_TEST
 START_TEST(too_few_volumes_for_all_copies)
 {
     volumes_are(2);
-    start("HASH" MD5 "v1:1", "W1;few;");
+    start("HASH" MD5 "v1:1", "W1;few 2;since 1700000000;");
     volumes_answer("200");
     index_commits();
     copying_ends(ST_OK, "S");
     volumes_answer("");
     index_commits();
-    ck_index("HASH" MD5 "v1:1,v2:1", "W1;few;");
+    ck_index("HASH" MD5 "v1:1,v2:1", "W1;few 2;since 1700000000;");
 }
 END_TEST
 

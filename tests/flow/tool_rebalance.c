@@ -41,7 +41,7 @@ static int rebalance(const char *more)
     buf_addf(&body, "{\"next\":\"\",\"records\":[%s]}", buf_text(&page));
     (void)fake_answer("http://m:1/admin/keys?limit=1000&start=/", 200, buf_text(&body));
     buf_free(&body);
-    (void)snprintf(arguments, sizeof arguments, "-m m:1 --jobs 3 %s", more);
+    (void)snprintf(arguments, sizeof arguments, "-m m:1 --jobs 3 --no-wait %s", more);
     return fake_run(rebalance_run, arguments);
 }
 
@@ -88,6 +88,49 @@ START_TEST(a_key_that_is_gone_is_fine)
     (void)fake_method("REBALANCE", "http://m:1/gone", 404, NULL);
     ck_assert_int_eq(rebalance(""), EXIT_WELL);
     ck_assert_uint_eq(asked("http://m:1/gone"), 1);
+}
+END_TEST
+
+/* The index says that it stands right; the master looks whether that is so. */
+START_TEST(all_hands_over_every_visible_key)
+{
+    add_key("/right", "live", "[\"a:1\"]", "[\"a:1\"]");
+    add_key("/hidden", "unlinked", "[\"a:1\"]", "[\"a:1\"]");
+    add_key("/dead", "deleted", "[]", "[\"a:1\"]");
+    (void)fake_method("REBALANCE", "http://m:1/right", 204, "Larder-Moved: 10");
+    (void)fake_method("REBALANCE", "http://m:1/hidden", 204, "Larder-Moved: 0");
+    (void)fake_method("REBALANCE", "http://m:1/dead", 500, NULL);
+    ck_assert_int_eq(rebalance("--all"), EXIT_WELL);
+    ck_assert_uint_eq(asked("http://m:1/right"), 1);
+    ck_assert_uint_eq(asked("http://m:1/hidden"), 1);
+    ck_assert_uint_eq(asked("http://m:1/dead"), 0);
+}
+END_TEST
+
+/* The master has work left for a while: old copies that are to be removed. */
+static void work_shrinks(const char *method UNUSED, const char *url)
+{
+    static unsigned looks;
+    char text[80];
+    if (strcmp(url, "http://m:1/admin/status") != 0)
+        return;
+    (void)snprintf(text, sizeof text, "{\"work\":%d,\"repair\":{\"rounds\":%u}}", looks < 4,
+                   looks / 2);
+    (void)fake_answer(url, 200, text);
+    looks++;
+}
+
+START_TEST(what_was_moved_is_waited_for)
+{
+    add_key("/right", "live", "[\"a:1\"]", "[\"a:1\"]");
+    (void)fake_answer("http://m:1/admin/status", 200, "{}");
+    ck_assert_int_eq(rebalance("--wait"), EXIT_WELL);
+    ck_assert_uint_eq(fake_find(NULL, "http://m:1/admin/status")->requests, 0);
+    add_key("/wrong", "live", "[\"a:1\"]", "[\"c:1\"]");
+    (void)fake_method("REBALANCE", "http://m:1/wrong", 204, "Larder-Moved: 10");
+    fake_before = work_shrinks;
+    ck_assert_int_eq(rebalance("--wait"), EXIT_WELL);
+    ck_assert_uint_ge(fake_find(NULL, "http://m:1/admin/status")->requests, 5);
 }
 END_TEST
 
@@ -166,6 +209,8 @@ int main(void)
 {
     const TTest *const tests[] = {only_what_stands_wrong_is_moved,
                                   a_dry_run_moves_nothing,
+                                  all_hands_over_every_visible_key,
+                                  what_was_moved_is_waited_for,
                                   a_key_that_is_gone_is_fine,
                                   a_key_in_use_is_tried_again,
                                   what_fails_is_told_and_the_others_are_moved,

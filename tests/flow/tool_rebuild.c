@@ -102,7 +102,7 @@ START_TEST(files_become_records)
     buf_free(&value);
     check_index("!w/one", "");
     check_index("/plain", "HASH" MD5_A "a:1");
-    check_index("!w/plain", "W1\nfew\n");
+    check_index("!w/plain", "W1\nfew 1\n");
     check_has("/second", "L1 unlinked 1790000000000 larder " MD5_A " ");
     check_has("!va:1", "\"added\":");
     ck_assert_uint_eq(count_files("db"), 1); /* nothing is left beside it */
@@ -174,7 +174,7 @@ START_TEST(a_damaged_copy_is_left_out_and_removed)
     (void)fake_copy("b:1/sv00", "/k", 3, 6, MD5_A, ",\"expected\":6");
     ck_assert_int_eq(rebuild(""), EXIT_WELL);
     check_index("/k", "L1 live 3 larder " MD5_A " b:1/sv00");
-    check_index("!w/k", "W1\nfew\ngarbage 3 larder a:1/sv00\n");
+    check_index("!w/k", "W1\nfew 1\ngarbage 3 larder a:1/sv00\n");
 }
 END_TEST
 
@@ -250,7 +250,7 @@ START_TEST(unless_it_is_left_out)
     (void)fake_copy("a:1", "/k", 0, 5, NULL, "");
     ck_assert_int_eq(rebuild("--without b:1"), EXIT_WELL);
     check_index("/k", "a:1");
-    check_index("!w/k", "W1\nfew\n");
+    check_index("!w/k", "W1\nfew 1\n");
     check_has("!vb:1", "\"added\":"); /* placement counts it */
 }
 END_TEST

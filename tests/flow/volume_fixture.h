@@ -43,6 +43,7 @@ static struct {
     unsigned at;      /* the call that fails, from 1 */
     unsigned calls;   /* so far */
     char failed[32];  /* the name of the call that did; "" */
+    ino_t unreadable; /* a file whose every read fails; 0: none */
     bool renamed;     /* a value was put in its place */
     int open_files;   /* opened and not closed again */
     unsigned syncs;   /* that were asked for */
@@ -54,6 +55,7 @@ static inline void faults_reset(void)
 {
     (void)pthread_mutex_lock(&faults.lock);
     faults.armed = faults.renamed = false;
+    faults.unreadable = 0;
     faults.kind = FAULT_ERROR;
     faults.calls = faults.at = faults.syncs = 0;
     faults.failed[0] = 0;
@@ -157,6 +159,29 @@ static inline ssize_t twin_write(int fd, const void *data, size_t len)
     return write(fd, data, len);
 }
 
+static inline ssize_t twin_read(int fd, void *to, size_t len, uint64_t offset)
+{
+    struct stat st;
+    (void)pthread_mutex_lock(&faults.lock);
+    ino_t unreadable = faults.unreadable;
+    (void)pthread_mutex_unlock(&faults.lock);
+    if (unreadable && fstat(fd, &st) == 0 && st.st_ino == unreadable) {
+        errno = EIO;
+        return -1;
+    }
+    return fault_now("read") ? -1 : disk_real.read(fd, to, len, offset);
+}
+
+static inline int twin_bypass(int fd, bool on)
+{
+    return disk_real.bypass(fd, on);
+}
+
+static inline void twin_forget(int fd, uint64_t offset, uint64_t len)
+{
+    disk_real.forget(fd, offset, len);
+}
+
 static inline int twin_spread(int fd, uint64_t offset, uint64_t len)
 {
     return fault_now("spread") ? -1 : disk_real.spread(fd, offset, len);
@@ -227,6 +252,9 @@ static const struct disk twin = {
     .open = twin_open,
     .close = twin_close,
     .write = twin_write,
+    .read = twin_read,
+    .bypass = twin_bypass,
+    .forget = twin_forget,
     .spread = twin_spread,
     .sync = twin_sync,
     .rename = twin_rename,
@@ -262,17 +290,22 @@ static inline void volume_remove_dir(void)
     (void)nftw(volume_dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-/* Starts a volume on volume_dir. */
-static inline void volume_start(const struct disk *disk)
+/* Starts a volume on volume_dir; `master` is an option of it, or NULL. */
+static inline void volume_start_with(const struct disk *disk, char *master)
 {
-    char *argv[] = {"larder-volume", "--port=0",         "--dir",       volume_dir,
-                    "--threads=1",   "--pool-threads=4", "--reserve=0", NULL};
+    char *argv[] = {"larder-volume",    "--port=0",    "--dir",          volume_dir, "--threads=1",
+                    "--pool-threads=4", "--reserve=0", "--scrub-days=0", master,     NULL};
     (void)signal(SIGPIPE, SIG_IGN);
     log_set_level((enum log_level)(LOG_ERROR + 1)); /* faults are what these tests are about */
-    ck_assert_int_eq(config_parse(&volume_config, 7, argv), OPTIONS_OK);
+    ck_assert_int_eq(config_parse(&volume_config, master ? 9 : 8, argv), OPTIONS_OK);
     ck_assert_int_eq(server_start(&volume, &volume_config, disk), ST_OK);
     fetcher = http_fetcher_new();
     ck_assert_ptr_nonnull(fetcher);
+}
+
+static inline void volume_start(const struct disk *disk)
+{
+    volume_start_with(disk, NULL);
 }
 
 static inline void volume_stop(void)

@@ -85,8 +85,9 @@ START_TEST(texts_come_out_as_they_went_in)
     check_same(NULL, "W1\ndue 17\ngarbage 0 larder h:1/sv00\ngarbage 9 mkv h:2/sv01\n");
     check_same(NULL, "W1\ntombstone 12\ngarbage 12 larder h:1\nholder h:1\nholder h:2/sv01\n");
     check_same(NULL, "W1\ntombstone 12\nholder h:2/sv01\nmaybe h:1\nmaybe h:3\n");
-    check_same("hello", "W1\nfew\n");
-    check_same("L1 live 18446744073709551615 larder - h:1", "W1\ndue 1\ntombstone 3\nfew\n");
+    check_same("hello", "W1\nfew 1\n");
+    check_same("L1 live 18446744073709551615 larder - h:1",
+               "W1\ndue 1\ntombstone 3\nfew 1\nsuspect\nsince 7\n");
 }
 END_TEST
 
@@ -198,7 +199,10 @@ START_TEST(damaged_work_is_refused)
         "W1\ndue x\n",
         "W1\ndue 1 2\n",
         "W1\ntombstone -1\n",
-        "W1\nfew 1\n",
+        "W1\nfew x\n",
+        "W1\nfew 65\n",
+        "W1\nsuspect 1\n",
+        "W1\nsince\n",
         "W1\ngarbage\n",
         "W1\ngarbage 1 larder\n",
         "W1\ngarbage 1 other a\n",
@@ -383,7 +387,7 @@ START_TEST(copies_stand_alone)
     struct record two;
     ck_assert_int_eq(
         decode(&one, "L1 live 5 larder " HEX32 " h:1,h:2",
-               "W1\ndue 3\ntombstone 2\nfew\ngarbage 1 mkv h:3\nholder h:4\nmaybe h:5\n"),
+               "W1\ndue 3\ntombstone 2\nfew 2\ngarbage 1 mkv h:3\nholder h:4\nmaybe h:5\n"),
         ST_OK);
     ck_assert_int_eq(record_copy(&two, &one), ST_OK);
     record_free(&one);
@@ -394,7 +398,7 @@ START_TEST(copies_stand_alone)
     buf_clear(&out);
     ck_assert(record_encode_work(&two, &out));
     ck_assert_str_eq(buf_text(&out),
-                     "W1\ndue 3\ntombstone 2\nfew\ngarbage 1 mkv h:3\nholder h:4\nmaybe h:5\n");
+                     "W1\ndue 3\ntombstone 2\nfew 2\ngarbage 1 mkv h:3\nholder h:4\nmaybe h:5\n");
     buf_free(&out);
     record_free(&two);
 }

@@ -318,7 +318,7 @@ static bool see_key(void *arg UNUSED, const char *key, size_t len, const struct 
     return see(key, len);
 }
 
-static bool see_work(void *arg UNUSED, const char *key, size_t len)
+static bool see_work(void *arg UNUSED, const char *key, size_t len, const struct record *rec UNUSED)
 {
     return see(key, len);
 }

@@ -120,6 +120,21 @@ START_TEST(threads_exclude_each_other)
 }
 END_TEST
 
+START_TEST(work_of_the_janitor_is_told_apart)
+{
+    struct key key;
+    ck_assert_int_eq(key_from_bytes(&key, "/quiet", 6), ST_OK);
+    ck_assert(!keylock_is_quiet(locks, &key));
+    ck_assert(keylock_try_quietly(locks, &key));
+    ck_assert(keylock_is_quiet(locks, &key));
+    ck_assert(!keylock_try(locks, &key) && !keylock_try_quietly(locks, &key));
+    keylock_release(locks, &key);
+    ck_assert(keylock_try(locks, &key));
+    ck_assert(!keylock_is_quiet(locks, &key));
+    keylock_release(locks, &key);
+}
+END_TEST
+
 START_TEST(nothing_can_be_freed)
 {
     keylock_free(NULL);
@@ -128,8 +143,9 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {one_holder_a_key, many_keys_at_once, threads_exclude_each_other,
-                                  nothing_can_be_freed, NULL};
+    const TTest *const tests[] = {one_holder_a_key,           many_keys_at_once,
+                                  threads_exclude_each_other, work_of_the_janitor_is_told_apart,
+                                  nothing_can_be_freed,       NULL};
     Suite *suite = suite_create("master_keylock");
     tcase_add_checked_fixture(suite_case(suite, "keylock", tests), setup, teardown);
     return suite_run(suite);

@@ -25,7 +25,7 @@ static void setup(void)
 {
     be_quiet();
     fake_now = 1000;
-    volumes = volumes_new(3);
+    volumes = volumes_new(3, 600000);
     ck_assert_ptr_nonnull(volumes);
     add("a:1", NULL);
     add("b:1", NULL);
@@ -119,7 +119,7 @@ START_TEST(ranking_follows_placement)
         ck_assert_int_eq(list[i].kind, i == 1 ? VOLUME_LARDER : VOLUME_PLAIN);
     }
     free(list);
-    struct volumes *none = volumes_new(3);
+    struct volumes *none = volumes_new(3, 600000);
     ck_assert_int_eq(volumes_rank(none, &key, &list, &count), ST_OK);
     ck_assert_uint_eq(count, 0);
     ck_assert_ptr_null(list);
@@ -129,11 +129,11 @@ END_TEST
 
 /* --- up and down --- */
 
-START_TEST(one_silence_is_forgiven)
+START_TEST(one_silence_makes_it_slow)
 {
     (void)checked(0, ID_A);
     (void)checked(0, NULL);
-    ck_state("a:1", VOLUME_UP);
+    ck_state("a:1", VOLUME_SLOW);
     ck_assert(!volumes_lost(volumes, "a:1/sv00"));
     (void)checked(0, NULL);
     ck_state("a:1", VOLUME_DOWN);
@@ -142,7 +142,7 @@ START_TEST(one_silence_is_forgiven)
     ck_state("a:1", VOLUME_UP);
     ck_assert(!volumes_lost(volumes, "a:1/sv00"));
     (void)checked(0, NULL); /* counted anew */
-    ck_state("a:1", VOLUME_UP);
+    ck_state("a:1", VOLUME_SLOW);
 }
 END_TEST
 
@@ -294,7 +294,7 @@ static void play_without_memory(unsigned k)
     size_t count;
     bool was_there;
     memory_arm(k);
-    struct volumes *table = volumes_new(3);
+    struct volumes *table = volumes_new(3, 600000);
     enum status added = table ? volumes_add(table, "a:1", NULL, &was_there) : ST_NO_MEMORY;
     enum status ranked = added ? added : volumes_rank(table, &key, &list, &count);
     memory.left = 0;
@@ -353,7 +353,7 @@ int main(void)
                                    {places_belong_to_volumes, 1},
                                    {what_states_allow, 1},
                                    {ranking_follows_placement, 1},
-                                   {one_silence_is_forgiven, 1},
+                                   {one_silence_makes_it_slow, 1},
                                    {one_that_never_answered_is_down_at_once, 1},
                                    {a_failed_request_makes_it_down, 1},
                                    {it_is_settled_after_a_while, 1},

@@ -1,7 +1,6 @@
 #include "tools/larder/client.h"
 
 #include <ctype.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -124,6 +123,34 @@ enum status client_request(struct client *client, const char *method, const char
     return client_send(client, &spec, path);
 }
 
+/* What of a text has not been sent yet. */
+struct body {
+    const char *text;
+    size_t len;
+};
+
+static size_t read_body(void *arg, char *to, size_t max)
+{
+    struct body *body = arg;
+    size_t n = body->len < max ? body->len : max;
+    memcpy(to, body->text, n);
+    body->text += n;
+    body->len -= n;
+    return n;
+}
+
+enum status client_post(struct client *client, const char *path, const char *text)
+{
+    struct body body = {text ? text : "", text ? strlen(text) : 0};
+    const struct http_call_spec spec = {.method = "POST",
+                                        .has_body = text != NULL,
+                                        .body_length = (int64_t)body.len,
+                                        .read = read_body,
+                                        .arg = &body,
+                                        .timeout_ms = ANSWER_MS};
+    return client_send(client, &spec, path);
+}
+
 enum status client_key_request(struct client *client, const char *method, const struct key *key,
                                const char *query)
 {
@@ -159,8 +186,7 @@ struct json *client_json(const struct client *client)
 
 /* --- explaining --- */
 
-/* The first line of the answer, where it is text for people. */
-static void add_reason(const struct client *client, struct buf *out)
+bool client_reason(const struct client *client, struct buf *out)
 {
     size_t len;
     const char *body = client_body(client, &len);
@@ -168,9 +194,17 @@ static void add_reason(const struct client *client, struct buf *out)
     while (n < len && n < 300 && !iscntrl((unsigned char)body[n]))
         n++;
     if (n == 0 || body[0] == '<' || body[0] == '{')
-        return;
-    buf_adds(out, ": ");
+        return false;
     buf_add(out, body, n);
+    return true;
+}
+
+static void add_reason(const struct client *client, struct buf *out)
+{
+    struct buf reason = BUF_INIT;
+    if (client_reason(client, &reason))
+        buf_addf(out, ": %s", buf_text(&reason));
+    buf_free(&reason);
 }
 
 /* What the reader can do; the master says what went wrong. */

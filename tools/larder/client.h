@@ -5,11 +5,13 @@
 #ifndef LARDER_TOOLS_CLIENT_H
 #define LARDER_TOOLS_CLIENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "common/attr.h"
 #include "common/status.h"
 
+struct buf;
 struct client;
 struct http_call_spec;
 struct json;
@@ -26,6 +28,8 @@ enum status client_request(struct client *client, const char *method, const char
 /* The same for /KEY; `query` begins with '?', or is "". */
 enum status client_key_request(struct client *client, const char *method, const struct key *key,
                                const char *query) MUST_CHECK;
+/* POST of a short text; NULL: without a body. */
+enum status client_post(struct client *client, const char *path, const char *text) MUST_CHECK;
 /* As client_request; all but the URL is in the spec. */
 enum status client_send(struct client *client, const struct http_call_spec *spec,
                         const char *path) MUST_CHECK;
@@ -37,6 +41,10 @@ const char *client_body(const struct client *client, size_t *len);
 
 /* The answer's body as JSON, NULL where it is none. json_free() it. */
 struct json *client_json(const struct client *client) MUST_CHECK;
+
+/* Appends the first line of the last answer, where it is text for people; false where there is
+ * none. */
+bool client_reason(const struct client *client, struct buf *out);
 
 /* Says why the last request did not do what it should: "could not put /a: HOST answered 403 …".
  * `key` may be NULL. */

@@ -28,6 +28,10 @@ static const struct command commands[] = {
     {"stat", "larder stat", "shows where a key's copies are, and whether they are there", stat_run},
     {"status", "larder status", "shows the state of the master and its volumes", status_run},
     {"add-volume", "larder add-volume", "gives the master another volume", addvolume_run},
+    {"drain", "larder drain", "moves everything off a volume", drain_run},
+    {"remove-volume", "larder remove-volume", "takes a volume out of the store", removevolume_run},
+    {"repair", "larder repair", "makes the copies that keys lack", repair_run},
+    {"scrub", "larder scrub", "has all values read and compared, and repaired", scrub_run},
     {"rebuild", "larder rebuild", "makes a new index from the volumes", rebuild_run},
     {"rebalance", "larder rebalance", "moves values to where placement wants them", rebalance_run},
     {"verify", "larder verify", "compares the index with the volumes", verify_run},
@@ -47,8 +51,8 @@ static int help(void)
     say("Usage: larder [-m URL] COMMAND [ARGUMENT]...\n"
         "The command-line tool of a larder blob store.\n\nCommands:\n");
     for (size_t i = 0; i < COMMANDS; i++)
-        say("  %-12s %s\n", commands[i].name, commands[i].what);
-    say("  %-12s %s\n", "help", "this text; 'larder help COMMAND' tells more");
+        say("  %-13s %s\n", commands[i].name, commands[i].what);
+    say("  %-13s %s\n", "help", "this text; 'larder help COMMAND' tells more");
     say("\nThe master is given by -m URL, or in the environment as LARDER_MASTER, else it is\n"
         "http://127.0.0.1:3000; several, with commas between, are tried one after the other.\n"
         "KEY is written as in a URL: %%XX is the byte XX, every other byte stands for itself; its\n"

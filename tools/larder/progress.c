@@ -74,6 +74,15 @@ void progress_advance(struct progress *progress, double part)
     (void)pthread_mutex_unlock(&progress->lock);
 }
 
+void progress_set(struct progress *progress, uint64_t done, uint64_t total)
+{
+    (void)pthread_mutex_lock(&progress->lock);
+    progress->figures.done = done;
+    progress->figures.total = total;
+    tell_locked(progress);
+    (void)pthread_mutex_unlock(&progress->lock);
+}
+
 uint64_t progress_done(struct progress *progress)
 {
     (void)pthread_mutex_lock(&progress->lock);

@@ -26,6 +26,9 @@ void progress_add(struct progress *progress, uint64_t count);
 /* Adds to the part of the whole (0 to 1) that is done, where the total is not known. */
 void progress_advance(struct progress *progress, double part);
 
+/* Says how much is done of how much, where both may change; `total` 0: not known. */
+void progress_set(struct progress *progress, uint64_t done, uint64_t total);
+
 uint64_t progress_done(struct progress *progress);
 
 /* --- Pure; for tests too. --- */

@@ -30,20 +30,23 @@
 #include "tools/larder/progress.h"
 #include "tools/larder/say.h"
 #include "tools/larder/throttle.h"
+#include "tools/larder/watch.h"
 
 enum {
     ROUNDS = 5, /* for keys on which clients are at work */
     ROUND_PAUSE_MS = 1000,
     FAILURES_SAID = 20,
-    DELAYED_MAX = 100000,       /* of them are remembered; the others count as not moved */
-    ANSWER_MS = 6 * 3600 * 1000 /* a large value takes long to copy */
+    DELAYED_MAX = 100000,        /* of them are remembered; the others count as not moved */
+    ANSWER_MS = 6 * 3600 * 1000, /* a large value takes long to copy */
+    SETTLE_MS = 30 * 1000        /* for old copies to be removed */
 };
 
 struct rebalance {
     char *master;
     unsigned long long rate;
     unsigned jobs;
-    bool dry_run;
+    bool dry_run, all;
+    bool waits; /* until the old copies are gone */
 
     struct throttle *throttle;
     struct progress *progress;
@@ -67,6 +70,14 @@ static enum status count_keys(struct rebalance *rebalance, struct client *client
 static enum status move_keys(struct rebalance *rebalance, struct client *client);
 static void key_moved(struct mover *mover, struct key *key, enum status st);
 static void move_delayed(struct rebalance *rebalance);
+
+/* With --all the master looks whether the copies of keys that stand right are really there. */
+static bool is_to_be_moved(const struct rebalance *rebalance, const struct info *info)
+{
+    enum key_state state = info->record.state;
+    return info_is_misplaced(info) ||
+           (rebalance->all && (state == KEY_LIVE || state == KEY_UNLINKED));
+}
 
 /* --- counting --- */
 
@@ -100,7 +111,7 @@ static enum status count_keys(struct rebalance *rebalance, struct client *client
     while (!st && !(st = keylist_next(list, &info))) {
         rebalance->looked_at++;
         progress_add(progress, 1);
-        if (info_is_misplaced(&info)) {
+        if (is_to_be_moved(rebalance, &info)) {
             rebalance->misplaced++;
             if (rebalance->dry_run)
                 print_move(&info);
@@ -286,7 +297,7 @@ static enum status move_keys(struct rebalance *rebalance, struct client *client)
     info_init(&info);
     enum status st = crew && list ? ST_OK : ST_NO_MEMORY;
     while (!st && !must_stop(rebalance) && !(st = keylist_next(list, &info))) {
-        if (!info_is_misplaced(&info))
+        if (!is_to_be_moved(rebalance, &info))
             continue;
         struct key *key = malloc(sizeof *key);
         if (key) {
@@ -335,7 +346,7 @@ static void print_summary(const struct rebalance *rebalance)
     progress_number(&text, rebalance->looked_at);
     buf_adds(&text, " keys, ");
     progress_number(&text, rebalance->misplaced);
-    buf_adds(&text, " of them to be moved");
+    buf_adds(&text, rebalance->all ? " of them to be looked at" : " of them to be moved");
     if (!rebalance->dry_run) {
         buf_adds(&text, ": ");
         progress_number(&text, rebalance->moved);
@@ -357,6 +368,16 @@ static void print_summary(const struct rebalance *rebalance)
     else
         say("%s\n", buf_text(&text));
     buf_free(&text);
+}
+
+/* What was moved is still where it was, too, for readers that were sent there; so that a look at
+ * the volumes finds nothing left over when this has ended. Work for volumes that are away may stay.
+ */
+static void wait_for_removals(const struct rebalance *rebalance, struct client *client)
+{
+    if (!rebalance->moved || !rebalance->waits || rebalance->unreachable || interrupt_seen())
+        return;
+    (void)!watch_settle(client, SETTLE_MS);
 }
 
 /* An interruption is a failure for a script: not everything stands right. */
@@ -390,6 +411,7 @@ static int rebalance_all(struct rebalance *rebalance)
     }
     if (counted)
         print_summary(rebalance);
+    wait_for_removals(rebalance, client);
     int result = counted ? rebalance_result(rebalance, st) : EXIT_TROUBLE;
     if (!say_flush())
         result = EXIT_FAILED;
@@ -417,7 +439,7 @@ static const char summary[] =
 
 int rebalance_run(int argc, char **argv)
 {
-    struct rebalance rebalance = {.jobs = 16};
+    struct rebalance rebalance = {.jobs = 16, .waits = true};
     const struct option_spec options[] = {
         {"master", 'm', OPTION_TEXT, &rebalance.master, 0, 0, NULL, "URL", "the master"},
         {"rate", 0, OPTION_SIZE, &rebalance.rate, 0, 0, NULL, "BYTES",
@@ -426,6 +448,11 @@ int rebalance_run(int argc, char **argv)
          "values that are moved at the same time (default 16)"},
         {"dry-run", 'n', OPTION_FLAG, &rebalance.dry_run, 0, 0, NULL, NULL,
          "only list what would be moved"},
+        {"all", 'a', OPTION_FLAG, &rebalance.all, 0, 0, NULL, NULL,
+         "look at every key, also at those that stand right: copies that are not there any more, "
+         "as after a volume was replaced, are made anew"},
+        {"wait", 'w', OPTION_FLAG, &rebalance.waits, 0, 0, NULL, NULL,
+         "wait (30 s at most) until old copies are gone (default; --no-wait: do not)"},
     };
     const struct option_program program = {"larder rebalance", "[OPTION]...", summary, options,
                                            sizeof options / sizeof options[0]};

@@ -4,13 +4,16 @@
 #include <string.h>
 
 #include "common/buf.h"
+#include "common/http_fetch.h"
 #include "common/json.h"
+#include "common/loop.h"
 #include "common/options.h"
 #include "tools/larder/arguments.h"
 #include "tools/larder/client.h"
 #include "tools/larder/commands.h"
 #include "tools/larder/progress.h"
 #include "tools/larder/say.h"
+#include "tools/larder/volume.h"
 
 /* --- the master --- */
 
@@ -28,7 +31,77 @@ static void print_number(void *arg, const char *name, const struct json *value)
     buf_free(&number);
 }
 
-/* Whatever the master tells, in its order; what is in groups below it, indented. */
+/* "1,234 keys" */
+static void add_count(struct buf *out, const struct json *of, const char *name, const char *what)
+{
+    int64_t count = json_int(json_member(of, name), 0);
+    progress_number(out, count > 0 ? (uint64_t)count : 0);
+    buf_adds(out, what);
+}
+
+static void print_repair(const struct json *repair)
+{
+    struct buf text = BUF_INIT;
+    int64_t oldest = json_int(json_member(repair, "oldest_seconds"), 0);
+    add_count(&text, repair, "queue", " keys wait");
+    if (oldest > 0) {
+        buf_adds(&text, ", the oldest for ");
+        progress_duration(&text, (uint64_t)oldest * 1000);
+    }
+    say("%-20s %s\n", "repair", buf_text(&text));
+    buf_free(&text);
+}
+
+/* "running: …", "ended 0:07 ago: …", "none yet". `finished` is of the master's clock. */
+static bool add_when(struct buf *out, const struct json *of)
+{
+    int64_t finished = json_int(json_member(of, "finished"), 0);
+    int64_t now = (int64_t)loop_wall_ms();
+    if (json_bool(json_member(of, "running"), false)) {
+        buf_adds(out, json_bool(json_member(of, "forced"), false) ? "running at full speed: "
+                                                                  : "running: ");
+    } else if (finished > 0) {
+        buf_adds(out, "ended ");
+        progress_duration(out, now > finished ? (uint64_t)(now - finished) : 0);
+        buf_adds(out, " ago: ");
+    } else {
+        buf_adds(out, "none yet");
+        return false;
+    }
+    return true;
+}
+
+static void print_sweep(const struct json *sweep)
+{
+    struct buf text = BUF_INIT;
+    if (add_when(&text, sweep)) {
+        add_count(&text, sweep, "keys", " keys looked at, ");
+        add_count(&text, sweep, "flagged", " to be repaired");
+    }
+    say("%-20s %s\n", "sweep", buf_text(&text));
+    buf_free(&text);
+}
+
+static void print_audit(const struct json *audit)
+{
+    struct buf text = BUF_INIT;
+    if (add_when(&text, audit)) {
+        add_count(&text, audit, "keys", " keys compared, ");
+        add_count(&text, audit, "suspects", " to be repaired, ");
+        add_count(&text, audit, "files", " files, ");
+        add_count(&text, audit, "orphans", " in no record");
+    }
+    say("%-20s %s\n", "audit", buf_text(&text));
+    buf_free(&text);
+}
+
+static const struct {
+    const char *name;
+    void (*print)(const struct json *value);
+} sentences[] = {{"repair", print_repair}, {"sweep", print_sweep}, {"audit", print_audit}};
+
+/* Whatever the master tells, in its order: some in a sentence of their own, other groups below
+ * their name, indented. */
 static void print_member(void *arg, const char *name, const struct json *value)
 {
     char indent[] = "  ";
@@ -37,6 +110,11 @@ static void print_member(void *arg, const char *name, const struct json *value)
         print_number(arg, name, value);
         return;
     }
+    for (size_t i = 0; i < sizeof sentences / sizeof sentences[0]; i++)
+        if (strcmp(name, sentences[i].name) == 0) {
+            sentences[i].print(value);
+            return;
+        }
     say("%s\n", name);
     json_each(value, print_number, indent);
 }
@@ -75,20 +153,50 @@ static const char *text_of(const struct json *of, const char *name)
     return text ? text : "-";
 }
 
-/* Disks that are just as their volume are not worth a line. */
+/* Disks that are just as their volume, or well, are not worth a line. */
 static void print_disk(void *arg, const char *name, const struct json *disk)
 {
     const struct json *volume = arg;
-    if (!*name || strcmp(text_of(disk, "state"), text_of(volume, "state")) == 0)
+    const char *state = text_of(disk, "state");
+    if (!*name || strcmp(state, "up") == 0 || strcmp(state, text_of(volume, "state")) == 0)
         return;
-    say("  /%-30s %-10s %-8s", name, text_of(disk, "state"), "");
+    say("  /%-30s %-10s %-8s", name, state, "");
     print_room(disk);
+}
+
+/* "  scrub: ended 0:07 ago: 1.2G of 1.2G read, 0 damaged". The master does not know of it, so the
+ * volume itself is asked; one that does not answer or is older has no such line. */
+static void print_scrub(struct http_fetcher *fetcher, const struct json *volume)
+{
+    char why[VOLUME_WHY];
+    struct buf text = BUF_INIT;
+    struct json *scrub;
+    bool asks = strcmp(text_of(volume, "kind"), "larder") == 0 &&
+                strcmp(text_of(volume, "state"), "down") != 0 &&
+                strcmp(text_of(volume, "state"), "lost") != 0;
+    if (!asks || volume_scrub(fetcher, text_of(volume, "name"), false, &scrub, why))
+        return;
+    if (scrub && add_when(&text, scrub)) {
+        int64_t total = json_int(json_member(scrub, "total_bytes_estimate"), 0);
+        add_bytes(&text, json_int(json_member(scrub, "bytes"), 0));
+        if (total > 0) {
+            buf_adds(&text, " of ");
+            add_bytes(&text, total);
+        }
+        buf_adds(&text, " read, ");
+        add_count(&text, scrub, "damaged", " damaged");
+    }
+    if (text.len)
+        say("  scrub: %s\n", buf_text(&text));
+    buf_free(&text);
+    json_free(scrub);
 }
 
 /* True where all of them are up. */
 static bool print_volumes(const struct json *volumes)
 {
     bool good = true;
+    struct http_fetcher *fetcher = http_fetcher_new();
     say("%-33s %-10s %-8s %-16s %s\n", "VOLUME", "STATE", "KIND", "FREE", "ERRORS");
     for (size_t i = 0; i < json_count(volumes); i++) {
         struct json *volume = json_item(volumes, i);
@@ -97,7 +205,10 @@ static bool print_volumes(const struct json *volumes)
         say("%-33s %-10s %-8s", text_of(volume, "name"), state, text_of(volume, "kind"));
         print_room(volume);
         json_each(json_member(volume, "subvolumes"), print_disk, volume);
+        if (fetcher)
+            print_scrub(fetcher, volume);
     }
+    http_fetcher_free(fetcher);
     return good;
 }
 
@@ -167,9 +278,14 @@ int status_run(int argc, char **argv)
     const struct option_program program = {
         "larder status", "[OPTION]...",
         "Shows what the master says of itself, a 'NAME VALUE' a line, and a table of its volumes:\n"
-        "name, state (up, down, unknown, read-only, full, foreign), kind (larder, or plain for "
-        "any\n"
-        "other WebDAV server), free space, errors. Disks have a line where they differ.\n"
+        "name, state, kind (larder, or plain for any other WebDAV server), free space, errors.\n"
+        "Disks have a line where they differ. States: up; unknown (not asked yet); draining; "
+        "full;\n"
+        "read-only; down; lost (down for longer than --down-after: what it held is copied "
+        "elsewhere);\nforeign (not the volume that it was, or one that has another name already).\n"
+        "'repair' is the queue of keys with too few copies, 'sweep' a look through the index for "
+        "such\nkeys, 'audit' the comparison of index and volumes, 'scrub' a volume's reading of "
+        "all its values.\n"
         "Exit status: 0 the master answers and all volumes are up (with --json: it answers), 1 "
         "not,\n"
         "2 wrong usage.",

@@ -281,6 +281,31 @@ enum status volume_health(struct http_fetcher *fetcher, const char *volume, stru
     return ST_OK;
 }
 
+enum status volume_scrub(struct http_fetcher *fetcher, const char *volume, bool post,
+                         struct json **scrub, char *why)
+{
+    *scrub = NULL;
+    struct buf url = BUF_INIT;
+    buf_addf(&url, "http://%s/admin/scrub", volume);
+    const struct http_call_spec spec = request(post ? "POST" : "GET", &url);
+    int http = 0;
+    enum status st = buf_ok(&url) ? fetch(fetcher, &spec, TRIES_QUICK, &http, why)
+                                  : explain(&spec, ST_NO_MEMORY, why);
+    if (!st && (http == 404 || http == 405 || http == 501)) {
+        st = ST_NOT_FOUND;
+    } else if (!st && http / 100 != 2) {
+        (void)snprintf(why, VOLUME_WHY, "%s %s: %d", spec.method, buf_text(&url), http);
+        st = ST_PEER;
+    }
+    buf_free(&url);
+    if (!st) {
+        size_t len;
+        const char *text = http_fetch_body(fetcher, &len);
+        *scrub = json_parse(text, len, NULL);
+    }
+    return st;
+}
+
 enum status volume_tombstones(struct http_fetcher *fetcher, const char *volume,
                               const char *subvolume, struct json **tombstones, char *why)
 {

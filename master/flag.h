@@ -1,0 +1,25 @@
+/* Notes in the index that a key needs repair, so that the janitor comes to it. */
+#ifndef LARDER_MASTER_FLAG_H
+#define LARDER_MASTER_FLAG_H
+
+#include <stdbool.h>
+
+struct key;
+struct worker;
+
+enum flag_reason {
+    FLAG_FEW,    /* it has copies on volumes that no longer count */
+    FLAG_SUSPECT /* a reader or a scrub met a copy that is missing or damaged */
+};
+
+/*
+ * Locks the key, and commits the flag where the key is visible and does not have it yet. A key that
+ * somebody else works on just now is tried again for two seconds where `flagged` is given, and then
+ * left alone: who works on a key for so long writes or moves its copies, and looks at them anyway.
+ * `flagged` (may be NULL) is called once, never before flag_start() returned. False: no memory,
+ * nothing will be called.
+ */
+bool flag_start(struct worker *worker, const struct key *key, enum flag_reason reason,
+                void (*flagged)(void *arg), void *arg);
+
+#endif

@@ -1,0 +1,40 @@
+/* What volumes.c (the table) and volumes_page.c (its pages) share; nobody else's business. */
+#ifndef LARDER_MASTER_VOLUMES_STATE_H
+#define LARDER_MASTER_VOLUMES_STATE_H
+
+#include <pthread.h>
+
+#include "master/volumes.h"
+
+struct volume {
+    char name[VOLUME_NAME_MAX + 1];
+    size_t name_len;
+    enum volume_state state;
+    enum volume_kind kind;
+    char id[IDENTITY_SIZE + 1]; /* "" until it was seen */
+    bool draining, removed;
+    bool lost;              /* down for longer than --down-after */
+    uint64_t down_since_ms; /* of loop_now_ms(); 0 while it answers */
+    uint64_t up_since_ms;   /* of loop_now_ms(); 0 while it is not up */
+    unsigned silences;      /* health checks in a row without an answer */
+    uint64_t errors;        /* failures of requests and checks, since the start */
+    uint64_t free, total;
+    struct subvolume_report *subvolumes;
+    size_t subvolume_count;
+    bool checked;
+};
+
+struct volumes {
+    pthread_rwlock_t lock;
+    unsigned subvolumes;
+    uint64_t down_after_ms;
+    uint64_t epoch;
+    struct volume **list;
+    size_t count;
+};
+
+/* The worse of the volume's state and the subvolume's. A subvolume that it does not report does not
+ * exist yet: it is made by the first PUT. With the lock held. */
+enum volume_state volumes_state_of(const struct volume *volume, const char *subvolume);
+
+#endif

@@ -1,0 +1,171 @@
+#include "tools/larder/volumescrub.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/http_fetch.h"
+#include "common/json.h"
+#include "common/placement.h"
+#include "tools/larder/client.h"
+#include "tools/larder/say.h"
+#include "tools/larder/volume.h"
+
+enum {
+    QUIET_MIN = 3,   /* looks at which it is not at it: a scrub may take a moment to begin */
+    SILENCE_MAX = 30 /* looks without an answer, each of a second or more */
+};
+
+struct scrubbed {
+    char name[VOLUME_NAME_MAX + 1];
+    bool over; /* or never begun */
+    unsigned quiet, silent;
+    uint64_t values, bytes, damaged, total, untold;
+};
+
+struct volumescrub {
+    struct http_fetcher *fetcher;
+    struct scrubbed *list;
+    size_t count;
+};
+
+static uint64_t number(const struct json *json, const char *name)
+{
+    int64_t n = json_int(json_member(json, name), 0);
+    return n > 0 ? (uint64_t)n : 0;
+}
+
+/* --- who they are --- */
+
+static bool is_away(const char *state)
+{
+    return strcmp(state, "down") == 0 || strcmp(state, "lost") == 0 ||
+           strcmp(state, "foreign") == 0;
+}
+
+static void add_volume(struct volumescrub *scrub, const struct json *volume)
+{
+    const char *name = json_text(json_member(volume, "name"));
+    const char *kind = json_text(json_member(volume, "kind"));
+    const char *state = json_text(json_member(volume, "state"));
+    if (!name || !kind || !state || strlen(name) > VOLUME_NAME_MAX)
+        return;
+    if (is_away(state))
+        say_error("%s is %s: it is not scrubbed", name, state);
+    else if (strcmp(kind, "larder") != 0)
+        say_error("%s is not larder's: it cannot scrub; 'larder verify --deep' reads its values",
+                  name);
+    else
+        memcpy(scrub->list[scrub->count++].name, name, strlen(name) + 1);
+}
+
+struct volumescrub *volumescrub_new(struct client *client)
+{
+    enum status st = client_request(client, "GET", "/admin/volumes");
+    struct json *json = !st && client_status(client) == 200 ? client_json(client) : NULL;
+    const struct json *volumes = json_member(json, "volumes");
+    if (!volumes) {
+        client_explain(client, st, "ask for the volumes", NULL);
+        json_free(json);
+        return NULL;
+    }
+    struct volumescrub *scrub = calloc(1, sizeof *scrub);
+    if (scrub) {
+        scrub->fetcher = http_fetcher_new();
+        scrub->list = calloc(json_count(volumes) + 1, sizeof *scrub->list);
+    }
+    if (!scrub || !scrub->fetcher || !scrub->list) {
+        say_error("%s", status_text(ST_NO_MEMORY));
+        volumescrub_free(scrub);
+        json_free(json);
+        return NULL;
+    }
+    for (size_t i = 0; i < json_count(volumes); i++)
+        add_volume(scrub, json_item(volumes, i));
+    json_free(json);
+    return scrub;
+}
+
+void volumescrub_free(struct volumescrub *scrub)
+{
+    if (!scrub)
+        return;
+    http_fetcher_free(scrub->fetcher);
+    free(scrub->list);
+    free(scrub);
+}
+
+/* --- scrubbing --- */
+
+static bool begin_one(struct volumescrub *scrub, struct scrubbed *volume)
+{
+    char why[VOLUME_WHY];
+    struct json *json;
+    enum status st = volume_scrub(scrub->fetcher, volume->name, true, &json, why);
+    if (st == ST_NOT_FOUND)
+        say_error("%s is an older larder-volume, which cannot scrub: passed over", volume->name);
+    else if (st)
+        say_error("%s is not scrubbed: %s", volume->name, why);
+    json_free(json);
+    return !st;
+}
+
+uint64_t volumescrub_begin(struct volumescrub *scrub)
+{
+    uint64_t count = 0;
+    for (size_t i = 0; i < scrub->count; i++) {
+        scrub->list[i].over = !begin_one(scrub, &scrub->list[i]);
+        count += !scrub->list[i].over;
+    }
+    return count;
+}
+
+static void take(struct scrubbed *volume, const struct json *json)
+{
+    volume->values = number(json, "values");
+    volume->bytes = number(json, "bytes");
+    volume->damaged = number(json, "damaged");
+    volume->total = number(json, "total_bytes_estimate");
+    volume->untold = number(json, "untold");
+    /* After the one that was asked for it goes on at its own slow pace, some day. */
+    bool running = json_bool(json_member(json, "running"), false);
+    bool forced = json_bool(json_member(json, "forced"), running);
+    volume->silent = 0;
+    volume->quiet = running && forced ? 0 : volume->quiet + 1;
+    volume->over = volume->quiet >= QUIET_MIN;
+}
+
+static void look_at(struct volumescrub *scrub, struct scrubbed *volume)
+{
+    char why[VOLUME_WHY];
+    struct json *json;
+    enum status st = volume_scrub(scrub->fetcher, volume->name, false, &json, why);
+    if (!st && json) {
+        take(volume, json);
+    } else if (++volume->silent == SILENCE_MAX || st == ST_NOT_FOUND) {
+        say_error("%s: its scrub cannot be watched any more: %s", volume->name,
+                  st && st != ST_NOT_FOUND ? why : "its answer is not understood");
+        volume->over = true;
+    }
+    json_free(json);
+}
+
+void volumescrub_look(struct volumescrub *scrub, struct volumescrub_sum *sum)
+{
+    bool all_known = true;
+    memset(sum, 0, sizeof *sum);
+    for (size_t i = 0; i < scrub->count; i++) {
+        struct scrubbed *volume = &scrub->list[i];
+        if (!volume->over)
+            look_at(scrub, volume);
+        sum->running += !volume->over;
+        sum->values += volume->values;
+        sum->bytes += volume->bytes;
+        sum->damaged += volume->damaged;
+        sum->total += volume->total;
+        sum->untold += volume->untold;
+        all_known = all_known && (volume->over || volume->total);
+    }
+    if (!all_known)
+        sum->total = 0;
+}

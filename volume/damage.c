@@ -1,0 +1,98 @@
+#include "volume/damage.h"
+
+#include "common/log.h"
+#include "volume/quarantine.h"
+#include "volume/subvolume.h"
+#include "volume/subvolumes.h"
+#include "volume/tell.h"
+
+static void report(const struct damage *damage, const struct store_at *at, const char *id)
+{
+    if (!tell_add(damage->tell, at->subvolume, at->file, id))
+        log_event(LOG_WARN, "scrub",
+                  "subvolume=%u path=\"%s\" error=\"too many damaged values wait to be told\" "
+                  "advice=\"is a master up?\"",
+                  at->subvolume, at->file);
+}
+
+/* Set aside first, then the disk is noted to have failed: it takes no more writes afterwards. */
+static enum examine_result set_aside(const struct damage *damage, const struct store_at *at,
+                                     const struct examine *examine)
+{
+    struct quarantine_entry entry = {
+        .device = examine->device, .inode = examine->inode, .reason = examine->reason};
+    struct subvolume *sub = subvolumes_find(at->all, at->subvolume);
+    enum status st = quarantine_take(at, &entry);
+    if (st != ST_NOT_FOUND)
+        log_event(LOG_ERROR, "scrub",
+                  "subvolume=\"%s\" path=\"%s\" error=\"the value is damaged: %s\" "
+                  "quarantine=\"%s\" result=\"%s\"",
+                  subvolume_name(sub), at->file, examine->reason, st ? "" : entry.id,
+                  st ? status_text(st) : "set aside");
+    if (st == ST_OK)
+        report(damage, at, entry.id);
+    else if (st != ST_NOT_FOUND)
+        report(damage, at, "");
+    return st == ST_NOT_FOUND ? EXAMINE_GONE : EXAMINE_DAMAGED;
+}
+
+enum examine_result damage_check(const struct damage *damage, unsigned subvolume, const char *path,
+                                 uint64_t *bytes)
+{
+    struct store_at at = {damage->all, subvolume, path, "scrub"};
+    struct examine examine = {
+        .at = &at, .buffer = damage->buffer, .pause = damage->pause, .arg = damage->arg};
+    enum examine_result result = examine_value(&examine);
+    *bytes = examine.bytes;
+    if (result == EXAMINE_DAMAGED)
+        result = set_aside(damage, &at, &examine);
+    if (examine.err)
+        (void)subvolume_error(subvolumes_find(damage->all, subvolume), "scrub", "read", path,
+                              examine.err);
+    return result;
+}
+
+void damage_mark_told(const struct damage *damage, unsigned subvolume)
+{
+    char id[QUARANTINE_ID];
+    struct store_at at = {damage->all, subvolume, ".larder/quarantine", "scrub"};
+    while (tell_take(damage->tell, subvolume, id)) {
+        enum status st = quarantine_told(&at, id);
+        if (st == ST_OK || st == ST_NOT_FOUND)
+            tell_forget(damage->tell, subvolume, id);
+        /* Else it is told again after a restart, which does no harm. */
+    }
+}
+
+struct resuming {
+    const struct damage *damage;
+    const struct store_at *at;
+    void (*suspect)(void *arg, unsigned subvolume, const char *path);
+};
+
+static bool resume_one(void *arg, const char *id, const char *path, bool there)
+{
+    const struct resuming *resuming = arg;
+    const struct damage *damage = resuming->damage;
+    unsigned subvolume = resuming->at->subvolume;
+    if (!path[0])
+        return true; /* logged; it stays for people */
+    if (there)
+        return tell_add(damage->tell, subvolume, path, id); /* full: the rest another time */
+    resuming->suspect(damage->arg, subvolume, path);
+    if (quarantine_drop(resuming->at, id))
+        log_event(LOG_DEBUG, "scrub", "subvolume=%u id=%s result=\"the note stays\"", subvolume,
+                  id);
+    return true;
+}
+
+void damage_resume(const struct damage *damage, unsigned subvolume,
+                   void (*suspect)(void *arg, unsigned subvolume, const char *path))
+{
+    struct store_at at = {damage->all, subvolume, ".larder/quarantine", "scrub"};
+    struct resuming resuming = {damage, &at, suspect};
+    enum status st = quarantine_scan(&at, resume_one, &resuming);
+    if (st)
+        log_event(LOG_DEBUG, "scrub", "subvolume=%u doing=\"read the quarantine\" error=\"%s\"",
+                  subvolume, status_text(st));
+}

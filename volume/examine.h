@@ -1,0 +1,42 @@
+/*
+ * Whether a value is what it was: read whole, and compared with its attributes. Blocks.
+ */
+#ifndef LARDER_VOLUME_EXAMINE_H
+#define LARDER_VOLUME_EXAMINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/attr.h"
+#include "volume/store.h"
+
+enum examine_result {
+    EXAMINE_GOOD,    /* or without attributes, and readable */
+    EXAMINE_DAMAGED, /* twice */
+    EXAMINE_GONE,    /* deleted or replaced meanwhile, or no value */
+    EXAMINE_STOPPED, /* by `pause` */
+    EXAMINE_LATER    /* the disk is away, or memory or descriptors are short */
+};
+
+enum { EXAMINE_STEP = 1024 * 1024, EXAMINE_ALIGNMENT = 4096, EXAMINE_REASON = 200 };
+
+struct examine {
+    /* The caller's: */
+    const struct store_at *at;
+    char *buffer; /* of EXAMINE_STEP bytes, aligned to EXAMINE_ALIGNMENT */
+    /* Called after each step with the bytes that were read; may wait. Nothing of the disk is open
+     * then. False: give up. */
+    bool (*pause)(void *arg, uint64_t bytes);
+    void *arg;
+    /* What was found: */
+    uint64_t bytes; /* of the value */
+    dev_t device;   /* these two say which file was examined; 0 where it could not be opened */
+    ino_t inode;
+    int err;                     /* a read failed with it, once at least; else 0 */
+    char reason[EXAMINE_REASON]; /* of EXAMINE_DAMAGED: for people */
+};
+
+enum examine_result examine_value(struct examine *examine) MUST_CHECK;
+
+#endif

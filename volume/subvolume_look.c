@@ -1,0 +1,240 @@
+/* Looking at the disk of a subvolume: is it there, is it the one that it was; and going into it. */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "common/loop.h"
+#include "volume/disk.h"
+#include "volume/identity.h"
+#include "volume/parents.h"
+#include "volume/quarantine.h"
+
+#include "volume/subvolume_state.h"
+
+/* --- Looking at the disk --- */
+
+static const char *directory_name(const struct subvolume *sub)
+{
+    return sub->index == 0 ? "." : sub->name;
+}
+
+/* DIR itself must still be what stands at its path: another disk may be mounted over it. */
+static bool home_is_there(const struct subvolume_home *home)
+{
+    struct stat held, there;
+    return fstat(home->dir_fd, &held) == 0 && stat(home->dir, &there) == 0 &&
+           held.st_dev == there.st_dev && held.st_ino == there.st_ino;
+}
+
+static void publish_absent(struct subvolume *sub, bool unreadable)
+{
+    (void)pthread_mutex_lock(&sub->lock);
+    sub->present = false;
+    sub->complained = true;
+    sub->failed = sub->failed || unreadable;
+    sub->errors += unreadable;
+    sub->device = 0;
+    sub->inode = 0;
+    if (!sub->id[0])
+        sub->was_present = false; /* a directory that somebody removed: nothing is missing */
+    (void)subvolume_evaluate(sub);
+    (void)pthread_mutex_unlock(&sub->lock);
+}
+
+static void publish(struct subvolume *sub, const struct identity_look *look)
+{
+    (void)pthread_mutex_lock(&sub->lock);
+    (void)snprintf(sub->id, sizeof sub->id, "%s", look->id);
+    sub->claimed = look->id[0] != '\0';
+    sub->present = true;
+    sub->was_present = true;
+    sub->complained = false;
+    sub->device = look->device;
+    sub->inode = look->inode;
+    sub->free = look->free;
+    sub->total = look->total;
+    sub->used = look->used;
+    sub->files = look->files;
+    sub->full = look->no_inodes || subvolume_has_no_room(sub, look->free);
+    sub->mounted_read_only = look->mounted_read_only;
+    (void)subvolume_evaluate(sub);
+    (void)pthread_mutex_unlock(&sub->lock);
+}
+
+/* A disk that this process has not seen before. What a process that was killed left in memory may
+ * be visible, and found by its master, and not be on the disk yet: so it is written now. */
+static void first_look(struct subvolume *sub, int fd)
+{
+    identity_clear_temp(fd, sub->home->temp_prefix);
+    subvolume_set_quarantined(sub, quarantine_count(fd));
+    if (sub->home->sync && syncfs(fd))
+        (void)subvolume_sync_error(sub, "-", "syncfs", directory_name(sub), errno);
+}
+
+/* What is expected of the disk, and which directory was seen the last time. */
+static enum log_level recall(struct subvolume *sub, char expected[IDENTITY_SIZE + 1], dev_t *device,
+                             ino_t *inode)
+{
+    (void)pthread_mutex_lock(&sub->lock);
+    memcpy(expected, sub->id, IDENTITY_SIZE + 1);
+    *device = sub->device;
+    *inode = sub->inode;
+    enum log_level level = sub->complained ? LOG_DEBUG : LOG_ERROR;
+    (void)pthread_mutex_unlock(&sub->lock);
+    return level;
+}
+
+static void look_at_disk(struct subvolume *sub)
+{
+    char expected[IDENTITY_SIZE + 1];
+    dev_t device;
+    ino_t inode;
+    struct identity_look look;
+    enum identity_result result = IDENTITY_WRONG;
+    enum log_level level = recall(sub, expected, &device, &inode);
+    int fd = home_is_there(sub->home) ? openat(sub->home->dir_fd, directory_name(sub),
+                                               O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+                                      : -1;
+    if (fd >= 0)
+        result = identity_look(fd, sub->home, sub->name, expected, level, &look);
+    if (result == IDENTITY_RIGHT && (look.device != device || look.inode != inode))
+        first_look(sub, fd);
+    if (result == IDENTITY_RIGHT)
+        publish(sub, &look);
+    else
+        publish_absent(sub, result == IDENTITY_UNREADABLE);
+    if (fd >= 0)
+        (void)close(fd);
+}
+
+static void set_checking(struct subvolume *sub, uint64_t since)
+{
+    (void)pthread_mutex_lock(&sub->lock);
+    sub->checking_since = since;
+    (void)pthread_mutex_unlock(&sub->lock);
+}
+
+void subvolume_check(struct subvolume *sub, bool wait)
+{
+    if (wait)
+        (void)pthread_mutex_lock(&sub->check_lock);
+    else if (pthread_mutex_trylock(&sub->check_lock))
+        return;
+    set_checking(sub, loop_now_ms());
+    look_at_disk(sub);
+    set_checking(sub, 0);
+    (void)pthread_mutex_unlock(&sub->check_lock);
+}
+
+/* --- Entering --- */
+
+/* Gives a disk its identity: on the disk first, so that a crash leaves nothing that looks like a
+ * disk that went away. */
+static enum status claim(struct subvolume *sub, int fd, const char *request)
+{
+    (void)pthread_mutex_lock(&sub->check_lock);
+    char id[IDENTITY_SIZE + 1];
+    (void)pthread_mutex_lock(&sub->lock);
+    bool claimed = sub->claimed;
+    (void)pthread_mutex_unlock(&sub->lock);
+    enum status st = claimed ? ST_OK : identity_claim(fd, sub->home, sub->name, id);
+    if (!claimed && !st) {
+        (void)pthread_mutex_lock(&sub->lock);
+        memcpy(sub->id, id, sizeof id);
+        sub->claimed = true;
+        (void)pthread_mutex_unlock(&sub->lock);
+        log_event(LOG_INFO, "subvolume", "subvolume=\"%s\" id=%s new", sub->name, id);
+    }
+    (void)pthread_mutex_unlock(&sub->check_lock);
+    if (st)
+        log_event(LOG_ERROR, "subvolume",
+                  "request=%s subvolume=\"%s\" doing=\"give it an identity\" error=\"%s\"", request,
+                  sub->name, status_text(st));
+    return st;
+}
+
+/* True where the descriptor is the directory that the last check saw. */
+static bool is_known(struct subvolume *sub, const struct stat *st, bool *claimed)
+{
+    (void)pthread_mutex_lock(&sub->lock);
+    bool known = sub->present && sub->device == st->st_dev && sub->inode == st->st_ino;
+    *claimed = sub->claimed;
+    (void)pthread_mutex_unlock(&sub->lock);
+    return known;
+}
+
+static int open_directory(struct subvolume *sub, enum subvolume_use use, const char *request,
+                          enum status *st)
+{
+    const struct disk *disk = sub->home->disk;
+    const char *name = directory_name(sub);
+    int fd = disk->open(sub->home->dir_fd, name, O_RDONLY | O_DIRECTORY, 0);
+    if (fd < 0 && errno == ENOENT && use == SUBVOLUME_WRITE) {
+        *st = durable_mkdir(sub->home->dir_fd, name);
+        if (*st) {
+            log_event(LOG_ERROR, "subvolume",
+                      "request=%s subvolume=\"%s\" doing=mkdir error=\"%s\"", request, name,
+                      status_text(*st));
+            return -1;
+        }
+        fd = disk->open(sub->home->dir_fd, name, O_RDONLY | O_DIRECTORY, 0);
+    }
+    if (fd >= 0)
+        return fd;
+    if (errno == ENOENT || errno == ENOTDIR)
+        *st = ST_NOT_FOUND;
+    else
+        *st = subvolume_error(sub, request, "open", name, errno);
+    return -1;
+}
+
+/* Checks that the open directory is the right disk. */
+static enum status verify(struct subvolume *sub, int fd, enum subvolume_use use,
+                          const char *request)
+{
+    struct stat st;
+    bool claimed;
+    if (sub->home->disk->stat(fd, &st))
+        return subvolume_error(sub, request, "stat", directory_name(sub), errno);
+    if (!is_known(sub, &st, &claimed)) {
+        subvolume_check(sub, true);
+        if (!is_known(sub, &st, &claimed))
+            return ST_UNAVAILABLE;
+        enum status admitted = subvolume_admit(sub, use, 0);
+        if (admitted)
+            return admitted;
+    }
+    return use == SUBVOLUME_WRITE && !claimed ? claim(sub, fd, request) : ST_OK;
+}
+
+int subvolume_enter(struct subvolume *sub, enum subvolume_use use, const char *request,
+                    enum status *st)
+{
+    *st = subvolume_admit(sub, use, 0);
+    if (*st)
+        return -1;
+    int fd = open_directory(sub, use, request, st);
+    if (fd < 0) {
+        bool recorded;
+        (void)pthread_mutex_lock(&sub->lock);
+        recorded = sub->id[0] != '\0';
+        (void)pthread_mutex_unlock(&sub->lock);
+        if (*st == ST_NOT_FOUND && recorded) {
+            subvolume_check(sub, true);
+            *st = ST_UNAVAILABLE;
+        }
+        return -1;
+    }
+    *st = verify(sub, fd, use, request);
+    if (!*st)
+        return fd;
+    (void)sub->home->disk->close(fd);
+    return -1;
+}

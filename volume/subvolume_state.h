@@ -1,0 +1,47 @@
+/* What subvolume.c (states, errors, space) and subvolume_look.c (looking at the disk) share; nobody
+ * else's business. */
+#ifndef LARDER_VOLUME_SUBVOLUME_STATE_H
+#define LARDER_VOLUME_SUBVOLUME_STATE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/types.h>
+
+#include "volume/identity.h"
+#include "volume/parents.h"
+#include "volume/subvolume.h"
+
+enum { SUBVOLUME_LOCKS = 16 };
+
+struct subvolume {
+    const struct subvolume_home *home;
+    unsigned index;
+    char name[PATH_SUBVOLUME_NAME];
+    struct parents_set parents;
+    pthread_mutex_t locks[SUBVOLUME_LOCKS];
+    pthread_rwlock_t names;
+    atomic_uint_least64_t temps;
+    pthread_mutex_t check_lock; /* held by the one that looks at the disk, while it blocks */
+    pthread_mutex_t lock;       /* guards what follows; never held over a system call */
+    char id[IDENTITY_SIZE + 1]; /* that it must have; "" where it has none yet */
+    bool claimed;               /* the identity is on the disk */
+    bool present;               /* the last check found it */
+    bool was_present;           /* any did */
+    bool failed;                /* an I/O error, a failed fsync: until the restart */
+    bool mounted_read_only;
+    bool full;
+    bool complained; /* the last check found something wrong, and has logged it */
+    dev_t device;    /* these two say which directory the last check saw */
+    ino_t inode;
+    uint64_t free, total, used, files, errors, quarantined;
+    uint64_t checking_since; /* 0: nobody looks */
+    enum subvolume_state state;
+};
+
+/* The one place that says which state follows from what is known. With the lock held. */
+enum subvolume_state subvolume_evaluate(struct subvolume *sub);
+/* Whether so much free space is too little. One that was full must have a little more than the
+ * reserve, so that it does not change its mind with every value. With the lock held. */
+bool subvolume_has_no_room(const struct subvolume *sub, uint64_t free);
+
+#endif
