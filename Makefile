@@ -101,7 +101,7 @@ $(MKVDB): $(OUT)/tests/cluster/mkvdb.o $(COMMON_LIB)
 	$(if $(Q),@echo "  LINK $@")
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 cluster: all $(MKVDB)
-	@LARDER_BIN=$(abspath $(BIN)) CLUSTER_MKVDB=$(abspath $(MKVDB)) tools/run-cluster.sh
+	@LARDER_BIN=$(abspath $(BIN)) CLUSTER_MKVDB=$(abspath $(MKVDB)) tools/run-cluster.sh $(TESTS)
 
 # The short form takes a few minutes; HOURS=2 makes it a soak of that length.
 HOURS ?=
