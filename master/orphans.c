@@ -217,6 +217,9 @@ static bool remove_orphan(struct orphans *orphans)
 {
     struct worker *worker = orphans->worker;
     const struct ask_item item = {orphans->place, orphans->generation, orphans->naming, NULL};
+    /* A walk takes hours: by now the volume may be another one, or out of the store. */
+    if (!volume_erasable(volumes_state(worker->master->volumes, orphans->place)))
+        return false;
     /* A write of the key under way may be about to put it into the record. */
     if (!keylock_try_quietly(worker->master->locks, &orphans->key))
         return false;
