@@ -200,6 +200,11 @@ static void commit(struct member *member)
     if (!fresh)
         volumes_id(member->worker->master->volumes, member->name, id);
     volumes_describe(&value, id, member->wish == WISH_DRAIN, removed);
+    if (!buf_ok(&value)) { /* half of it would stand in the index from now on */
+        buf_free(&value);
+        member_finish(member, ST_NO_MEMORY, NULL);
+        return;
+    }
     index_change_begin(&member->change, member->worker->loop, member_committed, member);
     index_change_volume(&member->change, member->name, buf_text(&value));
     index_commit(member->worker->master->index, &member->change);
