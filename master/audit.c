@@ -60,7 +60,8 @@ static void audit_tick(void *arg);
 static void page_read(void *arg);
 static void page_arrived(void *arg);
 static void probed(void *arg, const struct ask_answer *answers, size_t count);
-static void key_done(void *arg);
+static void key_flagged(void *arg, enum status st);
+static void key_done(struct audit *audit);
 static void orphans_ended(void *arg, const struct orphans_counts *counts);
 static void advance(struct audit *audit);
 
@@ -158,7 +159,7 @@ static void probed(void *arg, const struct ask_answer *answers, size_t count)
     for (size_t i = 0; i < count; i++)
         bad = bad || is_bad(&probe->rec, &answers[i]);
     atomic_fetch_add(&audit->keys, 1);
-    bool flags = bad && flag_start(audit->worker, &probe->key, FLAG_SUSPECT, key_done, audit);
+    bool flags = bad && flag_start(audit->worker, &probe->key, FLAG_SUSPECT, key_flagged, audit);
     atomic_fetch_add(&audit->suspects, bad);
     probe_free(probe);
     if (!flags)
@@ -195,7 +196,8 @@ static void orphans_ended(void *arg, const struct orphans_counts *counts)
     atomic_store(&audit->files, counts->files);
     atomic_store(&audit->found, counts->orphans);
     audit->orphans = NULL; /* it is gone after this */
-    round_over(audit, !audit->stopped);
+    /* Where the index was not read to its end, it was no whole round. */
+    round_over(audit, !audit->stopped && !audit->st && buf_ok(&audit->start));
 }
 
 /* Keeps keys under way: many where it was demanded, else one, with pauses between. */
@@ -214,9 +216,13 @@ static void advance(struct audit *audit)
         read_page(audit);
 }
 
-static void key_done(void *arg)
+static void key_flagged(void *arg, enum status st UNUSED)
 {
-    struct audit *audit = arg;
+    key_done(arg); /* what could not be written is met again in the next round */
+}
+
+static void key_done(struct audit *audit)
+{
     audit->under_way--;
     if (audit->pause_ms && !audit->stopped)
         loop_timer_set(audit->timer, audit->pause_ms);

@@ -26,7 +26,7 @@ struct damage {
 
 static size_t damage_data(void *arg, const char *data, size_t len);
 static void damage_read(void *arg, enum status st);
-static void damage_flagged(void *arg);
+static void damage_flagged(void *arg, enum status st);
 
 static const struct http_body_sink sink = {damage_data, damage_read};
 
@@ -82,11 +82,14 @@ static void damage_read(void *arg, enum status st)
     free(damage);
 }
 
-static void damage_flagged(void *arg)
+static void damage_flagged(void *arg, enum status st)
 {
     struct damage *damage = arg;
     log_event(LOG_WARN, "damage", "request=%s peer=%s event=reported", http_request_id(damage->req),
               http_request_peer(damage->req));
-    http_reply(damage->req, 204, NULL, 0);
+    if (st) /* the volume reports it again */
+        http_reply_status(damage->req, st, NULL);
+    else
+        http_reply(damage->req, 204, NULL, 0);
     free(damage);
 }

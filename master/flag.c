@@ -23,16 +23,16 @@ struct flag {
     struct record rec;
     struct index_change change;
     struct loop_message message;
-    void (*flagged)(void *arg);
+    void (*flagged)(void *arg, enum status st);
     void *arg;
 };
 
 static void flag_turned(void *arg);
 static void flag_committed(void *arg, enum status st);
-static void flag_finish(struct flag *flag);
+static void flag_finish(struct flag *flag, enum status st);
 
 bool flag_start(struct worker *worker, const struct key *key, enum flag_reason reason,
-                void (*flagged)(void *arg), void *arg)
+                void (*flagged)(void *arg, enum status st), void *arg)
 {
     struct flag *flag = calloc(1, sizeof *flag);
     if (!flag)
@@ -82,7 +82,7 @@ static void flag_turned(void *arg)
     if (!flag->locked && try_again(flag))
         return;
     if (!flag->locked || index_get_all(master->index, &flag->key, &flag->rec) || !set_flag(flag)) {
-        flag_finish(flag);
+        flag_finish(flag, ST_OK);
         return;
     }
     index_change_begin(&flag->change, flag->worker->loop, flag_committed, flag);
@@ -90,17 +90,17 @@ static void flag_turned(void *arg)
     index_commit(master->index, &flag->change);
 }
 
-static void flag_committed(void *arg, enum status st UNUSED)
+static void flag_committed(void *arg, enum status st)
 {
-    flag_finish(arg); /* a failed write was logged, and the next sweep sets the flag again */
+    flag_finish(arg, st); /* a failed write was logged */
 }
 
-static void flag_finish(struct flag *flag)
+static void flag_finish(struct flag *flag, enum status st)
 {
     if (flag->locked)
         keylock_release(flag->worker->master->locks, &flag->key);
     if (flag->flagged)
-        flag->flagged(flag->arg);
+        flag->flagged(flag->arg, st);
     index_change_free(&flag->change);
     record_free(&flag->rec);
     loop_timer_free(flag->pause);

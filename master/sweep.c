@@ -28,6 +28,7 @@ struct sweep {
     bool reading; /* the job is the pool's now */
     bool stopped;
     bool last_page;
+    bool missed; /* a key that may need the flag did not get it */
     enum status st;
     size_t wanted; /* copies that a key should have on volumes that count */
     struct buf start;
@@ -43,7 +44,7 @@ struct sweep {
 
 static void page_read(void *arg);
 static void page_arrived(void *arg);
-static void flagged(void *arg);
+static void flagged(void *arg, enum status st);
 
 /* --- on the pool --- */
 
@@ -62,6 +63,7 @@ static bool take_key(void *arg, const char *bytes, size_t len, const struct reco
         buf_clear(&sweep->start);
         buf_add(&sweep->start, bytes, len);
         sweep->last_page = !buf_ok(&sweep->start);
+        sweep->missed = sweep->missed || sweep->last_page;
         return false;
     }
     sweep->page_looked++;
@@ -84,7 +86,7 @@ static void page_read(void *arg)
 
 static void finish(struct sweep *sweep)
 {
-    if (!sweep->st)
+    if (!sweep->st && !sweep->missed)
         sweep->epoch_done = sweep->epoch; /* else the next tick begins anew */
     atomic_store(&sweep->running, false);
     atomic_store(&sweep->finished_ms, loop_wall_ms());
@@ -109,6 +111,8 @@ static void advance(struct sweep *sweep)
     while (!sweep->stopped && sweep->page_next < sweep->page_count && sweep->under_way < AT_ONCE) {
         if (flag_start(sweep->worker, &sweep->page[sweep->page_next], FLAG_FEW, flagged, sweep))
             sweep->under_way++;
+        else
+            sweep->missed = true;
         sweep->page_next++;
     }
     if (sweep->under_way)
@@ -130,9 +134,10 @@ static void page_arrived(void *arg)
     advance(sweep);
 }
 
-static void flagged(void *arg)
+static void flagged(void *arg, enum status st)
 {
     struct sweep *sweep = arg;
+    sweep->missed = sweep->missed || st;
     sweep->under_way--;
     advance(sweep);
 }
@@ -143,6 +148,7 @@ static void begin(struct sweep *sweep)
     size_t replicas = sweep->worker->master->config->replicas;
     /* With fewer volumes than replicas no key can have them all: nothing to be done about it. */
     sweep->wanted = keeping < replicas ? keeping : replicas;
+    sweep->missed = false;
     buf_clear(&sweep->start);
     atomic_store(&sweep->running, true); /* first: who demanded it never sees it as ended */
     atomic_store(&sweep->demanded, false);

@@ -8,12 +8,14 @@
 #define VALUE "HASH00000000000000000000000000000001v1:1,v2:1"
 
 static unsigned ends;
+static enum status ended;
 
-static void has_flagged(void *arg)
+static void has_flagged(void *arg, enum status st)
 {
     ck_assert_ptr_eq(arg, &ends);
     ck_assert(!fake_lock.held); /* the janitor may take it at once */
     ends++;
+    ended = st;
 }
 
 static void setup(void)
@@ -46,6 +48,7 @@ START_TEST(a_key_is_flagged)
     index_commits();
     ck_trace("unlock ");
     ck_assert_uint_eq(ends, 1);
+    ck_assert_int_eq(ended, ST_OK);
     struct record rec;
     ck_assert_int_eq(read_index(&rec, true), ST_OK);
     ck_assert(rec.suspect == (_i == 1) && rec.few_copies == (_i == 0));
@@ -121,6 +124,7 @@ START_TEST(it_cannot_be_written)
     ck_trace("lock commit unlock ");
     ck_index(VALUE, "");
     ck_assert_uint_eq(ends, 1);
+    ck_assert_int_eq(ended, ST_NO_SPACE); /* the sweep comes again */
 }
 END_TEST
 

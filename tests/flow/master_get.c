@@ -13,7 +13,7 @@
 static unsigned flags; /* times that the key was called suspect */
 
 bool flag_start(struct worker *worker UNUSED, const struct key *key UNUSED, enum flag_reason reason,
-                void (*flagged)(void *arg), void *arg UNUSED)
+                void (*flagged)(void *arg, enum status st), void *arg UNUSED)
 {
     ck_assert_int_eq(reason, FLAG_SUSPECT);
     ck_assert_ptr_null(flagged);
