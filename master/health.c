@@ -103,9 +103,13 @@ static void note_identity(struct check *check, const char *id)
     check->noting = true;
     const char *name = volumes_name(master->volumes, check->volume);
     volumes_describe(&value, id, volumes_is_draining(master->volumes, name), false);
-    index_change_begin(&check->change, check->health->worker->loop, identity_noted, check);
-    index_change_volume(&check->change, name, buf_text(&value));
-    index_commit(master->index, &check->change);
+    if (buf_ok(&value)) {
+        index_change_begin(&check->change, check->health->worker->loop, identity_noted, check);
+        index_change_volume(&check->change, name, buf_text(&value));
+        index_commit(master->index, &check->change);
+    } else {
+        identity_noted(check, ST_NO_MEMORY);
+    }
     buf_free(&value);
 }
 

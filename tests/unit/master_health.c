@@ -282,6 +282,29 @@ START_TEST(the_first_identity_goes_into_the_index)
 }
 END_TEST
 
+/* All of the volume's description is noted, or none. */
+static void play_without_memory(unsigned k)
+{
+    setup();
+    loop_turns();
+    memory_arm(k);
+    answers("v1:1", LARDER(ID));
+    memory.left = 0;
+    if (fake_notes.noted) {
+        ck_assert_str_eq(fake_notes.value, "{\"id\":\"" ID "\",\"added\":1700000000}");
+        index_commits(ST_OK);
+    }
+    teardown();
+}
+
+START_TEST(memory_may_run_out)
+{
+    teardown();
+    memory_sweep(play_without_memory);
+    setup();
+}
+END_TEST
+
 int main(void)
 {
     const struct played tests[] = {{a_volume_of_ours_says_how_it_is, 1},
@@ -295,6 +318,7 @@ int main(void)
                                    {calls_cannot_be_started, 1},
                                    {stopping_cancels_what_is_under_way, 1},
                                    {the_first_identity_goes_into_the_index, 2},
+                                   {memory_may_run_out, 1},
                                    {NULL, 0}};
     return play_all("master_health", tests, setup, teardown);
 }
