@@ -23,7 +23,10 @@ enum http_io {
     HTTP_IO_FAILED  /* the connection is gone, or memory is; or the file could not be read */
 };
 
-enum { HTTP_INPUT_MIN = 4 * 1024, HTTP_INPUT_MAX = 256 * 1024 };
+/* The larger what is read at once, the longer other connections of the loop wait: with ten uploads
+ * and 256 KiB the median answer to a GET took 14 ms, with 64 KiB 8 ms, at the same rate of the
+ * uploads. */
+enum { HTTP_INPUT_MIN = 4 * 1024, HTTP_INPUT_MAX = 64 * 1024 };
 
 /* Arrived and not yet consumed: data[start .. start + len). All zero: empty. */
 struct http_input {

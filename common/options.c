@@ -316,6 +316,7 @@ struct tables {
     struct option *longs;
     char *names; /* the memory of "no-NAME" */
     char *letters;
+    bool *given; /* [i]: option i was on the command line */
 };
 
 static void free_tables(struct tables *tables)
@@ -323,6 +324,7 @@ static void free_tables(struct tables *tables)
     free(tables->longs);
     free(tables->names);
     free(tables->letters);
+    free(tables->given);
 }
 
 static bool make_tables(const struct option_program *program, struct tables *tables)
@@ -331,7 +333,8 @@ static bool make_tables(const struct option_program *program, struct tables *tab
     tables->longs = calloc(2 * program->count + 4, sizeof *tables->longs);
     tables->names = calloc(program->count + 1, NAME_MAX_LEN);
     tables->letters = calloc(2 * program->count + 2, 1);
-    if (!tables->longs || !tables->names || !tables->letters)
+    tables->given = calloc(program->count + 1, sizeof *tables->given);
+    if (!tables->longs || !tables->names || !tables->letters || !tables->given)
         return false;
     struct option *to = tables->longs;
     char *letter = tables->letters;
@@ -369,6 +372,23 @@ static const struct option_spec *spec_of(const struct option_program *program, i
     return NULL;
 }
 
+static void clear_list(struct option_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        free(list->items[i]);
+    free(list->items);
+    *list = (struct option_list){NULL, 0};
+}
+
+/* A list on the command line replaces one of the config file, as every other value does; given
+ * again, it is added to. */
+static void begin_list(const struct option_spec *option, bool *given)
+{
+    if (option->kind == OPTION_LIST && !*given)
+        clear_list(option->target);
+    *given = true;
+}
+
 /* One pass over the command line. The first only looks for the config files, so that what stands in
  * them can be overruled by what stands beside them. */
 static enum options_result pass(const struct option_program *program, const struct tables *tables,
@@ -398,6 +418,7 @@ static enum options_result pass(const struct option_program *program, const stru
         if (first)
             continue;
         const struct option_spec *option = spec_of(program, code);
+        begin_list(option, &tables->given[option - program->options]);
         bool negated = code >= CODE_NEGATED && code < CODE_OPTION;
         char where[80];
         (void)snprintf(where, sizeof where, "--%s", option->name);
@@ -407,32 +428,6 @@ static enum options_result pass(const struct option_program *program, const stru
     return OPTIONS_OK;
 }
 
-/* A list on the command line replaces one of the config file, as every other value does. */
-static void forget_lists(const struct option_program *program, int argc, char **argv)
-{
-    for (size_t i = 0; i < program->count; i++) {
-        const struct option_spec *option = &program->options[i];
-        if (option->kind != OPTION_LIST)
-            continue;
-        for (int j = 1; j < argc; j++) {
-            const char *arg = argv[j];
-            size_t dashes = strspn(arg, "-");
-            size_t len = strcspn(arg + dashes, "=");
-            bool named =
-                dashes &&
-                ((len == strlen(option->name) && strncmp(arg + dashes, option->name, len) == 0) ||
-                 (dashes == 1 && option->letter && arg[1] == option->letter));
-            if (!named)
-                continue;
-            struct option_list *list = option->target;
-            for (size_t k = 0; k < list->count; k++)
-                free(list->items[k]);
-            list->count = 0;
-            break;
-        }
-    }
-}
-
 enum options_result options_parse(const struct option_program *program, int argc, char **argv,
                                   int *rest)
 {
@@ -440,10 +435,8 @@ enum options_result options_parse(const struct option_program *program, int argc
     enum options_result result = OPTIONS_BAD;
     if (make_tables(program, &tables)) {
         result = pass(program, &tables, argc, argv, true);
-        if (result == OPTIONS_OK) {
-            forget_lists(program, argc, argv);
+        if (result == OPTIONS_OK)
             result = pass(program, &tables, argc, argv, false);
-        }
         *rest = optind;
     } else {
         (void)fprintf(stderr, "%s: out of memory\n", program->name);
@@ -461,11 +454,7 @@ void options_free(const struct option_program *program)
             free(*text);
             *text = NULL;
         } else if (option->kind == OPTION_LIST) {
-            struct option_list *list = option->target;
-            for (size_t k = 0; k < list->count; k++)
-                free(list->items[k]);
-            free(list->items);
-            *list = (struct option_list){NULL, 0};
+            clear_list(option->target);
         }
     }
 }

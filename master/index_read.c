@@ -12,8 +12,7 @@ static enum status get(struct index *index, const char *prefix, const struct key
     size_t prefix_len = strlen(prefix);
     memcpy(mempcpy(full, prefix, prefix_len), key->bytes, key->len);
     (void)pthread_rwlock_rdlock(&index->db_lock);
-    enum status st =
-        index->db ? ldb_get(index->db, full, prefix_len + key->len, out) : ST_UNAVAILABLE;
+    enum status st = index->db ? ldb_get(index->db, full, prefix_len + key->len, out) : ST_IO;
     (void)pthread_rwlock_unlock(&index->db_lock);
     if (st && st != ST_NOT_FOUND)
         log_event(LOG_ERROR, "index", "event=read-failed status=\"%s\"", status_text(st));

@@ -1,4 +1,5 @@
-/* What index.c (opening, committing) and index_read.c (reads, scans) share; nobody else's business.
+/* What index_commit.c (opening, committing) and index_read.c (reads, scans) share; nobody else's
+ * business.
  */
 #ifndef LARDER_MASTER_INDEX_STATE_H
 #define LARDER_MASTER_INDEX_STATE_H

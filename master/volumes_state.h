@@ -1,4 +1,4 @@
-/* What volumes.c (the table) and volumes_page.c (its pages) share; nobody else's business. */
+/* What volumes_table.c (the table) and volumes_page.c (its pages) share; nobody else's business. */
 #ifndef LARDER_MASTER_VOLUMES_STATE_H
 #define LARDER_MASTER_VOLUMES_STATE_H
 

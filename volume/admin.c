@@ -22,7 +22,7 @@
 #include "common/version.h"
 #include "volume/flow.h"
 #include "volume/scrub.h"
-#include "volume/server.h"
+#include "volume/service.h"
 #include "volume/subvolume.h"
 #include "volume/subvolumes.h"
 
@@ -59,7 +59,7 @@ static bool read_rate(const struct http_request *req, uint64_t *rate)
     return !errno && !*end && *rate > 0;
 }
 
-void admin_scrub_start(struct server *server, struct http_request *req)
+void admin_scrub_start(struct service *service, struct http_request *req)
 {
     uint64_t rate;
     struct buf text = BUF_INIT;
@@ -69,9 +69,9 @@ void admin_scrub_start(struct server *server, struct http_request *req)
                               "rate must be a number of bytes a second, above 0");
             return;
         }
-        scrub_force(server_scrub(server), rate);
+        scrub_force(service->scrub, rate);
     }
-    add_scrub(&text, server_scrub(server));
+    add_scrub(&text, service->scrub);
     buf_addc(&text, '\n');
     if (buf_ok(&text)) {
         http_reply_field(req, "Content-Type", "application/json");
@@ -85,7 +85,7 @@ void admin_scrub_start(struct server *server, struct http_request *req)
 /* --- Health --- */
 
 struct health {
-    struct server *server;
+    struct service *service;
     struct http_request *req;
     struct pool_job job;
     struct buf text;
@@ -99,26 +99,26 @@ struct health {
 static void admin_check(void *arg); /* on the pool */
 static void admin_checked(void *arg);
 
-void admin_health_start(struct server *server, struct http_request *req)
+void admin_health_start(struct service *service, struct http_request *req)
 {
     struct health *health = calloc(1, sizeof *health);
     if (!health) {
         http_reply_status(req, ST_NO_MEMORY, NULL);
         return;
     }
-    health->server = server;
+    health->service = service;
     health->req = req;
     health->job = (struct pool_job){
         .run = admin_check, .done = admin_checked, .arg = health, .loop = http_request_loop(req)};
     /* Where the pool has no room, what was known a second ago is good enough. */
-    if (!pool_submit(server_pool(server), &health->job))
+    if (!pool_submit(service->pool, &health->job))
         admin_checked(health);
 }
 
 static void admin_check(void *arg)
 {
     struct health *health = arg;
-    subvolumes_check(server_subvolumes(health->server));
+    subvolumes_check(health->service->all);
 }
 
 static bool is_counted(struct health *health, dev_t device)
@@ -156,7 +156,7 @@ static void add_health(void *arg, struct subvolume *sub)
 static void admin_checked(void *arg)
 {
     struct health *health = arg;
-    struct subvolumes *all = server_subvolumes(health->server);
+    struct subvolumes *all = health->service->all;
     buf_addf(&health->text,
              "{\"server\":\"larder-volume\",\"id\":\"%s\",\"version\":\"%s\",\"subvolumes\":{",
              subvolumes_id(all), LARDER_VERSION);
@@ -164,7 +164,7 @@ static void admin_checked(void *arg)
     buf_addf(&health->text,
              "},\"state\":\"%s\",\"free\":%" PRIu64 ",\"total\":%" PRIu64 ",\"scrub\":",
              subvolume_state_text(health->state), health->free, health->total);
-    add_scrub(&health->text, server_scrub(health->server));
+    add_scrub(&health->text, health->service->scrub);
     buf_adds(&health->text, "}\n");
     if (buf_ok(&health->text)) {
         http_reply_field(health->req, "Content-Type", "application/json");
@@ -179,27 +179,28 @@ static void admin_checked(void *arg)
 /* --- Metrics --- */
 
 struct metrics {
-    struct server *server;
+    struct service *service;
     struct http_request *req;
     struct loop_message message;
-    unsigned visited; /* loops so far */
+    const struct service_lane *lane; /* that is visited now */
     struct http_server_stats sum;
 };
 
 static void metrics_visit(void *arg);
 static void metrics_gathered(void *arg);
 
-void admin_metrics_start(struct server *server, struct http_request *req)
+void admin_metrics_start(struct service *service, struct http_request *req)
 {
     struct metrics *metrics = calloc(1, sizeof *metrics);
     if (!metrics) {
         http_reply_status(req, ST_NO_MEMORY, NULL);
         return;
     }
-    metrics->server = server;
+    metrics->service = service;
     metrics->req = req;
     metrics->message = (struct loop_message){.fn = metrics_visit, .arg = metrics};
-    loop_post(server_loop(server, 0), &metrics->message);
+    metrics->lane = service->lanes;
+    loop_post(metrics->lane->loop, &metrics->message);
 }
 
 static void add_stats(struct http_server_stats *sum, const struct http_server_stats *stats)
@@ -217,11 +218,10 @@ static void add_stats(struct http_server_stats *sum, const struct http_server_st
 static void metrics_visit(void *arg)
 {
     struct metrics *metrics = arg;
-    struct server *server = metrics->server;
-    add_stats(&metrics->sum, http_server_stats(server_http(server, metrics->visited)));
-    metrics->visited++;
-    if (metrics->visited < server_loops(server)) {
-        loop_post(server_loop(server, metrics->visited), &metrics->message);
+    add_stats(&metrics->sum, http_server_stats(metrics->lane->http));
+    metrics->lane = metrics->lane->next;
+    if (metrics->lane) {
+        loop_post(metrics->lane->loop, &metrics->message);
         return;
     }
     metrics->message.fn = metrics_gathered;
@@ -242,7 +242,7 @@ static void add_metric(struct buf *text, const char *name, const char *type, con
     buf_addf(text, "larder_volume_%s %" PRIu64 "\n", name, value);
 }
 
-static void add_requests(struct buf *text, struct server_counters *counters)
+static void add_requests(struct buf *text, struct service_counters *counters)
 {
     const struct {
         const char *kind;
@@ -339,16 +339,16 @@ static void add_subvolumes(struct buf *text, struct subvolumes *all)
 static void metrics_gathered(void *arg)
 {
     struct metrics *metrics = arg;
-    struct server *server = metrics->server;
+    struct service *service = metrics->service;
     struct buf text = BUF_INIT;
-    add_requests(&text, server_counters(server));
+    add_requests(&text, &service->counters);
     add_http(&text, &metrics->sum);
-    add_subvolumes(&text, server_subvolumes(server));
-    add_scrub_metrics(&text, server_scrub(server));
+    add_subvolumes(&text, service->all);
+    add_scrub_metrics(&text, service->scrub);
     add_metric(&text, "pool_queued", "gauge", "Jobs that wait for a thread of the pool.",
-               pool_queued(server_pool(server)));
+               pool_queued(service->pool));
     add_metric(&text, "start_time_seconds", "gauge", "When it was started, unix time.",
-               server_started_ms(server) / 1000);
+               service->started_ms / 1000);
     if (buf_ok(&text)) {
         http_reply_field(metrics->req, "Content-Type", "text/plain; version=0.0.4");
         http_reply(metrics->req, 200, text.data, text.len);

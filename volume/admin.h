@@ -3,11 +3,11 @@
 #define LARDER_VOLUME_ADMIN_H
 
 struct http_request;
-struct server;
+struct service;
 
 /* GET /admin/scrub; POST [?rate=BYTES] begins a round. */
-void admin_scrub_start(struct server *server, struct http_request *req);
-void admin_health_start(struct server *server, struct http_request *req);
-void admin_metrics_start(struct server *server, struct http_request *req);
+void admin_scrub_start(struct service *service, struct http_request *req);
+void admin_health_start(struct service *service, struct http_request *req);
+void admin_metrics_start(struct service *service, struct http_request *req);
 
 #endif

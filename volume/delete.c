@@ -13,7 +13,7 @@
 #include "common/http_server.h"
 #include "common/key.h"
 #include "volume/flow.h"
-#include "volume/server.h"
+#include "volume/service.h"
 #include "volume/tombstone.h"
 
 enum delete_kind { DELETE_VALUE, DELETE_WITH_TOMBSTONE, DELETE_TOMBSTONE };
@@ -31,7 +31,7 @@ static enum status delete_check_head(struct delete *del);
 static void delete_work(void *arg); /* on the pool */
 static void delete_finish(void *arg);
 
-void delete_start(struct server *server, struct http_request *req, struct path *path)
+void delete_start(struct service *service, struct http_request *req, struct path *path)
 {
     struct delete *del = calloc(1, sizeof *del);
     if (!del) {
@@ -39,8 +39,8 @@ void delete_start(struct server *server, struct http_request *req, struct path *
         flow_refuse(req, ST_NO_MEMORY);
         return;
     }
-    flow_init(&del->flow, server, req, path);
-    atomic_fetch_add(&server_counters(server)->deletes, 1);
+    flow_init(&del->flow, service, req, path);
+    atomic_fetch_add(&service->counters.deletes, 1);
     del->result = delete_check_head(del);
     /* Once it has begun it belongs to the pool: not even its result may be looked at. */
     if (!del->result && flow_begin(&del->flow, delete_work, delete_finish, del))

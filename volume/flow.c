@@ -3,15 +3,15 @@
 #include <stdlib.h>
 
 #include "common/http_server.h"
-#include "volume/server.h"
+#include "volume/service.h"
 #include "volume/subvolumes.h"
 
-void flow_init(struct flow *flow, struct server *server, struct http_request *req,
+void flow_init(struct flow *flow, struct service *service, struct http_request *req,
                struct path *path)
 {
-    *flow = (struct flow){.server = server, .req = req, .path = path};
+    *flow = (struct flow){.service = service, .req = req, .path = path};
     flow->at = (struct store_at){
-        .all = server_subvolumes(server),
+        .all = service->all,
         .subvolume = path->subvolume,
         .file = path->file,
         .request = http_request_id(req),
@@ -40,13 +40,13 @@ static void set_job(struct flow *flow, void (*run)(void *arg), void (*next)(void
 bool flow_begin(struct flow *flow, void (*run)(void *arg), void (*next)(void *arg), void *arg)
 {
     set_job(flow, run, next, arg);
-    return gates_submit(server_gates(flow->server), flow->path->subvolume, &flow->job);
+    return gates_submit(flow->service->gates, flow->path->subvolume, &flow->job);
 }
 
 void flow_continue(struct flow *flow, void (*run)(void *arg), void (*next)(void *arg), void *arg)
 {
     set_job(flow, run, next, arg);
-    gates_continue(server_gates(flow->server), flow->path->subvolume, &flow->job);
+    gates_continue(flow->service->gates, flow->path->subvolume, &flow->job);
 }
 
 void flow_refuse(struct http_request *req, enum status st)

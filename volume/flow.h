@@ -15,10 +15,10 @@
 #include "volume/subvolume.h"
 
 struct http_request;
-struct server;
+struct service;
 
 struct flow {
-    struct server *server;
+    struct service *service;
     struct http_request *req; /* ours until we answer it */
     struct path *path;        /* ours */
     struct store_at at;       /* points into `path` and `req` */
@@ -26,7 +26,7 @@ struct flow {
 };
 
 /* Takes over `path`. */
-void flow_init(struct flow *flow, struct server *server, struct http_request *req,
+void flow_init(struct flow *flow, struct service *service, struct http_request *req,
                struct path *path);
 
 /* Frees what belongs to it (not the flow itself). The request has been answered. */
@@ -47,12 +47,12 @@ void flow_refuse(struct http_request *req, enum status st);
 
 /* --- The flows; each owns `req` and `path` from here on. --- */
 
-void put_start(struct server *server, struct http_request *req, struct path *path);
-void get_start(struct server *server, struct http_request *req, struct path *path);
-void delete_start(struct server *server, struct http_request *req, struct path *path);
-void unlink_start(struct server *server, struct http_request *req, struct path *path);
-void list_start(struct server *server, struct http_request *req, struct path *path);
+void put_start(struct service *service, struct http_request *req, struct path *path);
+void get_start(struct service *service, struct http_request *req, struct path *path);
+void delete_start(struct service *service, struct http_request *req, struct path *path);
+void unlink_start(struct service *service, struct http_request *req, struct path *path);
+void list_start(struct service *service, struct http_request *req, struct path *path);
 /* GET /admin/tombstones; the path is in its query. */
-void list_tombstones_start(struct server *server, struct http_request *req);
+void list_tombstones_start(struct service *service, struct http_request *req);
 
 #endif

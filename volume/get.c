@@ -25,7 +25,7 @@
 #include "volume/hole.h"
 #include "volume/range.h"
 #include "volume/scrub.h"
-#include "volume/server.h"
+#include "volume/service.h"
 
 enum { ETAG_SIZE = MD5_HEX + 16 };
 
@@ -50,7 +50,7 @@ static void get_suspect(struct get *get);
 static void get_sent(void *arg, int err);
 static void get_finish(struct get *get);
 
-void get_start(struct server *server, struct http_request *req, struct path *path)
+void get_start(struct service *service, struct http_request *req, struct path *path)
 {
     struct get *get = calloc(1, sizeof *get);
     if (!get) {
@@ -58,8 +58,8 @@ void get_start(struct server *server, struct http_request *req, struct path *pat
         flow_refuse(req, ST_NO_MEMORY);
         return;
     }
-    flow_init(&get->flow, server, req, path);
-    atomic_fetch_add(&server_counters(server)->gets, 1);
+    flow_init(&get->flow, service, req, path);
+    atomic_fetch_add(&service->counters.gets, 1);
     enum status st = flow_admit(&get->flow, SUBVOLUME_READ, 0);
     if (!st && !flow_begin(&get->flow, get_open, get_opened, get))
         st = ST_BUSY;
@@ -127,7 +127,7 @@ static struct sending *make_sending(const struct get *get)
     struct sending *sending = malloc(sizeof *sending + size);
     if (!sending)
         return NULL;
-    sending->scrub = server_scrub(get->flow.server);
+    sending->scrub = get->flow.service->scrub;
     sending->subvolume = get->flow.path->subvolume;
     memcpy(sending->file, get->flow.path->file, size);
     return sending;
@@ -223,7 +223,7 @@ static void get_redirect_to_directory(struct get *get)
 
 static void get_suspect(struct get *get)
 {
-    scrub_suspect(server_scrub(get->flow.server), get->flow.path->subvolume, get->flow.path->file);
+    scrub_suspect(get->flow.service->scrub, get->flow.path->subvolume, get->flow.path->file);
 }
 
 static void get_finish(struct get *get)

@@ -7,7 +7,7 @@
 #include "common/key.h"
 #include "volume/config.h"
 #include "volume/flow.h"
-#include "volume/server.h"
+#include "volume/service.h"
 
 /* A list of places of more bytes than this does not come from a master. */
 enum { AVOID_MAX = 4096 };
@@ -51,7 +51,7 @@ static bool make_location(struct buf *location, struct flow *flow, const char *m
 
 bool hole_redirect(struct flow *flow)
 {
-    const struct option_list *masters = &server_config(flow->server)->masters;
+    const struct option_list *masters = &flow->service->config->masters;
     const char *internal = http_request_field(flow->req, "Larder-Internal");
     const char *host = http_request_field(flow->req, "Host");
     struct key key;
@@ -66,7 +66,7 @@ bool hole_redirect(struct flow *flow)
     bool sent =
         buf_ok(&here) && make_location(&location, flow, masters->items[0], buf_text(&here), &key);
     if (sent) {
-        atomic_fetch_add(&server_counters(flow->server)->holes, 1);
+        atomic_fetch_add(&flow->service->counters.holes, 1);
         http_reply_field(flow->req, "Location", buf_text(&location));
         http_reply(flow->req, 302, NULL, 0);
     }

@@ -11,7 +11,7 @@
 
 #include "common/buf.h"
 #include "common/log.h"
-#include "volume/subvolume.h"
+#include "volume/subvolume_home.h"
 
 enum status identity_read(int dir_fd, const char *file, char id[IDENTITY_SIZE + 1])
 {

@@ -16,7 +16,7 @@
 #include "common/key.h"
 #include "volume/flow.h"
 #include "volume/listing.h"
-#include "volume/server.h"
+#include "volume/service.h"
 #include "volume/tombstone_walk.h"
 
 enum list_kind { LIST_DIRECTORY, LIST_TOMBSTONES };
@@ -33,7 +33,7 @@ struct list {
     enum status result;
 };
 
-static void list_begin(struct server *server, struct http_request *req, struct path *path,
+static void list_begin(struct service *service, struct http_request *req, struct path *path,
                        enum list_kind kind);
 static void list_fill(void *arg); /* on the pool */
 static void list_filled(void *arg);
@@ -41,13 +41,13 @@ static void list_drained(void *arg, bool alive);
 static void list_close(void *arg); /* on the pool */
 static void list_finish(void *arg);
 
-void list_start(struct server *server, struct http_request *req, struct path *path)
+void list_start(struct service *service, struct http_request *req, struct path *path)
 {
-    list_begin(server, req, path, LIST_DIRECTORY);
+    list_begin(service, req, path, LIST_DIRECTORY);
 }
 
 /* `place` is a path of a volume, as "/svXX"; without one, DIR itself. */
-void list_tombstones_start(struct server *server, struct http_request *req)
+void list_tombstones_start(struct service *service, struct http_request *req)
 {
     char place[PATH_LIMIT] = "";
     size_t len;
@@ -62,10 +62,10 @@ void list_tombstones_start(struct server *server, struct http_request *req)
         flow_refuse(req, st);
         return;
     }
-    list_begin(server, req, path, LIST_TOMBSTONES);
+    list_begin(service, req, path, LIST_TOMBSTONES);
 }
 
-static void list_begin(struct server *server, struct http_request *req, struct path *path,
+static void list_begin(struct service *service, struct http_request *req, struct path *path,
                        enum list_kind kind)
 {
     struct list *list = calloc(1, sizeof *list);
@@ -74,9 +74,9 @@ static void list_begin(struct server *server, struct http_request *req, struct p
         flow_refuse(req, ST_NO_MEMORY);
         return;
     }
-    flow_init(&list->flow, server, req, path);
+    flow_init(&list->flow, service, req, path);
     list->kind = kind;
-    atomic_fetch_add(&server_counters(server)->lists, 1);
+    atomic_fetch_add(&service->counters.lists, 1);
     char none[2];
     size_t len;
     const char *query = http_request_query(req, &len);

@@ -10,7 +10,6 @@
 #ifndef LARDER_VOLUME_PARENTS_H
 #define LARDER_VOLUME_PARENTS_H
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -18,19 +17,7 @@
 #include "common/attr.h"
 #include "common/status.h"
 
-struct parents;
 struct subvolume;
-
-/* Those that make directories in a subvolume now. */
-struct parents_set {
-    pthread_mutex_t lock; /* guards what follows */
-    pthread_cond_t gone;  /* one has left the list */
-    struct parents *first;
-    uint64_t number; /* of the last that joined */
-};
-
-bool parents_set_init(struct parents_set *set) MUST_CHECK;
-void parents_set_destroy(struct parents_set *set);
 
 /* One operation's hold on the directory of a file. Lives on the caller's stack from parents_open()
  * to parents_close(). */

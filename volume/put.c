@@ -16,7 +16,7 @@
 #include "common/md5.h"
 #include "volume/config.h"
 #include "volume/flow.h"
-#include "volume/server.h"
+#include "volume/service.h"
 #include "volume/writing.h"
 
 enum { CHUNK_BYTES = 256 * 1024 };
@@ -62,7 +62,7 @@ static void put_finish(void *arg);
 
 static const struct http_body_sink put_sink = {put_received, put_body_ended};
 
-void put_start(struct server *server, struct http_request *req, struct path *path)
+void put_start(struct service *service, struct http_request *req, struct path *path)
 {
     struct put *put = calloc(1, sizeof *put);
     if (!put) {
@@ -70,8 +70,8 @@ void put_start(struct server *server, struct http_request *req, struct path *pat
         flow_refuse(req, ST_NO_MEMORY);
         return;
     }
-    flow_init(&put->flow, server, req, path);
-    atomic_fetch_add(&server_counters(server)->puts, 1);
+    flow_init(&put->flow, service, req, path);
+    atomic_fetch_add(&service->counters.puts, 1);
     enum status st = put_check_head(put);
     if (st) {
         put->state = PUT_FAILED;
@@ -106,7 +106,7 @@ static enum status put_check_head(struct put *put)
         return st;
     put->length = http_request_body_length(req);
     put->type = http_request_field(req, "Content-Type");
-    unsigned long long most = server_config(put->flow.server)->max_value;
+    unsigned long long most = put->flow.service->config->max_value;
     put->room = most ? most : UINT64_MAX;
     if (put->length > 0 && (uint64_t)put->length > put->room)
         return ST_TOO_LARGE;
@@ -257,7 +257,7 @@ static void put_finish(void *arg)
     if (put->state == PUT_FAILED) {
         flow_refuse(req, put->failure);
     } else {
-        atomic_fetch_add(&server_counters(put->flow.server)->bytes_written, put->received);
+        atomic_fetch_add(&put->flow.service->counters.bytes_written, put->received);
         http_reply_field(req, "Content-MD5", put->end.md5);
         http_reply(req, put->end.replaced ? 204 : 201, NULL, 0);
     }

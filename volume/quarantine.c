@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "common/buf.h"
 #include "common/durable.h"
@@ -18,11 +17,8 @@
 #include "common/loop.h"
 #include "volume/disk.h"
 #include "volume/parents.h"
+#include "volume/quarantine_names.h"
 #include "volume/subvolume.h"
-
-static const char directory[] = ".larder/quarantine";
-static const char untold[] = ".untold";
-static const char told[] = ".reason";
 
 enum { FILE_NAME = 256, PATH_PART = 200 };
 
@@ -44,7 +40,7 @@ static enum status sync_directory(const struct work *work)
 {
     if (work->disk->sync(work->fd) == 0)
         return ST_OK;
-    return subvolume_sync_error(work->sub, work->at->request, "fsync", directory, errno);
+    return subvolume_sync_error(work->sub, work->at->request, "fsync", QUARANTINE_DIRECTORY, errno);
 }
 
 /* durable_mkdir() has no errno left: its fsync may have failed, so what is not known is an error of
@@ -79,11 +75,11 @@ static enum status begin(struct work *work, const struct store_at *at, int use, 
     if (work->root < 0)
         return st;
     work->disk = subvolume_disk(work->sub);
-    work->fd = work->disk->open(work->root, directory, flags, 0);
+    work->fd = work->disk->open(work->root, QUARANTINE_DIRECTORY, flags, 0);
     if (work->fd < 0 && errno == ENOENT && make) {
         st = make_directory(work);
         if (!st)
-            work->fd = work->disk->open(work->root, directory, flags, 0);
+            work->fd = work->disk->open(work->root, QUARANTINE_DIRECTORY, flags, 0);
     }
     if (work->fd >= 0)
         return ST_OK;
@@ -121,12 +117,6 @@ static void note_name(const char *id, const char *suffix, char name[FILE_NAME])
     (void)snprintf(name, FILE_NAME, "%s%s", id, suffix);
 }
 
-static bool ends_in(const char *name, const char *suffix)
-{
-    size_t len = strlen(name), end = strlen(suffix);
-    return len > end && !strcmp(name + len - end, suffix);
-}
-
 /* --- Taking --- */
 
 static enum status write_all(const struct work *work, int fd, const char *data, size_t len)
@@ -141,7 +131,8 @@ static enum status write_all(const struct work *work, int fd, const char *data, 
         len -= (size_t)n;
     }
     if (work->disk->sync(fd))
-        return subvolume_sync_error(work->sub, work->at->request, "fsync", directory, errno);
+        return subvolume_sync_error(work->sub, work->at->request, "fsync", QUARANTINE_DIRECTORY,
+                                    errno);
     return ST_OK;
 }
 
@@ -212,7 +203,7 @@ enum status quarantine_take(const struct store_at *at, struct quarantine_entry *
     if (st)
         return st;
     make_id(entry->id);
-    note_name(entry->id, untold, note);
+    note_name(entry->id, QUARANTINE_UNTOLD, note);
     st = write_note(&work, entry, note);
     if (st)
         goto no_note;
@@ -244,8 +235,8 @@ enum status quarantine_told(const struct store_at *at, const char *id)
     enum status st = begin(&work, at, SUBVOLUME_DELETE, false);
     if (st)
         return st;
-    note_name(id, untold, from);
-    note_name(id, told, to);
+    note_name(id, QUARANTINE_UNTOLD, from);
+    note_name(id, QUARANTINE_TOLD, to);
     if (work.disk->rename(work.fd, from, work.fd, to))
         st = errno == ENOENT ? ST_NOT_FOUND : failed(&work, "mark as told", errno);
     else
@@ -261,7 +252,7 @@ enum status quarantine_drop(const struct store_at *at, const char *id)
     enum status st = begin(&work, at, SUBVOLUME_DELETE, false);
     if (st)
         return st;
-    note_name(id, untold, name);
+    note_name(id, QUARANTINE_UNTOLD, name);
     drop_note(&work, name);
     st = sync_directory(&work);
     end(&work);
@@ -293,7 +284,7 @@ static bool scan_note(const struct work *work, const char *note, struct buf *pat
 {
     char id[QUARANTINE_ID], name[FILE_NAME];
     struct stat is;
-    size_t len = strlen(note) - (sizeof untold - 1);
+    size_t len = strlen(note) - (sizeof QUARANTINE_UNTOLD - 1);
     if (len >= sizeof id)
         return true; /* not one of ours */
     memcpy(id, note, len);
@@ -302,20 +293,6 @@ static bool scan_note(const struct work *work, const char *note, struct buf *pat
     value_name(id, buf_text(path), name);
     bool there = path->len == 0 || work->disk->stat_at(work->fd, name, &is) == 0;
     return found(arg, id, buf_text(path), there);
-}
-
-/* Takes over `fd`. NULL: no memory. */
-static DIR *open_list(int fd)
-{
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    if (!dir && fd >= 0)
-        (void)close(fd);
-    return dir;
-}
-
-static bool is_value(const char *name)
-{
-    return name[0] != '.' && !ends_in(name, untold) && !ends_in(name, told);
 }
 
 enum status quarantine_scan(const struct store_at *at,
@@ -329,11 +306,11 @@ enum status quarantine_scan(const struct store_at *at,
     enum status st = begin(&work, at, SUBVOLUME_READ, false);
     if (st)
         return st == ST_NOT_FOUND ? ST_OK : st;
-    DIR *dir = open_list(openat(work.fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    DIR *dir = quarantine_names_list(work.fd, ".");
     const struct dirent *entry;
     while (dir && (entry = readdir(dir))) {
-        values += is_value(entry->d_name);
-        if (more && ends_in(entry->d_name, untold))
+        values += quarantine_names_is_value(entry->d_name);
+        if (more && quarantine_names_is_untold(entry->d_name))
             more = scan_note(&work, entry->d_name, &path, found, arg);
     }
     if (dir) {
@@ -343,16 +320,4 @@ enum status quarantine_scan(const struct store_at *at,
     buf_free(&path);
     end(&work);
     return dir ? ST_OK : ST_NO_MEMORY;
-}
-
-uint64_t quarantine_count(int root)
-{
-    uint64_t values = 0;
-    DIR *dir = open_list(openat(root, directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    const struct dirent *entry;
-    while (dir && (entry = readdir(dir)))
-        values += is_value(entry->d_name);
-    if (dir)
-        (void)closedir(dir);
-    return values;
 }

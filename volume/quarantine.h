@@ -1,9 +1,6 @@
 /*
- * Values that turned out to be damaged: `.larder/quarantine` of each subvolume. All of it blocks.
- *
- *   ID.aa%bb%NAME   the value, with its attributes; what is too long is cut off
- *   ID.untold       JSON: path, reason, time. No master knows of it yet
- *   ID.reason       the same, afterwards
+ * Values that turned out to be damaged: `.larder/quarantine` of each subvolume, where the files are
+ * named as in quarantine_names.h. All of it blocks.
  *
  * ID.untold is durable before the value moves, so that a crash leaves nothing of which nobody
  * knows. Where a crash left it without its value, the value is where it was, and to be examined.
@@ -49,8 +46,5 @@ enum status quarantine_drop(const struct store_at *at, const char *id) MUST_CHEC
 enum status quarantine_scan(const struct store_at *at,
                             bool (*found)(void *arg, const char *id, const char *path, bool there),
                             void *arg) MUST_CHECK;
-
-/* How many values are in the quarantine of the open directory `root` of a subvolume. */
-uint64_t quarantine_count(int root) MUST_CHECK;
 
 #endif

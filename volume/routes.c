@@ -9,14 +9,14 @@
 #include "volume/config.h"
 #include "volume/flow.h"
 #include "volume/path.h"
-#include "volume/server.h"
+#include "volume/service.h"
 
 /* What follows "/admin/" in a request's path, also below the path of the base URL; else NULL. */
-static const char *admin_part(const struct server *server, const char *raw, size_t len,
+static const char *admin_part(const struct service *service, const char *raw, size_t len,
                               size_t *part_len)
 {
     static const char admin[] = "/admin/";
-    const char *base = server_config(server)->base_path;
+    const char *base = service->config->base_path;
     size_t base_len = strlen(base);
     if (base_len > 0 && len > base_len && !memcmp(raw, base, base_len)) {
         raw += base_len;
@@ -33,12 +33,12 @@ static bool is_read(enum http_method method)
     return method == HTTP_GET || method == HTTP_HEAD;
 }
 
-static void handle_admin(struct server *server, struct http_request *req, const char *part,
+static void handle_admin(struct service *service, struct http_request *req, const char *part,
                          size_t len)
 {
     static const struct {
         const char *name;
-        void (*start)(struct server *server, struct http_request *req);
+        void (*start)(struct service *service, struct http_request *req);
         bool post; /* is known as well */
     } pages[] = {
         {"health", admin_health_start, false},
@@ -51,7 +51,7 @@ static void handle_admin(struct server *server, struct http_request *req, const 
             continue;
         if (is_read(http_request_method(req)) ||
             (pages[i].post && http_request_method(req) == HTTP_POST)) {
-            pages[i].start(server, req);
+            pages[i].start(service, req);
         } else {
             http_reply_field(req, "Allow", pages[i].post ? "GET, HEAD, POST" : "GET, HEAD");
             http_reply_status(req, ST_METHOD, NULL);
@@ -61,24 +61,24 @@ static void handle_admin(struct server *server, struct http_request *req, const 
     http_reply_status(req, ST_NOT_FOUND, NULL);
 }
 
-static void start_flow(struct server *server, struct http_request *req, struct path *path)
+static void start_flow(struct service *service, struct http_request *req, struct path *path)
 {
     switch (http_request_method(req)) {
     case HTTP_GET:
     case HTTP_HEAD:
         if (path->directory)
-            list_start(server, req, path);
+            list_start(service, req, path);
         else
-            get_start(server, req, path);
+            get_start(service, req, path);
         break;
     case HTTP_PUT:
-        put_start(server, req, path);
+        put_start(service, req, path);
         break;
     case HTTP_DELETE:
-        delete_start(server, req, path);
+        delete_start(service, req, path);
         break;
     case HTTP_UNLINK:
-        unlink_start(server, req, path);
+        unlink_start(service, req, path);
         break;
     default:
         free(path);
@@ -88,12 +88,12 @@ static void start_flow(struct server *server, struct http_request *req, struct p
 
 void routes_handle(struct http_request *req, void *arg)
 {
-    struct server *server = arg;
+    struct service *service = arg;
     size_t len, part_len;
     const char *raw = http_request_path(req, &len);
-    const char *part = admin_part(server, raw, len, &part_len);
+    const char *part = admin_part(service, raw, len, &part_len);
     if (part) {
-        handle_admin(server, req, part, part_len);
+        handle_admin(service, req, part, part_len);
         return;
     }
     struct path *path = malloc(sizeof *path);
@@ -104,5 +104,5 @@ void routes_handle(struct http_request *req, void *arg)
                           st == ST_BAD_REQUEST ? "this path cannot be a file of a volume" : NULL);
         return;
     }
-    start_flow(server, req, path);
+    start_flow(service, req, path);
 }

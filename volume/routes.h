@@ -4,7 +4,7 @@
 
 struct http_request;
 
-/* An http_handler; `arg` is the struct server. */
+/* An http_handler; `arg` is the struct service. */
 void routes_handle(struct http_request *req, void *arg);
 
 #endif

@@ -13,12 +13,12 @@
 
 struct option_list;
 struct scrub;
-struct server_counters;
+struct service_counters;
 struct subvolumes;
 
 struct scrub_options {
     struct subvolumes *all;            /* these outlive it */
-    struct server_counters *counters;  /* of requests: where they go up, the scrub gives way */
+    struct service_counters *counters; /* of requests: where they go up, the scrub gives way */
     const struct option_list *masters; /* to be told of damage */
     char *base;                        /* of this volume; taken over, freed also on failure */
     uint64_t period_ms;                /* 0: only rounds that are asked for */

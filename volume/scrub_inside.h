@@ -1,4 +1,5 @@
-/* What scrub.c (from outside) and scrub_lane.c (the threads) share. Nobody else includes it. */
+/* What scrub_control.c (from outside) and scrub_lane.c (the threads) share. Nobody else includes
+ * it. */
 #ifndef LARDER_VOLUME_SCRUB_INSIDE_H
 #define LARDER_VOLUME_SCRUB_INSIDE_H
 

@@ -21,7 +21,7 @@
 #include "volume/path.h"
 #include "volume/scrub_inside.h"
 #include "volume/scrub_walk.h"
-#include "volume/server.h"
+#include "volume/service.h"
 #include "volume/tell.h"
 
 enum {
@@ -93,7 +93,7 @@ static uint64_t rate_of(const struct scrub *scrub, const struct scrub_part *part
 /* Where requests came during the last step, as long as that step took belongs to them. */
 static uint64_t polite_us(struct scrub_lane *lane, uint64_t now)
 {
-    struct server_counters *counters = lane->scrub->options.counters;
+    struct service_counters *counters = lane->scrub->options.counters;
     uint64_t requests = atomic_load(&counters->gets) + atomic_load(&counters->puts);
     bool busy = requests != lane->requests;
     uint64_t took = now - lane->step_began_us;

@@ -16,6 +16,7 @@
 #include "volume/register.h"
 #include "volume/routes.h"
 #include "volume/scrub.h"
+#include "volume/service.h"
 #include "volume/subvolumes.h"
 
 enum {
@@ -29,8 +30,7 @@ enum {
 /* One event loop and what belongs to it. */
 struct lane {
     struct server *server;
-    struct loop *loop;
-    struct http_server *http;
+    struct service_lane own; /* what requests reach of it */
     pthread_t thread;
     bool running;
     struct loop_message drain; /* posted by server_stop() */
@@ -39,14 +39,8 @@ struct lane {
 };
 
 struct server {
-    const struct config *config;
-    struct subvolumes *all;
-    struct pool *pool;
-    struct gates *gates;         /* before the pool */
-    struct registrar *registrar; /* on lane 0; NULL without masters */
-    struct scrub *scrub;
-    struct server_counters counters;
-    uint64_t started;
+    struct service service;        /* what requests reach */
+    struct registrar *registrar;   /* on lane 0; NULL without masters */
     uint64_t drain_until;          /* loop_now_ms() at which the loops stop anyway */
     struct loop_timer *check_time; /* on lane 0 */
     struct pool_job check_job;
@@ -59,8 +53,8 @@ struct server {
 static void check_on_pool(void *arg)
 {
     struct server *server = arg;
-    subvolumes_check(server->all);
-    scrub_look(server->scrub);
+    subvolumes_check(server->service.all);
+    scrub_look(server->service.scrub);
 }
 
 static void check_was_done(void *arg)
@@ -73,46 +67,48 @@ static void check_was_done(void *arg)
 static void check_is_due(void *arg)
 {
     struct server *server = arg;
-    pool_continue(server->pool, &server->check_job);
+    pool_continue(server->service.pool, &server->check_job);
 }
 
 /* --- Starting --- */
 
 static enum status start_lane(struct server *server, unsigned i, uint16_t port)
 {
-    const struct config *config = server->config;
+    const struct config *config = server->service.config;
     struct lane *lane = &server->lane[i];
     unsigned share = (config->max_connections + server->lanes - 1) / server->lanes;
     struct http_server_options options = {
-        .loop = lane->loop,
+        .loop = lane->own.loop,
         .listen = config->listen,
         .port = port,
         .exclusive = i == 0,
         .handler = routes_handle,
-        .arg = server,
+        .arg = &server->service,
         .name = "larder-volume",
         .max_connections = share,
         .admin_reserve = ADMIN_RESERVE,
     };
-    return http_server_start(&lane->http, &options);
+    return http_server_start(&lane->own.http, &options);
 }
 
 static void look_whether_idle(void *arg);
 
 static enum status make_lanes(struct server *server)
 {
+    server->service.lanes = &server->lane[0].own;
     for (unsigned i = 0; i < server->lanes; i++) {
         struct lane *lane = &server->lane[i];
         lane->server = server;
-        lane->loop = loop_new();
-        if (!lane->loop)
+        lane->own.next = i + 1 < server->lanes ? &server->lane[i + 1].own : NULL;
+        lane->own.loop = loop_new();
+        if (!lane->own.loop)
             return ST_NO_MEMORY;
-        lane->look = loop_timer_new(lane->loop, look_whether_idle, lane);
+        lane->look = loop_timer_new(lane->own.loop, look_whether_idle, lane);
         if (!lane->look)
             return ST_NO_MEMORY;
         /* All of them on the port that the first one got. */
         enum status st =
-            start_lane(server, i, i ? server_port(server) : (uint16_t)server->config->port);
+            start_lane(server, i, i ? server_port(server) : (uint16_t)server->service.config->port);
         if (st)
             return st;
     }
@@ -122,7 +118,7 @@ static enum status make_lanes(struct server *server)
 static void *run_lane(void *arg)
 {
     struct lane *lane = arg;
-    loop_run(lane->loop);
+    loop_run(lane->own.loop);
     return NULL;
 }
 
@@ -146,43 +142,43 @@ static enum status start_scrub(struct server *server)
 {
     const uint64_t day_ms = 24ULL * 3600 * 1000;
     struct scrub_options options = {
-        .all = server->all,
-        .counters = &server->counters,
-        .masters = &server->config->masters,
-        .base = config_base(server->config, server_port(server)),
-        .period_ms = server->config->scrub_days * day_ms,
+        .all = server->service.all,
+        .counters = &server->service.counters,
+        .masters = &server->service.config->masters,
+        .base = config_base(server->service.config, server_port(server)),
+        .period_ms = server->service.config->scrub_days * day_ms,
     };
     if (!options.base)
         return ST_NO_MEMORY;
-    server->scrub = scrub_new(&options);
-    return server->scrub ? ST_OK : ST_NO_MEMORY;
+    server->service.scrub = scrub_new(&options);
+    return server->service.scrub ? ST_OK : ST_NO_MEMORY;
 }
 
 /* What runs on lane 0 beside requests. */
 static enum status start_services(struct server *server)
 {
-    struct loop *loop = server->lane[0].loop;
+    struct loop *loop = server->lane[0].own.loop;
     server->check_job = (struct pool_job){
         .run = check_on_pool, .done = check_was_done, .arg = server, .loop = loop};
     server->check_time = loop_timer_new(loop, check_is_due, server);
     if (!server->check_time)
         return ST_NO_MEMORY;
     loop_timer_set(server->check_time, CHECK_EVERY_MS);
-    if (server->config->masters.count == 0)
+    if (server->service.config->masters.count == 0)
         return ST_OK;
-    return registrar_new(&server->registrar, loop, server->config, server_port(server));
+    return registrar_new(&server->registrar, loop, server->service.config, server_port(server));
 }
 
 static enum status open_directory(struct server *server, const struct disk *disk)
 {
     char *error = NULL;
     struct subvolumes_options options = {
-        .dir = server->config->dir,
+        .dir = server->service.config->dir,
         .disk = disk,
-        .reserve = server->config->reserve,
-        .sync = server->config->sync == CONFIG_SYNC_FULL,
+        .reserve = server->service.config->reserve,
+        .sync = server->service.config->sync == CONFIG_SYNC_FULL,
     };
-    enum status st = subvolumes_open(&server->all, &options, &error);
+    enum status st = subvolumes_open(&server->service.all, &options, &error);
     if (st)
         (void)fprintf(stderr, "larder-volume: %s\n", error ? error : status_text(st));
     free(error);
@@ -192,14 +188,14 @@ static enum status open_directory(struct server *server, const struct disk *disk
 /* A quarter of the threads is left for the others, whatever happens to one disk. */
 static enum status make_pool(struct server *server)
 {
-    unsigned threads = server->config->pool_threads;
+    unsigned threads = server->service.config->pool_threads;
     unsigned inside = threads - threads / 4;
     size_t waiting = (size_t)threads * JOBS_A_THREAD;
-    server->pool = pool_new(threads, waiting);
-    if (!server->pool)
+    server->service.pool = pool_new(threads, waiting);
+    if (!server->service.pool)
         return ST_NO_MEMORY;
-    server->gates = gates_new(server->pool, PATH_SUBVOLUMES, inside, waiting);
-    return server->gates ? ST_OK : ST_NO_MEMORY;
+    server->service.gates = gates_new(server->service.pool, PATH_SUBVOLUMES, inside, waiting);
+    return server->service.gates ? ST_OK : ST_NO_MEMORY;
 }
 
 /* Prints what has not been printed yet. */
@@ -221,7 +217,8 @@ static enum status start_all(struct server *server, const struct disk *disk)
         st = ST_BUSY;
     if (st)
         (void)fprintf(stderr, "larder-volume: cannot start on %s port %u: %s\n",
-                      server->config->listen, server->config->port, status_text(st));
+                      server->service.config->listen, server->service.config->port,
+                      status_text(st));
     return st;
 }
 
@@ -233,9 +230,9 @@ enum status server_start(struct server **server, const struct config *config,
         (void)fprintf(stderr, "larder-volume: out of memory\n");
         return ST_NO_MEMORY;
     }
-    new->config = config;
+    new->service.config = config;
     new->lanes = config->threads;
-    new->started = loop_wall_ms();
+    new->service.started_ms = loop_wall_ms();
     enum status st = start_all(new, disk);
     if (st) {
         if (server_stop(new, 0))
@@ -243,7 +240,7 @@ enum status server_start(struct server **server, const struct config *config,
         return st;
     }
     log_event(LOG_INFO, "volume", "listen=%s port=%u dir=\"%s\" id=%s threads=%u", config->listen,
-              server_port(new), config->dir, subvolumes_id(new->all), config->threads);
+              server_port(new), config->dir, subvolumes_id(new->service.all), config->threads);
     *server = new;
     return ST_OK;
 }
@@ -253,9 +250,9 @@ enum status server_start(struct server **server, const struct config *config,
 static void look_whether_idle(void *arg)
 {
     struct lane *lane = arg;
-    lane->idle = http_server_idle(lane->http);
+    lane->idle = http_server_idle(lane->own.http);
     if (lane->idle || loop_now_ms() >= lane->server->drain_until)
-        loop_stop(lane->loop);
+        loop_stop(lane->own.loop);
     else
         loop_timer_set(lane->look, DRAIN_LOOK_MS);
 }
@@ -270,7 +267,7 @@ static void lane_drains(void *arg)
         loop_timer_free(server->check_time);
         server->check_time = NULL;
     }
-    http_server_drain(lane->http);
+    http_server_drain(lane->own.http);
     look_whether_idle(lane);
 }
 
@@ -282,7 +279,7 @@ bool server_stop(struct server *server, unsigned timeout_ms)
         struct lane *lane = &server->lane[i];
         lane->drain = (struct loop_message){.fn = lane_drains, .arg = lane};
         if (lane->running)
-            loop_post(lane->loop, &lane->drain);
+            loop_post(lane->own.loop, &lane->drain);
     }
     for (unsigned i = 0; i < server->lanes; i++) {
         struct lane *lane = &server->lane[i];
@@ -292,7 +289,7 @@ bool server_stop(struct server *server, unsigned timeout_ms)
         lane->running = false;
         idle = idle && lane->idle;
     }
-    return scrub_stop(server->scrub, SCRUB_STOP_MS) && idle;
+    return scrub_stop(server->service.scrub, SCRUB_STOP_MS) && idle;
 }
 
 void server_free(struct server *server)
@@ -300,75 +297,23 @@ void server_free(struct server *server)
     if (!server)
         return;
     /* Jobs first: what they post to the loops is delivered when those are freed. */
-    pool_free(server->pool);
+    pool_free(server->service.pool);
     registrar_free(server->registrar);
     loop_timer_free(server->check_time);
     server->check_time = NULL;
     for (unsigned i = 0; i < server->lanes; i++) {
         struct lane *lane = &server->lane[i];
-        http_server_free(lane->http);
+        http_server_free(lane->own.http);
         loop_timer_free(lane->look);
-        loop_free(lane->loop);
+        loop_free(lane->own.loop);
     }
-    scrub_free(server->scrub);
-    gates_free(server->gates);
-    subvolumes_free(server->all);
+    scrub_free(server->service.scrub);
+    gates_free(server->service.gates);
+    subvolumes_free(server->service.all);
     free(server);
 }
 
-/* --- What it has --- */
-
 uint16_t server_port(const struct server *server)
 {
-    return http_server_port(server->lane[0].http);
-}
-
-const struct config *server_config(const struct server *server)
-{
-    return server->config;
-}
-
-struct pool *server_pool(const struct server *server)
-{
-    return server->pool;
-}
-
-struct gates *server_gates(const struct server *server)
-{
-    return server->gates;
-}
-
-struct subvolumes *server_subvolumes(const struct server *server)
-{
-    return server->all;
-}
-
-struct scrub *server_scrub(const struct server *server)
-{
-    return server->scrub;
-}
-
-struct server_counters *server_counters(struct server *server)
-{
-    return &server->counters;
-}
-
-uint64_t server_started_ms(const struct server *server)
-{
-    return server->started;
-}
-
-unsigned server_loops(const struct server *server)
-{
-    return server->lanes;
-}
-
-struct loop *server_loop(const struct server *server, unsigned i)
-{
-    return server->lane[i].loop;
-}
-
-struct http_server *server_http(const struct server *server, unsigned i)
-{
-    return server->lane[i].http;
+    return http_server_port(server->lane[0].own.http);
 }

@@ -19,20 +19,7 @@
 struct disk;
 struct parents_set;
 struct subvolume;
-
-/* The smaller of 1 GiB and 5 % of the disk. */
-#define SUBVOLUME_RESERVE_USUAL UINT64_MAX
-
-/* What the subvolumes of one volume share; it outlives them. */
-struct subvolume_home {
-    const char *dir;         /* as the operator wrote it */
-    int dir_fd;              /* DIR, open for as long as the process lives */
-    int records_fd;          /* DIR/.larder/subvolumes */
-    const struct disk *disk; /* the caller's */
-    uint64_t reserve;        /* bytes that new values leave free, or SUBVOLUME_RESERVE_USUAL */
-    bool sync;               /* false with --sync=none */
-    char temp_prefix[20];    /* of this process's temp files */
-};
+struct subvolume_home;
 
 /* From best to worst. */
 enum subvolume_state {

@@ -13,9 +13,7 @@
 #include "common/loop.h"
 #include "volume/disk.h"
 #include "volume/identity.h"
-#include "volume/parents.h"
-#include "volume/quarantine.h"
-
+#include "volume/quarantine_names.h"
 #include "volume/subvolume_state.h"
 
 /* --- Looking at the disk --- */
@@ -73,7 +71,7 @@ static void publish(struct subvolume *sub, const struct identity_look *look)
 static void first_look(struct subvolume *sub, int fd)
 {
     identity_clear_temp(fd, sub->home->temp_prefix);
-    subvolume_set_quarantined(sub, quarantine_count(fd));
+    subvolume_set_quarantined(sub, quarantine_names_count(fd));
     if (sub->home->sync && syncfs(fd))
         (void)subvolume_sync_error(sub, "-", "syncfs", directory_name(sub), errno);
 }

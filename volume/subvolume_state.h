@@ -1,5 +1,5 @@
-/* What subvolume.c (states, errors, space) and subvolume_look.c (looking at the disk) share; nobody
- * else's business. */
+/* What subvolume_use.c (states, errors, space) and subvolume_look.c (looking at the disk) share;
+ * nobody else's business. */
 #ifndef LARDER_VOLUME_SUBVOLUME_STATE_H
 #define LARDER_VOLUME_SUBVOLUME_STATE_H
 
@@ -8,8 +8,9 @@
 #include <sys/types.h>
 
 #include "volume/identity.h"
-#include "volume/parents.h"
+#include "volume/parents_set.h"
 #include "volume/subvolume.h"
+#include "volume/subvolume_home.h"
 
 enum { SUBVOLUME_LOCKS = 16 };
 

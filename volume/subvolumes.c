@@ -18,6 +18,7 @@
 #include "volume/identity.h"
 #include "volume/path.h"
 #include "volume/subvolume.h"
+#include "volume/subvolume_home.h"
 
 struct subvolumes {
     struct subvolume_home home;

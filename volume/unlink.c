@@ -8,7 +8,7 @@
 
 #include "common/http_server.h"
 #include "volume/flow.h"
-#include "volume/server.h"
+#include "volume/service.h"
 
 struct unlink {
     struct flow flow;
@@ -18,7 +18,7 @@ struct unlink {
 static void unlink_mark(void *arg); /* on the pool */
 static void unlink_finish(void *arg);
 
-void unlink_start(struct server *server, struct http_request *req, struct path *path)
+void unlink_start(struct service *service, struct http_request *req, struct path *path)
 {
     struct unlink *un = calloc(1, sizeof *un);
     if (!un) {
@@ -26,8 +26,8 @@ void unlink_start(struct server *server, struct http_request *req, struct path *
         flow_refuse(req, ST_NO_MEMORY);
         return;
     }
-    flow_init(&un->flow, server, req, path);
-    atomic_fetch_add(&server_counters(server)->unlinks, 1);
+    flow_init(&un->flow, service, req, path);
+    atomic_fetch_add(&service->counters.unlinks, 1);
     un->result = path->directory ? ST_NOT_FOUND : flow_admit(&un->flow, SUBVOLUME_DELETE, 0);
     /* Once it has begun it belongs to the pool: not even its result may be looked at. */
     if (!un->result && flow_begin(&un->flow, unlink_mark, unlink_finish, un))

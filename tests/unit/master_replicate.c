@@ -1,7 +1,5 @@
-/*
- * One value to several places, with volumes whose bytes the test moves: slow, failing, silent ones.
- * Time is the test's own.
- */
+/* One value to several places, with volumes whose bytes the test moves: slow, failing, silent ones.
+ * Time is the test's own. */
 #include "common/md5.h"
 #include "master/replicate.h"
 #include "tests/flow/fake_client.h"

@@ -1,5 +1,5 @@
-#include "volume/subvolume_state.h"
-
+/* A subvolume while it is used: its state, its errors, its room, its locks. By what is known of it:
+ * nothing here touches the disk. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -14,8 +14,8 @@
 #include "common/loop.h"
 #include "volume/disk.h"
 #include "volume/identity.h"
-#include "volume/parents.h"
-#include "volume/quarantine.h"
+#include "volume/parents_set.h"
+#include "volume/subvolume_state.h"
 
 /* A check that takes longer than this stands before a disk that hangs. */
 enum { CHECK_STUCK_MS = 10000, BLOCK = 4096 };

@@ -1,0 +1,20 @@
+#include "volume/parents_set.h"
+
+bool parents_set_init(struct parents_set *set)
+{
+    set->first = NULL;
+    set->number = 0;
+    if (pthread_mutex_init(&set->lock, NULL))
+        return false;
+    if (pthread_cond_init(&set->gone, NULL)) {
+        (void)pthread_mutex_destroy(&set->lock);
+        return false;
+    }
+    return true;
+}
+
+void parents_set_destroy(struct parents_set *set)
+{
+    (void)pthread_cond_destroy(&set->gone);
+    (void)pthread_mutex_destroy(&set->lock);
+}

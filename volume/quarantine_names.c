@@ -1,0 +1,42 @@
+#include "volume/quarantine_names.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+static bool ends_in(const char *name, const char *suffix)
+{
+    size_t len = strlen(name), end = strlen(suffix);
+    return len > end && !strcmp(name + len - end, suffix);
+}
+
+bool quarantine_names_is_untold(const char *name)
+{
+    return ends_in(name, QUARANTINE_UNTOLD);
+}
+
+bool quarantine_names_is_value(const char *name)
+{
+    return name[0] != '.' && !ends_in(name, QUARANTINE_UNTOLD) && !ends_in(name, QUARANTINE_TOLD);
+}
+
+DIR *quarantine_names_list(int root, const char *directory)
+{
+    int fd = openat(root, directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    if (!dir && fd >= 0)
+        (void)close(fd);
+    return dir;
+}
+
+uint64_t quarantine_names_count(int root)
+{
+    uint64_t values = 0;
+    DIR *dir = quarantine_names_list(root, QUARANTINE_DIRECTORY);
+    const struct dirent *entry;
+    while (dir && (entry = readdir(dir)))
+        values += quarantine_names_is_value(entry->d_name);
+    if (dir)
+        (void)closedir(dir);
+    return values;
+}

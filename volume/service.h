@@ -1,0 +1,46 @@
+/*
+ * What a running volume serves its requests with. The server makes it, and it outlives all of them;
+ * routes and flows reach no further up. It is complete before the first loop runs, and does not
+ * change from then on, but for the counters.
+ */
+#ifndef LARDER_VOLUME_SERVICE_H
+#define LARDER_VOLUME_SERVICE_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+struct config;
+struct gates;
+struct http_server;
+struct loop;
+struct pool;
+struct scrub;
+struct subvolumes;
+
+/* What requests count, for /admin/metrics. */
+struct service_counters {
+    atomic_uint_least64_t puts, gets, deletes, unlinks, lists; /* that began */
+    atomic_uint_least64_t bytes_written; /* of values that were acknowledged */
+    atomic_uint_least64_t holes;         /* readers sent back to a master */
+};
+
+/* A loop and the HTTP server on it, to be touched on its thread. */
+struct service_lane {
+    struct loop *loop;
+    struct http_server *http;
+    const struct service_lane *next; /* NULL after the last */
+};
+
+/* All of it is the server's. */
+struct service {
+    const struct config *config;
+    struct subvolumes *all;
+    struct pool *pool;
+    struct gates *gates; /* the ways into the pool, one a subvolume: requests take these */
+    struct scrub *scrub;
+    const struct service_lane *lanes; /* the first */
+    struct service_counters counters;
+    uint64_t started_ms; /* unix time */
+};
+
+#endif

@@ -1,0 +1,24 @@
+/* What a disk must know of the directory that it is in, to be told from others and to be used. */
+#ifndef LARDER_VOLUME_SUBVOLUME_HOME_H
+#define LARDER_VOLUME_SUBVOLUME_HOME_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct disk;
+
+/* The smaller of 1 GiB and 5 % of the disk. */
+#define SUBVOLUME_RESERVE_USUAL UINT64_MAX
+
+/* What the subvolumes of one volume share; it outlives them. */
+struct subvolume_home {
+    const char *dir;         /* as the operator wrote it */
+    int dir_fd;              /* DIR, open for as long as the process lives */
+    int records_fd;          /* DIR/.larder/subvolumes */
+    const struct disk *disk; /* the caller's */
+    uint64_t reserve;        /* bytes that new values leave free, or SUBVOLUME_RESERVE_USUAL */
+    bool sync;               /* false with --sync=none */
+    char temp_prefix[20];    /* of this process's temp files */
+};
+
+#endif
