@@ -162,7 +162,7 @@ class LimitTest(FaultTest):
         self.end(store, name, changes)
 
     def test_few_descriptors_volume(self):
-        self.play("volumes with 24 descriptors", "--nofile=24", lambda s: s.volumes[:2],
+        self.play("volumes with 32 descriptors", "--nofile=32", lambda s: s.volumes[:2],
                   (300, 5000, 80000))
 
     def test_few_descriptors_master(self):
