@@ -108,6 +108,8 @@ class Store(Cluster):
 
     def settle(self, seconds=120):
         """Waits until nothing is left to do for the janitor."""
+        if os.environ.get("LARDER_PLANTED", "nothing") != "nothing":
+            seconds = 10  # what a planted fault has lost cannot be repaired, however long it is tried
         self.wait_master_ready()
         self.volumes_up()
 
