@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#include "common/hex.h"
+
 enum { DIGITS_MAX = 16, EXTENSION_MAX = 256, TRAILERS_MAX = 8 * 1024 };
 
 /* What the next byte belongs to. */
@@ -30,18 +32,6 @@ enum {
 void http_chunk_init(struct http_chunk *chunk)
 {
     *chunk = (struct http_chunk){IN_SIZE, 0, 0, 0};
-}
-
-/* Not isxdigit(), which asks the locale. */
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
 }
 
 static bool is_name(char c)

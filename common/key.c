@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/buf.h"
+#include "common/hex.h"
 
 enum status key_from_bytes(struct key *key, const void *bytes, size_t len)
 {
@@ -14,17 +15,6 @@ enum status key_from_bytes(struct key *key, const void *bytes, size_t len)
     key->bytes[len] = 0;
     key->len = len;
     return ST_OK;
-}
-
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
 }
 
 /* The byte of the escape at `from` ("%2F"), or -1 for a broken one. */

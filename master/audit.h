@@ -21,7 +21,6 @@ struct worker;
 struct audit_report {
     bool running; /* or demanded: so who demands one waits until this is false */
     bool forced;
-    const char *part;                        /* "copies", "orphans" or "" */
     uint64_t keys, suspects, files, orphans; /* in this round, or the last */
     uint64_t rounds;
     uint64_t finished_ms; /* wall clock of the last end, 0: none yet */

@@ -327,8 +327,3 @@ void orphans_stop(struct orphans *orphans)
     if (orphans->pausing)
         loop_timer_set(orphans->timer, 0);
 }
-
-struct orphans_counts orphans_count(const struct orphans *orphans)
-{
-    return orphans->counts;
-}

@@ -26,6 +26,5 @@ struct orphans *orphans_start(struct worker *worker, const uint64_t *pause_ms,
                               void *arg) MUST_CHECK;
 /* Ends it early: `ended` follows as soon as what is under way is over. */
 void orphans_stop(struct orphans *orphans);
-struct orphans_counts orphans_count(const struct orphans *orphans);
 
 #endif
