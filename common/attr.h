@@ -8,6 +8,7 @@
 /* Checked like printf: the format is argument f, its values begin at argument a. */
 #define PRINTF_LIKE(f, a) __attribute__((format(printf, f, a)))
 
+/* A parameter that the type of a callback demands and this one has no use for. */
 #define UNUSED __attribute__((unused))
 
 #endif

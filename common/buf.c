@@ -1,3 +1,7 @@
+/*
+ * The one growing array of the project. Invariant: where `data` is not NULL, cap > len and
+ * data[len] is 0, so buf_text() can be handed to whatever wants a C string.
+ */
 #include "common/buf.h"
 
 #include <stdarg.h>
@@ -6,7 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Room for `more` bytes and a NUL. */
+/* Room for `more` bytes and a NUL. It doubles, so that a text built byte by byte costs a number of
+ * reallocations that is logarithmic in its length. The limit of half the address space keeps both
+ * the sum and the doubling from overflowing. On failure what is there stays valid. */
 static bool reserve(struct buf *b, size_t more)
 {
     if (b->failed)
@@ -51,6 +57,8 @@ void buf_addc(struct buf *b, char c)
     buf_add(b, &c, 1);
 }
 
+/* Formats twice: the first time only to learn the length, because a cut text would be worse than
+ * the time. va_copy, because the first vsnprintf uses the list up. */
 void buf_addf(struct buf *b, const char *format, ...)
 {
     va_list values;
@@ -98,6 +106,7 @@ char *buf_take(struct buf *b)
     if (!b->data && !b->failed)
         buf_add(b, "", 0);
     char *data = b->failed ? NULL : b->data;
+    /* After a failure the beginning that is left is of no use to anybody. */
     if (!data)
         free(b->data);
     *b = (struct buf)BUF_INIT;

@@ -1,6 +1,9 @@
 /*
  * A growing byte buffer. A failed allocation is remembered: later additions do nothing, and
  * buf_ok() says so once at the end, so builders of text need no check at every line.
+ *
+ * Whoever holds the struct owns the memory; a copy of the struct shares it, and only one of the two
+ * may be used further. Nothing here locks: one thread at a time.
  */
 #ifndef LARDER_COMMON_BUF_H
 #define LARDER_COMMON_BUF_H
@@ -11,17 +14,21 @@
 #include "common/attr.h"
 
 struct buf {
-    char *data; /* NUL-terminated after every addition, NULL while empty and never grown */
-    size_t len;
-    size_t cap;
-    bool failed;
+    char *data;  /* NUL-terminated after every addition, NULL while empty and never grown */
+    size_t len;  /* bytes, without the NUL */
+    size_t cap;  /* bytes allocated, with room for it */
+    bool failed; /* what is here is a beginning of what was to be; only buf_clear() forgives it */
 };
+
+/* A struct of zeros is an empty buffer too, so one inside a calloc'ed struct needs no init. */
 
 #define BUF_INIT                                                                                   \
     {                                                                                              \
         NULL, 0, 0, false                                                                          \
     }
 
+/* Append. `data` may hold any bytes, NULs too, and must not point into the buffer itself, which may
+ * move. With len 0 only the NUL is put there. */
 void buf_add(struct buf *b, const void *data, size_t len);
 void buf_adds(struct buf *b, const char *text);
 void buf_addc(struct buf *b, char c);

@@ -1,3 +1,11 @@
+/*
+ * Small files, written so that a crash at any point leaves the old one or the new one.
+ *
+ * The order is what counts: the content is synced before the name points to it, or a power loss
+ * could leave an empty file under the right name; and the directory is synced after the rename,
+ * which is else gone after a power loss on ext4 and XFS. A failed fsync is not repeated: the kernel
+ * may have dropped the pages by then, and say that all is well.
+ */
 #include "common/durable.h"
 
 #include <errno.h>
@@ -12,8 +20,11 @@
 
 #include "common/buf.h"
 
+/* So that a wrong path (a value, a device) given as a config file does not fill the memory. */
 enum { READ_MAX = 1024 * 1024 };
 
+/* write() may take less than it is given, where a signal or a disk that fills comes between; 0 for
+ * a length above 0 would make this loop for ever, so it counts as an error. */
 static enum status write_all(int fd, const char *data, size_t len)
 {
     while (len) {
@@ -81,12 +92,16 @@ enum status durable_mkdir(int dir_fd, const char *name)
         return fsync(dir_fd) ? status_of_errno(errno) : ST_OK;
     if (errno != EEXIST)
         return status_of_errno(errno);
+    /* EEXIST also stands for a file of that name. */
     struct stat is;
     if (fstatat(dir_fd, name, &is, 0))
         return status_of_errno(errno);
     return S_ISDIR(is.st_mode) ? ST_OK : ST_IO;
 }
 
+/* flock() and not fcntl(): a lock of the latter is lost as soon as anything in the process closes
+ * any descriptor of the file. The file itself is never removed: another process could lock the
+ * removed one and a third the new one. */
 int durable_lock(int dir_fd, const char *name, enum status *st)
 {
     int fd = openat(dir_fd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);

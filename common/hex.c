@@ -1,3 +1,7 @@
+/*
+ * Not a table and not <ctype.h>: it is called for escapes and sizes of chunks only, and its answer
+ * must not depend on the locale.
+ */
 #include "common/hex.h"
 
 int hex_value(char c)

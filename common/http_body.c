@@ -2,6 +2,14 @@
  * Bodies. What has arrived lies in the connection's input, and the sink is handed pointers into
  * that; what it does not take stays there, and while it is full nothing is read, so the kernel's
  * buffers fill, and the client waits. That is all the back-pressure there is.
+ *
+ * The states of a body are in http_conn.h (enum http_body). The way of one that is read to its end:
+ * HELD, WANTED (and FULL, and WANTED again), NONE. The sink hears of the end exactly once, by
+ * tell_end(), unless the request is answered before: then it hears nothing more, and the rest is
+ * dropped, or the connection is given up.
+ *
+ * A sink may answer the request from within `data` or `end`. So whatever is done after a call of it
+ * looks at req->body again, and not at what was known before.
  */
 #include "common/http_body.h"
 
@@ -37,6 +45,7 @@ void http_request_read_body(struct http_request *req, const struct http_body_sin
     http_conn_wake(conn);
 }
 
+/* The time it was full does not count against the client: the deadline begins anew. */
 void http_request_resume_body(struct http_request *req)
 {
     if (req->body != HTTP_BODY_FULL)
@@ -46,6 +55,8 @@ void http_request_resume_body(struct http_request *req)
     http_conn_wake(req->conn);
 }
 
+/* A chunked body may be two bytes or two terabytes; a quarter of the largest window is a
+ * compromise, since the buffer is given back between requests only. */
 size_t http_body_window(const struct http_request *req)
 {
     if (req->head.chunked || req->body == HTTP_BODY_DROPPED)
@@ -57,7 +68,8 @@ size_t http_body_window(const struct http_request *req)
 
 /* --- Steps --- */
 
-/* The sink hears the last of it. It may answer the request from there. */
+/* The sink hears the last of it. It may answer the request from there, so the state is set before,
+ * and nothing of the request is touched after. */
 static void tell_end(struct http_request *req, enum status st)
 {
     req->body = st ? HTTP_BODY_BROKEN : HTTP_BODY_NONE;
@@ -66,7 +78,9 @@ static void tell_end(struct http_request *req, enum status st)
     sink->end(req->sink_arg, st);
 }
 
-/* Gives the sink bytes, or drops them. How many are done with. */
+/* Gives the sink bytes, or drops them. How many are done with. A sink that answers from within
+ * `data` has made the body DROPPED or BROKEN by http_body_abandon(): only a body that is still
+ * wanted can become full. */
 static size_t pass_on(struct http_request *req, const char *data, size_t len)
 {
     if (req->body == HTTP_BODY_DROPPED) {
@@ -125,7 +139,8 @@ static bool take_chunks(struct http_request *req)
     return false;
 }
 
-/* Dropping has its limits: in size, and in what is no body at all. */
+/* Dropping has its limits: in size, and in what is no body at all. The connection is then drained
+ * and closed, because where the next request begins will never be known. */
 static bool give_up_dropping(struct http_request *req)
 {
     if (!req->broken && req->dropped <= HTTP_DROP_MAX)
@@ -149,6 +164,7 @@ bool http_body_step(struct http_request *req)
     bool over = !req->broken && (req->head.chunked ? take_chunks(req) : take_plain(req));
     if (!is_read(req))
         return true; /* the sink is full */
+    /* The client closed its side with less than it had announced: there is no more to wait for. */
     if (!over && !req->broken && conn->peer_closed && conn->in.len == 0)
         req->broken = ST_CLOSED;
     if (req->body == HTTP_BODY_DROPPED) {

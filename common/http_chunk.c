@@ -10,23 +10,27 @@
 
 #include "common/hex.h"
 
-enum { DIGITS_MAX = 16, EXTENSION_MAX = 256, TRAILERS_MAX = 8 * 1024 };
+enum {
+    DIGITS_MAX = 16,        /* of 64 bits, so leading zeros do not go on for ever either */
+    EXTENSION_MAX = 256,    /* bytes a chunk; nobody sends any, but RFC 9112 (7.1.1) allows them */
+    TRAILERS_MAX = 8 * 1024 /* bytes of all together */
+};
 
 /* What the next byte belongs to. */
 enum {
     IN_SIZE,
-    IN_EXTENSION,
+    IN_EXTENSION, /* behind the size: ";name=value", skipped */
     SIZE_LF,
-    IN_DATA,
-    DATA_CR,
+    IN_DATA, /* not framing: http_chunk_next() stops here, http_chunk_took() goes on */
+    DATA_CR, /* the CRLF that every chunk ends with */
     DATA_LF,
     TRAILER_START, /* a trailer, or the empty line that ends it all */
     TRAILER_NAME,
     TRAILER_VALUE,
     TRAILER_LF,
-    LAST_LF,
+    LAST_LF, /* of the empty line */
     ENDED,
-    BROKEN
+    BROKEN /* for good: where the next chunk begins is not known any more */
 };
 
 void http_chunk_init(struct http_chunk *chunk)
@@ -34,6 +38,7 @@ void http_chunk_init(struct http_chunk *chunk)
     *chunk = (struct http_chunk){IN_SIZE, 0, 0, 0};
 }
 
+/* RFC 9110's tchar, as http_head.c has it for the names of fields. */
 static bool is_name(char c)
 {
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
@@ -90,7 +95,8 @@ static int after_trailer(struct http_chunk *chunk, char c)
     return c == ':' ? TRAILER_VALUE : BROKEN;
 }
 
-/* The state after a byte of framing. */
+/* The state after a byte of framing. IN_DATA and ENDED are never asked about: http_chunk_next()
+ * leaves the bytes there alone. */
 static int after(struct http_chunk *chunk, char c)
 {
     switch (chunk->state) {
@@ -134,10 +140,12 @@ enum http_chunk_result http_chunk_next(struct http_chunk *chunk, const char *byt
         return HTTP_CHUNK_END;
     if (chunk->state != IN_DATA || at == len)
         return HTTP_CHUNK_MORE;
+    /* A chunk may end before the input does; what follows it is framing again. */
     *data_len = len - at < chunk->left ? len - at : (size_t)chunk->left;
     return HTTP_CHUNK_DATA;
 }
 
+/* Nothing may be left of a chunk before its CRLF is looked for, so the state moves only here. */
 void http_chunk_took(struct http_chunk *chunk, size_t len)
 {
     chunk->left -= len;

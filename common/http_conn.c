@@ -4,6 +4,11 @@
  * Closing and freeing are two steps. A connection is closed in the midst of its own callbacks, and
  * those still hold it; so it goes into hub->ready, and http_turn_ready() frees it on the next turn,
  * when the stack is empty.
+ *
+ * Invariants: a connection with a socket is in HEAD, REQUEST, ANSWERED or LINGER; LOST and CLOSED
+ * have none. A request under way (REQUEST, LOST, ANSWERED) is counted in hub->under_way. While it
+ * is with its handler (REQUEST, LOST) only the end of the server frees the connection: a handler
+ * that waits for a disk still has a pointer to it.
  */
 #include "common/http_conn.h"
 
@@ -18,7 +23,8 @@
 
 #define BIT(phase) (1U << HTTP_PHASE_##phase)
 
-/* From which phase to which. */
+/* From which phase to which. There is no way back from LOST to ANSWERED: where the client is gone,
+ * an answer is not written but given up (http_reply.c), which closes. */
 static const unsigned moves[] = {
     [HTTP_PHASE_HEAD] = BIT(REQUEST) | BIT(CLOSED),
     [HTTP_PHASE_REQUEST] = BIT(ANSWERED) | BIT(LOST) | BIT(CLOSED),
@@ -54,7 +60,8 @@ struct http_conn *http_conn_new(struct http_hub *hub, int socket,
     return conn;
 }
 
-/* The socket and all that hangs on it. */
+/* The socket and all that hangs on it. Also done for a connection that is only LOST: its descriptor
+ * and its buffers are of no use to a handler, which may take long. */
 static void shut(struct http_conn *conn)
 {
     loop_watch_free(conn->readable);
@@ -68,6 +75,8 @@ static void shut(struct http_conn *conn)
     http_input_free(&conn->in);
 }
 
+/* Counted out of stats.connections by http_conn_close(), or here where the server ends before
+ * that. */
 void http_conn_free(struct http_conn *conn)
 {
     if (!conn)
@@ -87,6 +96,8 @@ void http_conn_free(struct http_conn *conn)
     free(conn);
 }
 
+/* Whatever hangs on the phase is done here: the count of requests under way, and the clock of the
+ * deadlines that begin with a phase. */
 void http_conn_enter(struct http_conn *conn, enum http_phase phase)
 {
     assert(moves[conn->phase] >> phase & 1);
@@ -98,7 +109,8 @@ void http_conn_enter(struct http_conn *conn, enum http_phase phase)
     conn->phase_since = loop_now_ms();
 }
 
-/* The timer is the loop's way to call us on its next turn; one is enough for all connections. */
+/* The timer is the loop's way to call us on its next turn; one is enough for all connections. One
+ * that is running is looked at until nothing is left to do, so it needs no other turn. */
 void http_conn_wake(struct http_conn *conn)
 {
     if (conn->ready || conn->running)
@@ -120,6 +132,8 @@ void http_conn_close(struct http_conn *conn)
     http_conn_wake(conn);
 }
 
+/* SO_LINGER with time 0 makes close() send a reset. A client of HTTP/1.0, and one that was promised
+ * a length, would else take the end of the connection for the end of the value. */
 void http_conn_reset(struct http_conn *conn)
 {
     struct linger at_once = {.l_onoff = 1, .l_linger = 0};
@@ -138,6 +152,7 @@ void http_conn_lose(struct http_conn *conn)
     http_conn_wake(conn);
 }
 
+/* Made when it is asked for, because only the log wants it. */
 const char *http_conn_peer(struct http_conn *conn)
 {
     if (*conn->peer)
@@ -155,6 +170,7 @@ const char *http_conn_peer(struct http_conn *conn)
     return conn->peer;
 }
 
+/* RFC 9110, section 6.6.1 and 5.6.7 (IMF-fixdate). */
 const char *http_conn_date(struct http_hub *hub)
 {
     static const char days[7][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};

@@ -30,7 +30,7 @@ struct http_request;
 
 enum {
     HTTP_DROP_MAX = 1024 * 1024, /* bytes of a body that nobody wants, to keep a connection */
-    HTTP_LINGER_MS = 5000
+    HTTP_LINGER_MS = 5000        /* how long a client may go on sending after our side is closed */
 };
 
 /* Where a connection is; http_conn.c has the table of moves. */
@@ -62,41 +62,44 @@ enum http_after {
     HTTP_AFTER_RESET   /* cut at once: what has left must not look like a whole answer */
 };
 
-/* What the connections of one server share; http_server.c owns it. */
+/* What the connections of one server share; http_server.c owns it, and it outlives them. Everything
+ * in it belongs to the loop's thread: nothing here is locked. Times are milliseconds. */
 struct http_hub {
     struct loop *loop;
     void (*handler)(struct http_request *req, void *arg);
     void *handler_arg;
-    unsigned max_connections;
+    unsigned max_connections; /* beyond it a connection is of the reserve */
     unsigned head_timeout_ms, body_timeout_ms, idle_timeout_ms, write_timeout_ms;
     struct http_server_stats stats;
-    struct http_conn *first; /* all connections */
-    struct http_conn *ready; /* those to look at on the next turn, and closed ones to free */
-    struct http_conn **ready_last;
-    struct loop_timer *turn; /* set while `ready` is not empty */
-    unsigned under_way;      /* requests whose answer has not left yet */
-    bool draining;
-    uint64_t last_id;
-    unsigned number;      /* of this server in the process */
+    struct http_conn *first;       /* all connections */
+    struct http_conn *ready;       /* those to look at on the next turn, and closed ones to free */
+    struct http_conn **ready_last; /* where the next is hung: the last one's ready_next */
+    struct loop_timer *turn;       /* set while `ready` is not empty */
+    unsigned under_way;            /* requests whose answer has not left yet */
+    bool draining;                 /* no connection outlives its answer any more */
+    uint64_t last_id;              /* of a request */
+    unsigned number;      /* of this server in the process: makes the ids unique among its loops */
     char server_line[80]; /* "Server: …\r\n" */
     uint64_t date_second; /* of date_line */
     char date_line[48];   /* "Date: …\r\n" */
 };
 
-/* The request that a connection is at; part of it, and used again for the next. */
+/* The request that a connection is at; part of it, and used again for the next, so its memory
+ * (head_bytes, fields) stays from one to the next. A handler has it from its call to its answer;
+ * from then on the connection alone works on it. */
 struct http_request {
     struct http_conn *conn;
     struct http_head head; /* points into head_bytes */
     char *head_bytes;
     size_t head_cap;
-    char id[32];
-    uint64_t started_ms;
+    char id[32];         /* "SERVER-COUNT", both in hex */
+    uint64_t started_ms; /* loop_now_ms() when the head was complete */
 
     enum http_body body;
     uint64_t left;           /* bytes of a body of known length that have not been consumed */
     struct http_chunk chunk; /* of a chunked one */
     uint64_t dropped;        /* bytes of it that were dropped after the answer */
-    const struct http_body_sink *sink;
+    const struct http_body_sink *sink; /* the handler's; NULL once it has heard the end */
     void *sink_arg;
     enum status broken;   /* why the body breaks off; the sink is still to be told */
     bool awaits_continue; /* the client waits for 100 Continue, which was not sent */
@@ -109,6 +112,9 @@ struct http_request {
     void *drained_arg;
 };
 
+/* A connection. Owned by the list hub->first, from http_conn_new() to http_conn_free(); in
+ * hub->ready besides while it is to be looked at. The only other way to it is the handler's
+ * request, until the answer. */
 struct http_conn {
     struct http_hub *hub;
     struct http_conn *prev, *next; /* in hub->first */
@@ -117,8 +123,8 @@ struct http_conn {
     bool running; /* http_turn is at it, and need not be told to look at it again */
 
     enum http_phase phase;
-    int socket;
-    struct loop_watch *readable, *writable;
+    int socket;                             /* -1 once it is lost or closed */
+    struct loop_watch *readable, *writable; /* NULL: the loop does not watch for that */
     struct http_input in;
     struct http_output out;
     size_t scanned;   /* of `in`, for the end of a head */
@@ -134,7 +140,8 @@ struct http_conn {
     struct http_request request;
 };
 
-/* Takes over the socket and joins the hub. NULL: no memory, the socket is the caller's still. */
+/* Takes over the socket and joins the hub, in HTTP_PHASE_HEAD. Nothing watches it yet:
+ * http_turn_run() begins that. NULL: no memory, the socket is the caller's still. */
 struct http_conn *http_conn_new(struct http_hub *hub, int socket,
                                 const struct sockaddr_storage *address) MUST_CHECK;
 /* Leaves the hub; only for a connection that is not in hub->ready. */
@@ -142,17 +149,19 @@ void http_conn_free(struct http_conn *conn);
 
 /* Moves on; asserts that the table allows it. The only place where the phase changes. */
 void http_conn_enter(struct http_conn *conn, enum http_phase phase);
-/* Has http_turn look at it on the loop's next turn. */
+/* Has http_turn look at it on the loop's next turn. Any number of times; no-op where that is to
+ * happen anyhow. */
 void http_conn_wake(struct http_conn *conn);
-/* Closes the socket; what has not left is dropped. The struct is freed on the next turn. */
+/* Closes the socket; what has not left is dropped. The struct is freed on the next turn, so whoever
+ * is on the stack may still look at it (and finds HTTP_PHASE_CLOSED). */
 void http_conn_close(struct http_conn *conn);
 /* Closes it with a reset, so that the client cannot take what it has got for a whole answer. */
 void http_conn_reset(struct http_conn *conn);
 /* The client is gone. A request under way stays until it is answered (HTTP_PHASE_LOST). */
 void http_conn_lose(struct http_conn *conn);
-/* "address:port". */
+/* "address:port"; belongs to the connection. */
 const char *http_conn_peer(struct http_conn *conn);
-/* The Date line of now. */
+/* The Date line of now, made once a second; belongs to the hub, until the next call. */
 const char *http_conn_date(struct http_hub *hub);
 
 #endif

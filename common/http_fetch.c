@@ -1,3 +1,8 @@
+/*
+ * A blocking call is a loop that runs until `fetched` stops it. The fetcher stands between the
+ * caller's functions and the client: `read` and `write` are handed on, and what the asynchronous
+ * call forgets after `done` (status, headers, body) is copied.
+ */
 #include "common/http_fetch.h"
 
 #include <stdlib.h>
@@ -7,6 +12,7 @@
 #include "common/buf.h"
 #include "common/loop.h"
 
+/* Servers that one thread talks to by turns; one more only costs a connection anew. */
 enum { IDLE_CONNECTIONS = 16 };
 
 struct http_fetcher {
@@ -14,10 +20,10 @@ struct http_fetcher {
     struct http_client *client;
     const struct http_call_spec *spec; /* of the call under way */
     struct http_call *call;
-    enum status st;
-    int status;
+    enum status st;    /* of the last call */
+    int status;        /* HTTP's, of the last answer */
     struct buf fields; /* "name\0value\0" of each header */
-    struct buf body;
+    struct buf body;   /* where the caller has no `write` */
 };
 
 struct http_fetcher *http_fetcher_new(void)
@@ -70,6 +76,8 @@ static void keep_field(void *arg, const char *name, const char *value)
     buf_add(&fetcher->fields, value, strlen(value) + 1);
 }
 
+/* The end of every call, good or bad. The call is freed when this returns, so all that the caller
+ * may ask for afterwards is copied now. */
 static void fetched(void *arg, struct http_call *call, enum status st)
 {
     struct http_fetcher *fetcher = arg;
@@ -84,6 +92,7 @@ enum status http_fetch(struct http_fetcher *fetcher, const struct http_call_spec
     struct http_call_spec own = *spec;
     own.read = fetch_read;
     own.write = fetch_write;
+    /* A paused call would never be resumed: the caller is inside of http_fetch(). */
     own.pause_after_write = false;
     own.done = fetched;
     own.arg = fetcher;

@@ -16,6 +16,7 @@ enum {
     LEADING_MAX = 8  /* bytes of empty lines before a request: old clients send one after a body */
 };
 
+/* UNLINK and REBALANCE are minikeyvalue's. */
 static const struct {
     const char *name;
     enum http_method method;
@@ -55,7 +56,8 @@ static bool is_target(char c)
     return byte > ' ' && byte != 0x7f && byte != '#';
 }
 
-/* Bytes of a field's value. */
+/* Bytes of a field's value (RFC 9110, 5.5): what is not ASCII passes, other control bytes do
+ * not. */
 static bool is_value(char c)
 {
     unsigned char byte = (unsigned char)c;
@@ -72,7 +74,8 @@ static bool is_host(char c)
 
 /* --- Finding the end --- */
 
-/* How many bytes of empty lines stand before the request; -1 where they are too many. */
+/* How many bytes of empty lines stand before the request; -1 where they are too many. Half of such
+ * a line is left for the next call. */
 static long leading_lines(const char *bytes, size_t len)
 {
     size_t at = 0;
@@ -82,7 +85,9 @@ static long leading_lines(const char *bytes, size_t len)
 }
 
 /* Looks at the beginning of a request line, as much of it as there is: what can never become one is
- * refused now, and not when a head that goes on for ever has timed out. */
+ * refused now, and not when a head that goes on for ever has timed out. (TLS on this port, for one:
+ * its first byte is no token.) It begins anew at every call; HTTP_HEAD_MAX bounds what that can
+ * cost. */
 static enum status check_start(const char *line, size_t len)
 {
     size_t method = 0;
@@ -97,6 +102,7 @@ static enum status check_start(const char *line, size_t len)
 
     const char *target = line + method + 1;
     size_t rest = len - method - 1;
+    /* One byte more than allowed is enough to see that it is too long. */
     size_t longest = rest > HTTP_URI_MAX + 1 ? HTTP_URI_MAX + 1 : rest;
     if (longest > HTTP_URI_MAX && !memchr(target, ' ', longest) && !memchr(target, '\n', longest))
         return ST_URI_TOO_LONG;
@@ -135,8 +141,10 @@ static size_t find_end(const char *bytes, size_t begin, size_t len, size_t *at,
             return 0;
         }
         *at = stop + 1;
+        /* This LF ends an empty line: CRLF right behind the LF of the line before. */
         if (stop >= begin + 3 && bytes[stop - 2] == '\n')
             return stop + 1;
+        /* The first line is over. What follows it is not looked at before all of it is there. */
         if (memchr(bytes + begin, '\n', stop + 1 - begin) == lf)
             *refusal = check_line(bytes + begin, stop - begin);
         if (*refusal)
@@ -145,6 +153,8 @@ static size_t find_end(const char *bytes, size_t begin, size_t len, size_t *at,
     return 0;
 }
 
+/* Beyond HTTP_HEAD_MAX nothing is looked at: what has no end by then is too large, even if the rest
+ * of a pipeline has arrived behind it. */
 size_t http_head_find(const char *bytes, size_t len, size_t *scanned, enum status *refusal)
 {
     size_t from_start = 0;
@@ -172,6 +182,7 @@ size_t http_head_find(const char *bytes, size_t len, size_t *scanned, enum statu
 
 /* --- The request line --- */
 
+/* Any token passes: whether it is allowed is for the handler to say, who knows the path. */
 static void set_method(struct http_head *head, const char *name)
 {
     head->method = HTTP_OTHER;
@@ -197,7 +208,8 @@ static enum status parse_version(struct http_head *head, const char *text)
     return ST_OK;
 }
 
-/* Cuts "http://authority" off an absolute-form target; NULL where it is not that either. */
+/* Cuts "http://authority" off an absolute-form target (RFC 9112, 3.2.2), which proxies send and
+ * servers must accept; NULL where it is not that either. */
 static char *cut_authority(char *target)
 {
     size_t scheme = strncasecmp(target, "http://", 7) == 0    ? 7
@@ -245,6 +257,7 @@ static enum status parse_request_line(struct http_head *head, char *line, size_t
             return ST_BAD_REQUEST;
     *target++ = 0;
     *version++ = 0;
+    /* Two spaces in a row: the target is empty. */
     if (version - 1 == target)
         return ST_BAD_REQUEST;
     set_method(head, line);
@@ -253,6 +266,7 @@ static enum status parse_request_line(struct http_head *head, char *line, size_t
     enum status st = parse_version(head, version);
     if (st)
         return st;
+    /* A space within the target ends up here too: it is not a byte of one. */
     for (const char *c = target; c < version - 1; c++)
         if (!is_target(*c))
             return ST_BAD_REQUEST;
@@ -310,7 +324,8 @@ static enum status parse_length(struct http_head *head, const char *text)
     return ST_OK;
 }
 
-/* True where the comma-separated list has the token. */
+/* True where the comma-separated list has the token. Connection: is such a list, and "upgrade,
+ * close" means close. */
 static bool list_has(const char *list, const char *token)
 {
     size_t len = strlen(token);
@@ -330,7 +345,8 @@ struct framing {
     bool close, keep, bad_host, bad_expect;
 };
 
-/* Takes one field into account; most are none of these. */
+/* Takes one field into account; most are none of these. Only a length is refused at once: the
+ * others may come twice, or in a combination that decides with which status. */
 static enum status note_field(struct http_head *head, struct framing *seen,
                               const struct http_field *field)
 {
@@ -365,6 +381,8 @@ static enum status check_framing(struct http_head *head)
     }
     if (seen.hosts > 1 || seen.bad_host || (seen.hosts == 0 && head->minor == 1))
         return ST_BAD_REQUEST;
+    /* The order decides about the status: what is ambiguous (400) comes before what is only unknown
+     * (501), and both before an Expect (417), which nobody can be misled by. */
     if (seen.codings && (head->has_length || head->minor == 0))
         return ST_BAD_REQUEST;
     if (seen.unknown_codings)
@@ -372,6 +390,8 @@ static enum status check_framing(struct http_head *head)
     if (seen.codings > 1)
         return ST_BAD_REQUEST;
     head->chunked = seen.codings == 1;
+    /* RFC 9110 gives such a body no meaning; some servers read it, and some take it for a
+     * request. */
     if ((head->method == HTTP_GET || head->method == HTTP_HEAD) && http_head_has_body(head))
         return ST_BAD_REQUEST;
     if (seen.bad_expect)
@@ -423,6 +443,7 @@ enum status http_head_parse(struct http_head *head, char *bytes, size_t len)
     return ST_BAD_REQUEST;
 }
 
+/* A walk over at most a hundred; a table would cost more for the few that are asked for. */
 const char *http_head_field(const struct http_head *head, const char *name)
 {
     for (size_t i = 0; i < head->field_count; i++)

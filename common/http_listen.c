@@ -18,8 +18,8 @@
 #include "common/log.h"
 
 enum {
-    BACKLOG = 4096,
-    ACCEPTS_A_TURN = 64,
+    BACKLOG = 4096,      /* a burst; the kernel cuts it to net.core.somaxconn */
+    ACCEPTS_A_TURN = 64, /* then those that were accepted before have their turn */
     PAUSE_MS = 100 /* without descriptors or memory: accepting again at once would only spin */
 };
 
@@ -27,8 +27,8 @@ struct http_listen {
     struct loop *loop;
     int socket;
     struct loop_watch *watch; /* NULL while paused */
-    struct loop_timer *pause;
-    bool starved; /* the log says so already */
+    struct loop_timer *pause; /* set while paused */
+    bool starved;             /* the log says so already */
     uint16_t port;
     http_listen_fn accepted;
     void *arg;
@@ -38,6 +38,8 @@ struct http_listen {
 
 static void connection_waits(void *arg, bool readable UNUSED, bool writable UNUSED);
 
+/* Where there is no memory for the watch either, it goes on resting: no connection is lost by
+ * that. */
 static void resume(void *arg)
 {
     struct http_listen *listen = arg;
@@ -138,6 +140,8 @@ static int open_socket(const struct addrinfo *info, bool exclusive)
     return fd;
 }
 
+/* The addresses in the order of getaddrinfo(), which puts the one first that is likeliest to work
+ * (RFC 6724). Only the error of the last is told; there is seldom more than one. */
 static int open_any(const char *address, uint16_t port, bool exclusive)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};

@@ -1,6 +1,6 @@
 /*
  * A listening TCP socket on a loop. Internal to the HTTP server. Several may listen on the same
- * address and port (SO_REUSEPORT); the kernel spreads the connections.
+ * address and port (SO_REUSEPORT); the kernel spreads the connections. On the loop's thread.
  */
 #ifndef LARDER_COMMON_HTTP_LISTEN_H
 #define LARDER_COMMON_HTTP_LISTEN_H
@@ -15,16 +15,20 @@
 
 struct http_listen;
 
-/* Takes over the accepted socket: non-blocking, close-on-exec. */
+/* Takes over the accepted socket: non-blocking, close-on-exec, with TCP_NODELAY. `peer` is the
+ * listener's, for the length of the call. It must not stop the listener. */
 typedef void (*http_listen_fn)(void *arg, int socket, const struct sockaddr_storage *peer);
 
-/* Listens on `address` (a name: the first of its addresses that can be had). ST_IO (logged) where
- * it cannot, ST_NO_MEMORY. With `exclusive` that is also where anybody listens there already. */
+/* Listens on `address` (a name: the first of its addresses that can be had; resolving it blocks).
+ * ST_IO (logged) where it cannot, ST_NO_MEMORY. With `exclusive` that is also where anybody listens
+ * there already; a program that starts in that very moment is not noticed. */
 enum status http_listen_start(struct http_listen **started, struct loop *loop, const char *address,
                               uint16_t port, bool exclusive, http_listen_fn accepted,
                               void *arg) MUST_CHECK;
+/* The port that it has, also where 0 was asked for; host byte order. */
 uint16_t http_listen_port(const struct http_listen *listen);
-/* Hands over the connections that wait to be accepted, then closes and frees. NULL is fine. */
+/* Hands over the connections that wait to be accepted (by `accepted`, from within), then closes and
+ * frees. NULL is fine. */
 void http_listen_stop(struct http_listen *listen);
 
 #endif

@@ -1,3 +1,8 @@
+/*
+ * What a handler may ask of a request. The struct is http_conn.h's, which handlers do not include:
+ * here is the only way to it for them, and it is read only. The body is http_body.c's, the answer
+ * http_reply.c's.
+ */
 #include "common/http_request.h"
 
 #include "common/http_conn.h"

@@ -18,6 +18,8 @@
 
 struct http_server;
 
+/* Called once for each request that is good so far, on the loop's thread, before its body is read.
+ * It must not block, and must see to it that the request is answered. */
 typedef void (*http_handler)(struct http_request *req, void *arg);
 
 struct http_server_options {
@@ -36,10 +38,14 @@ struct http_server_options {
     unsigned write_timeout_ms; /* 0: 60 s in which the client takes nothing of an answer */
 };
 
-/* Starts to listen. ST_IO (logged, with the address and the reason) where it cannot. */
+/* Starts to listen. ST_IO (logged, with the address and the reason) where it cannot, ST_NO_MEMORY.
+ * The options are copied, but for the loop, which must outlive the server. Call it before the loop
+ * runs or on its thread. */
 enum status http_server_start(struct http_server **started,
                               const struct http_server_options *options) MUST_CHECK;
+/* The port that it has got, also where 0 was asked for. */
 uint16_t http_server_port(const struct http_server *server);
+/* Live; only on the loop's thread. */
 const struct http_server_stats *http_server_stats(const struct http_server *server);
 
 /* No new connections; idle ones are closed; every answer from now on closes its connection. */

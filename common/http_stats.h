@@ -3,10 +3,14 @@
 
 #include <stdint.h>
 
-/* Numbers for /admin/metrics; read them on the loop's thread. */
+/* Numbers for /admin/metrics, of one server; they belong to its loop's thread, so no atomics. All
+ * but `connections` only grow. */
 struct http_server_stats {
+    /* connections: open now. refused: connections beyond the limit, and requests on one of the
+     * reserve that were not for /admin/. requests: heads that were good. Bytes: of sockets, with
+     * heads and chunk lines. */
     uint64_t connections, accepted, refused, requests, bytes_in, bytes_out;
-    uint64_t answers[6]; /* by class: [2] is 2xx … */
+    uint64_t answers[6]; /* by class: [2] is 2xx …; those to refused heads too */
 };
 
 #endif

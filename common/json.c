@@ -1,3 +1,8 @@
+/*
+ * Writing is one function, for strings: everything else in JSON is plain enough to be printed where
+ * it is needed. Reading hides jansson's types, so its header stays in this file; a `struct json` is
+ * never defined, it is jansson's pointer with another type.
+ */
 #include "common/json.h"
 
 #include <jansson.h>
@@ -6,7 +11,9 @@
 
 #include "common/buf.h"
 
-/* The length of the valid UTF-8 character at `s` (RFC 3629), 0 where there is none. */
+/* The length of the valid UTF-8 character at `s` (RFC 3629, section 4), 0 where there is none.
+ * Overlong forms, surrogates and what is beyond U+10FFFF are none: a reader of the JSON would
+ * refuse all of it for one of them. */
 static size_t utf8_length(const unsigned char *s, size_t len)
 {
     size_t n = s[0] < 0x80   ? 1
@@ -27,6 +34,7 @@ static size_t utf8_length(const unsigned char *s, size_t len)
     return n;
 }
 
+/* Keys and names of files are bytes. 0x7f need not be escaped, but terminals act upon it. */
 void json_add_string(struct buf *out, const void *bytes, size_t len)
 {
     const unsigned char *s = bytes;
@@ -48,7 +56,8 @@ void json_add_string(struct buf *out, const void *bytes, size_t len)
     buf_addc(out, '"');
 }
 
-/* `struct json` is jansson's json_t under a name of ours. */
+/* `struct json` is jansson's json_t under a name of ours. Via void *, because to the compiler the
+ * two have nothing to do with each other; they are never looked into on this side. */
 static const json_t *inner(const struct json *json)
 {
     return (const json_t *)(const void *)json;
@@ -62,6 +71,7 @@ static struct json *outer(json_t *json)
 struct json *json_parse(const char *text, size_t len, char *error)
 {
     json_error_t why;
+    /* Of two members of one name it would keep the last, and another reader the first. */
     json_t *json = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why);
     if (!json && error)
         (void)snprintf(error, 200, "line %d: %.150s", why.line, why.text);

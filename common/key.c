@@ -1,3 +1,8 @@
+/*
+ * Percent-encoding (RFC 3986, section 2.1) in both directions. minikeyvalue takes the decoded path
+ * as the key, and so do we: '%2F' and '/' are the same key, and what comes out of a decoding is
+ * never decoded again, or '%2541' would be 'A' to one reader and '%41' to another.
+ */
 #include "common/key.h"
 
 #include <string.h>
@@ -5,6 +10,8 @@
 #include "common/buf.h"
 #include "common/hex.h"
 
+/* The one place that says what a key is. No NUL, because keys stand in names of files and in C
+ * strings all over; a leading '/', because '!' begins what is not a key in the index. */
 enum status key_from_bytes(struct key *key, const void *bytes, size_t len)
 {
     if (len > KEY_MAX)
@@ -72,6 +79,7 @@ enum status key_from_path(struct key *key, const char *path, size_t len)
     return n < 0 ? ST_BAD_REQUEST : key_from_bytes(key, bytes, (size_t)n);
 }
 
+/* The hex digits are upper case, as RFC 3986 (6.2.2.1) wants them. */
 void key_encode(struct buf *out, const void *bytes, size_t len)
 {
     static const char hex[] = "0123456789ABCDEF";
@@ -111,6 +119,7 @@ long key_query(const char *query, size_t len, const char *name, char *to, size_t
             const char *value = query + name_len + (part > name_len);
             size_t value_len = part > name_len ? part - name_len - 1 : 0;
             char plain[4 * KEY_MAX];
+            /* Large enough for a key of which every byte is escaped. */
             if (max == 0 || value_len > sizeof plain)
                 return -2;
             /* '+' is a space in queries, though not in paths. */

@@ -1,7 +1,7 @@
 /*
  * Keys: opaque bytes, 2 to 1024 of them, the first a '/', no NUL. On the wire they are the path of
  * a URI, percent-encoded; they are decoded exactly once, and never normalized ('//', '.', '..' are
- * bytes like any other).
+ * bytes like any other). Pure functions, any thread.
  */
 #ifndef LARDER_COMMON_KEY_H
 #define LARDER_COMMON_KEY_H
@@ -32,13 +32,16 @@ enum status key_from_bytes(struct key *key, const void *bytes, size_t len) MUST_
  * all else becomes %XX. So no CR, LF, space or quote gets through. */
 void key_encode(struct buf *out, const void *bytes, size_t len);
 
-/* Decodes percent escapes (and nothing else) of at most `max` bytes into `to`; the number of bytes,
- * or -1 for a broken escape or where they do not fit. NULs are let through. */
+/* Decodes percent escapes (and nothing else) of at most `max` bytes into `to`, without a NUL behind
+ * them; the number of bytes, or -1 for a broken escape or where they do not fit. NULs are let
+ * through, so the caller goes by the number. */
 long key_decode(char *to, size_t max, const char *from, size_t len) MUST_CHECK;
 
 /* One parameter of a query string, percent-decoded ('+' is a space). The number of bytes put into
- * `to` (NUL-terminated, cut never: -2 where it does not fit in `max` with its NUL), -1 where the
- * parameter is not there, -2 for a broken escape. A parameter without '=' has length 0. */
+ * `to` (NUL-terminated, cut never: -2 where it does not fit in `max` with its NUL, or is longer
+ * than 4 KiB as sent), -1 where the parameter is not there, -2 for a broken escape. A parameter
+ * without '=' has length 0; of several the first counts. `name` is compared as sent: nobody escapes
+ * a name. */
 long key_query(const char *query, size_t len, const char *name, char *to, size_t max) MUST_CHECK;
 
 #endif

@@ -1,3 +1,13 @@
+/*
+ * Finds what LevelDB's log reader (db/log_reader.cc) takes for the end of a log and is none. The
+ * format is that of its doc/log_format.md; a MANIFEST is a log too.
+ *
+ * What may follow the place where a writer was interrupted? Nothing: LevelDB only appends. So one
+ * sound record behind such a place, or one block of anything, proves that the place is damage, and
+ * an end without anything behind it stays what LevelDB takes it for. Records that are damaged in
+ * other ways have a wrong checksum, which LevelDB reports with paranoid checks; they are not looked
+ * at here.
+ */
 #include "common/ldb_log.h"
 
 #include <dirent.h>
@@ -9,11 +19,13 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The format: blocks of 32 KiB; in them records of checksum (4), length (2), type (1) and data; the
- * rest of a block that is too short for a header is zeros. */
+/* The format: blocks of 32 KiB; in them records of checksum (4), length (2), type (1) and data, all
+ * little-endian; the rest of a block that is too short for a header is zeros. Types: 1 full, 2
+ * first, 3 middle, 4 last; no record crosses the end of a block. */
 enum { BLOCK = 32768, HEADER = 7, TYPE_MAX = 4 };
 
-/* CRC-32C of type and data, a bit at a time: only what looks like a record is ever summed. */
+/* CRC-32C (Castagnoli; 0x82f63b78 is its polynomial with the bits reversed) of type and data, a bit
+ * at a time: only what looks like a record is ever summed. */
 static uint32_t crc32c(const unsigned char *data, size_t len)
 {
     uint32_t crc = 0xffffffff;
@@ -38,11 +50,12 @@ static bool is_record(const unsigned char *at, size_t room)
     uint32_t stored =
         (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
     uint32_t crc = crc32c(at + 6, record_length(at) + 1);
-    return stored == ((crc >> 15 | crc << 17) + 0xa282ead8); /* stored masked, see LevelDB */
+    return stored == ((crc >> 15 | crc << 17) + 0xa282ead8); /* stored masked: util/crc32c.h */
 }
 
-/* Where LevelDB would take the log for ended in this block, or `len`: at a header of zeros, or at a
- * record that is longer than the last block. Other damage it reports. */
+/* Where LevelDB would take the log for ended in this block, or `len`: at a header of zeros (left by
+ * an environment that allocates ahead), or at a record that is longer than the last block (its
+ * writer died). Other damage it reports. */
 static size_t silent_end(const unsigned char *block, size_t len, bool last)
 {
     size_t at = 0;
@@ -57,7 +70,9 @@ static size_t silent_end(const unsigned char *block, size_t len, bool last)
     return len;
 }
 
-/* A sound record after the place at which LevelDB stops reading this block. */
+/* A sound record after the place at which LevelDB stops reading this block. It may begin at any
+ * byte, since the damaged length does not tell where; that a checksum fits by chance at one of so
+ * many is 1 in 2^32 each. */
 static bool hides_records(const unsigned char *block, size_t len, bool last)
 {
     for (size_t at = silent_end(block, len, last) + 1; at + HEADER <= len; at++)
@@ -66,6 +81,7 @@ static bool hides_records(const unsigned char *block, size_t len, bool last)
     return false;
 }
 
+/* A whole block, or what is left of the file. */
 static size_t read_block(int fd, unsigned char *block)
 {
     size_t len = 0;
@@ -79,7 +95,8 @@ static size_t read_block(int fd, unsigned char *block)
 }
 
 /* Two blocks, in turn: whether one is the last is known when the next has been asked for. A block
- * of zeros that others follow is damage too. */
+ * of zeros that others follow is damage too: LevelDB would go on with the next one, and not miss
+ * what was there. */
 static bool is_damaged(int fd, unsigned char *blocks)
 {
     unsigned char *now = blocks;
@@ -100,6 +117,8 @@ static bool is_damaged(int fd, unsigned char *blocks)
     return false;
 }
 
+/* LevelDB's names: 000123.log, MANIFEST-000122. Tables (.ldb) have checksums of their own
+ * everywhere. */
 static bool is_log(const char *name)
 {
     size_t len = strlen(name);

@@ -10,9 +10,11 @@
 #include "common/attr.h"
 #include "common/status.h"
 
-/* Looks through the logs and manifests of the database at `path`. ST_CORRUPT, with a text in *error
- * that the caller frees, where LevelDB would drop records silently. A directory that is not there,
- * or a file that cannot be read, is left to LevelDB to complain about: ST_OK. */
+/* Looks through the logs and manifests of the database at `path`, reading all of each: a few MiB,
+ * as many as a memtable has. Call it while nobody has the database open. ST_CORRUPT, with a text in
+ * *error (may be NULL) that the caller frees, where LevelDB would drop records silently.
+ * ST_NO_MEMORY. A directory that is not there, or a file that cannot be read, is left to LevelDB to
+ * complain about: ST_OK. */
 enum status ldb_log_check(const char *path, char **error) MUST_CHECK;
 
 #endif

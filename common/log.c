@@ -1,3 +1,8 @@
+/*
+ * A line is made on the stack and written by one write(): no lock, no allocation, so it can be
+ * called from any thread and where memory is out. There is no buffer, and so nothing to lose in a
+ * crash.
+ */
 #include "common/log.h"
 
 #include <errno.h>
@@ -8,8 +13,10 @@
 #include <time.h>
 #include <unistd.h>
 
+/* The lowest level that is written. Read by every thread, written at the start (and by tests). */
 static _Atomic int lowest = LOG_INFO;
 
+/* In the order of enum log_level. */
 static const char *const names[] = {"debug", "info", "warn", "error"};
 
 void log_set_level(enum log_level level)
@@ -27,7 +34,8 @@ int log_level_parse(const char *text, enum log_level *level)
     return -1;
 }
 
-/* "2026-11-21T14:30:00.123Z": what every log collector reads. */
+/* "2026-11-21T14:30:00.123Z" (RFC 3339, in UTC): what every log collector reads. The length; 0
+ * where the clock is so wrong that it is no date. */
 static int put_time(char *to, size_t max)
 {
     struct timespec now;
@@ -61,6 +69,7 @@ void log_event(enum log_level level, const char *component, const char *format, 
     va_start(values, format);
     int more = vsnprintf(line + len, sizeof line - 1 - (size_t)len, format, values);
     va_end(values);
+    /* vsnprintf tells the length that it would have had. */
     if (more > 0)
         len += more;
     if ((size_t)len > sizeof line - 2) /* cut: a line is never longer than this */

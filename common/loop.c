@@ -1,3 +1,12 @@
+/*
+ * libevent with one thread a loop and no locks of its own. So everything of libevent is called on
+ * the loop's thread, and other threads have one way in: the list of messages under `lock`, and the
+ * eventfd that says that it is not empty. Even the stop goes that way, since event_base_loopbreak()
+ * is not for other threads without libevent's locks.
+ *
+ * Invariant: where the list is not empty, the eventfd is readable, or whoever posted is about to
+ * make it so. Only the post that finds the list empty writes, so a burst costs one system call.
+ */
 #include "common/loop.h"
 
 #include <errno.h>
@@ -12,9 +21,9 @@ struct loop {
     struct event_base *base;
     struct event *wake; /* the eventfd became readable: messages */
     int wake_fd;
-    pthread_mutex_t lock; /* guards what follows */
-    struct loop_message *first;
-    struct loop_message **last;
+    pthread_mutex_t lock;       /* guards what follows */
+    struct loop_message *first; /* messages in the order of posting; their owners' memory */
+    struct loop_message **last; /* where the next is hung */
     bool stopping;
 };
 
@@ -31,7 +40,7 @@ struct loop_watch {
 };
 
 /* Takes the whole list at once; messages that are posted meanwhile make the eventfd readable again.
- */
+ * So a message that posts itself does not keep timers and sockets waiting. */
 static void deliver(struct loop *loop)
 {
     (void)pthread_mutex_lock(&loop->lock);
@@ -47,6 +56,9 @@ static void deliver(struct loop *loop)
     }
 }
 
+/* The eventfd is read before the list is taken: the other way round, a post in between would be
+ * left in the list with nothing to wake us. It stops only where the list is empty; otherwise it is
+ * woken once more. */
 static void woken(evutil_socket_t fd, short what UNUSED, void *arg)
 {
     struct loop *loop = arg;
@@ -130,6 +142,7 @@ void loop_run(struct loop *loop)
     (void)pthread_mutex_unlock(&loop->lock);
 }
 
+/* EAGAIN (a counter at its limit) needs no care: it is readable then. */
 static void wake(struct loop *loop)
 {
     uint64_t one = 1;
@@ -157,6 +170,7 @@ void loop_post(struct loop *loop, struct loop_message *message)
         wake(loop);
 }
 
+/* fn may free the timer. */
 static void timer_due(evutil_socket_t fd UNUSED, short what UNUSED, void *arg)
 {
     struct loop_timer *timer = arg;
@@ -197,6 +211,7 @@ void loop_timer_free(struct loop_timer *timer)
     free(timer);
 }
 
+/* Nothing of the watch is touched after fn: it may be freed. */
 static void watch_ready(evutil_socket_t fd UNUSED, short what, void *arg)
 {
     struct loop_watch *watch = arg;

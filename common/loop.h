@@ -1,7 +1,10 @@
 /*
  * An event loop: one thread's timers, sockets and messages. libevent's event_base behind it.
  * A loop belongs to the thread that runs it; only loop_post() and loop_stop() may be called from
- * others.
+ * others. (Before it runs, and after, it belongs to whoever made it.)
+ *
+ * Nothing that is called from a loop may block: all connections of the loop would wait for it. What
+ * blocks goes to the pool (pool.h), and comes back as a message.
  */
 #ifndef LARDER_COMMON_LOOP_H
 #define LARDER_COMMON_LOOP_H
@@ -20,10 +23,12 @@ struct event_base;
 /* NULL where memory or descriptors are short. */
 struct loop *loop_new(void) MUST_CHECK;
 
-/* Frees a loop that does not run. Messages that were not delivered are delivered first. */
+/* Frees a loop that does not run. Messages that were not delivered are delivered first, on this
+ * thread; those that these post are lost. Timers and watches must be gone before. NULL is fine. */
 void loop_free(struct loop *loop);
 
-/* Runs until loop_stop(). Messages posted before the stop are delivered. */
+/* Runs until loop_stop(). Messages posted before the stop are delivered, and those that these post.
+ * A stop that comes before loop_run() ends that at once. It may be run again afterwards. */
 void loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
 
@@ -36,20 +41,30 @@ struct loop_message {
 };
 void loop_post(struct loop *loop, struct loop_message *message);
 
-/* A timer that is not set yet. NULL: no memory. fn runs on the loop's thread. */
+/* A timer that is not set yet; the caller owns it. NULL: no memory. fn runs on the loop's thread,
+ * and may set the timer again, or free it. */
 struct loop_timer *loop_timer_new(struct loop *loop, void (*fn)(void *arg), void *arg) MUST_CHECK;
-/* Calls fn once, in `ms` milliseconds from now; setting it again moves it. 0: on the next turn. */
+/* Calls fn once, in `ms` milliseconds from now; setting it again moves it. 0: on the next turn.
+ * 'Now' is the beginning of the callback that is running: libevent does not ask the clock in
+ * between, so after slow work a timer is due that much sooner. */
 void loop_timer_set(struct loop_timer *timer, uint64_t ms);
+/* fn is not called any more, also where it was due already. No-op for one that is not set. */
 void loop_timer_clear(struct loop_timer *timer);
+/* NULL is fine. */
 void loop_timer_free(struct loop_timer *timer);
 
-/* Calls fn whenever `fd` is readable and/or writable, until freed. NULL: no memory. */
+/* Calls fn whenever `fd` is readable and/or writable, for as long as it is: level-triggered. An
+ * error or a hang-up is reported as what was asked for: the read or write tells. Until freed, also
+ * from within fn; free it before the descriptor is closed. NULL: no memory. The descriptor stays
+ * the caller's. */
 struct loop_watch *loop_watch_new(struct loop *loop, int fd, bool readable, bool writable,
                                   void (*fn)(void *arg, bool readable, bool writable),
                                   void *arg) MUST_CHECK;
+/* NULL is fine. */
 void loop_watch_free(struct loop_watch *watch);
 
-/* Milliseconds of a clock that never goes back, and of the wall clock. Any thread. */
+/* Milliseconds of a clock that never goes back (for deadlines; its zero means nothing), and of the
+ * wall clock since 1970 (for what is kept or shown). Any thread. */
 uint64_t loop_now_ms(void);
 uint64_t loop_wall_ms(void);
 

@@ -1,3 +1,8 @@
+/*
+ * Digests, by OpenSSL's EVP: the functions named MD5_* are deprecated since 3.0. A context is made
+ * once and used again where it can be, because EVP fetches the algorithm for each new one, which
+ * is dear next to the digest of a short key.
+ */
 #include "common/md5.h"
 
 #include <openssl/evp.h>
@@ -8,7 +13,7 @@
 
 struct md5 {
     EVP_MD_CTX *context;
-    bool failed;
+    bool failed; /* some step has; md5_finish() tells */
 };
 
 struct md5 *md5_new(void)
@@ -48,9 +53,9 @@ enum status md5_finish(struct md5 *md5, unsigned char digest[MD5_SIZE])
 /* Placement digests several names a request, so each thread keeps a context; it is freed when the
  * thread ends. */
 static _Thread_local struct md5 *kept;
-static pthread_key_t kept_key;
+static pthread_key_t kept_key; /* only for its destructor: a _Thread_local has none */
 static pthread_once_t kept_once = PTHREAD_ONCE_INIT;
-static bool kept_key_made;
+static bool kept_key_made; /* written under kept_once */
 
 static void free_kept(void *md5)
 {
@@ -62,6 +67,7 @@ static void make_key(void)
     kept_key_made = pthread_key_create(&kept_key, free_kept) == 0;
 }
 
+/* This thread's context, at its first digest. */
 static bool make_kept(void)
 {
     (void)pthread_once(&kept_once, make_key);
@@ -95,6 +101,7 @@ void md5_hex(const unsigned char digest[MD5_SIZE], char hex[MD5_HEX + 1])
     hex[MD5_HEX] = 0;
 }
 
+/* Upper case is taken too: some clients send it, and the index has lower case only. */
 static int parse_hex(const char *text, char hex[MD5_HEX + 1])
 {
     for (size_t i = 0; i < MD5_HEX; i++) {
@@ -117,6 +124,7 @@ int md5_parse(const char *text, char hex[MD5_HEX + 1])
     /* 16 bytes are 24 characters of base64, the last two of them padding. */
     if (len != 24 || strcspn(text, "=") != 22 || text[23] != '=')
         return -1;
+    /* EVP_DecodeBlock counts the padding as bytes, so it gives 18 for the 16 there are. */
     unsigned char digest[18];
     if (EVP_DecodeBlock(digest, (const unsigned char *)text, 24) != 18)
         return -1;

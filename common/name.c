@@ -1,3 +1,12 @@
+/*
+ * Names of files, written and read back. Invariant: name_parse() accepts a larder name only where
+ * name_path() of what it found is that very path, so a key and generation have one name, and a name
+ * one key. A stray file that only looks like a value is told by MD5(key), which must begin with its
+ * aa and bb.
+ *
+ * Both run over paths of strangers (a volume may be any nginx), so neither trusts a length: the
+ * buffers below are sized for the longest key, and what is longer is refused before it is copied.
+ */
 #include "common/name.h"
 
 #include <ctype.h>
@@ -11,10 +20,11 @@ enum {
     COMPONENT_MAX = 255, /* bytes of a file's name on every common file system */
     CUT = 250,           /* of which a cut directory takes so many, and a '-' */
     BASE64_MAX = (KEY_MAX + 2) / 3 * 4,
-    GUESS_MAX = 40,
+    GUESS_MAX = 40, /* slashes in an old name; see parse_mkv() */
     SUFFIX_MAX = 21 /* '.' and 20 digits */
 };
 
+/* In the order of the values. */
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /* RFC 4648, section 4; `to` has room for BASE64_MAX. The number of characters. */
@@ -70,7 +80,8 @@ static long base64_decode(char *to, size_t max, const char *text, size_t len)
     return (long)n;
 }
 
-/* Appends NAME cut into directories where it is too long for one component. */
+/* Appends NAME cut into directories where it is too long for one component. '-' ends them, since it
+ * is not in the alphabet: so no cut directory has the name of another key's file. */
 static void add_cut(struct buf *out, const char *name, size_t len)
 {
     while (len > COMPONENT_MAX) {
@@ -82,6 +93,8 @@ static void add_cut(struct buf *out, const char *name, size_t len)
     buf_add(out, name, len);
 }
 
+/* Only the '/' is replaced, and not '+': minikeyvalue's names stay the same wherever that is
+ * possible. */
 enum status name_path(struct buf *out, const struct key *key, uint64_t generation,
                       enum naming naming)
 {
@@ -113,7 +126,8 @@ bool name_same(const struct key *key)
     return len <= COMPONENT_MAX && !memchr(name, '/', len);
 }
 
-/* Decodes base64 text into a key that `aa` and `bb` belong to. */
+/* Decodes base64 text into a key that `aa` and `bb` belong to. Two bytes of the MD5 let one in
+ * 65,536 wrong guesses through, and a guess must be the base64 of a key besides. */
 static bool decode_key(const char *text, size_t len, const unsigned char aabb[2], struct key *key)
 {
     char bytes[KEY_MAX];
@@ -146,6 +160,8 @@ static bool guess_slashes(char *text, size_t len, size_t from, unsigned missing,
     return false;
 }
 
+/* Names with a slash only: without one both namings agree, and the name has been tried as larder's.
+ * The length tells one to three missing slashes; four of them look like none. */
 static bool parse_mkv(const char *name, size_t len, const unsigned char aabb[2], struct key *key)
 {
     char text[BASE64_MAX + 4];
@@ -160,7 +176,8 @@ static bool parse_mkv(const char *name, size_t len, const unsigned char aabb[2],
     return guess_slashes(text, len, 0, missing, aabb, key);
 }
 
-/* Undoes the cut and the '_'; 0 where it cannot be larder's. `text` has room for `len`. */
+/* Undoes the cut and the '_'; 0 where it cannot be larder's. `text` has room for `len`. What is cut
+ * too short, or twice, is found out by spelled_right(). */
 static size_t join_cut(char *text, const char *name, size_t len)
 {
     size_t n = 0;
@@ -201,6 +218,7 @@ static bool take_generation(const char *text, size_t *len, uint64_t *generation)
     return true;
 }
 
+/* Lower case only, as name_path() writes it: 'AB' is another directory. */
 static int hex_pair(const char *text)
 {
     unsigned value;

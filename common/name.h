@@ -20,11 +20,14 @@
 
 enum naming { NAMING_LARDER, NAMING_MKV };
 
-/* Appends the path of a version of the key, beginning with "/aa/". Generation 0 has no suffix. */
+/* Appends the path of a version of the key, beginning with "/aa/". Generation 0 has no suffix. What
+ * it appends is a path below the place, not percent-encoded (base64 has a '+' and a '=').
+ * ST_NO_MEMORY, ST_INTERNAL where MD5 failed. */
 enum status name_path(struct buf *out, const struct key *key, uint64_t generation,
                       enum naming naming) MUST_CHECK;
 
-/* True where both namings give the same path for generation 0. */
+/* True where both namings give the same path for generation 0: no '/' in the base64, and short
+ * enough for one component. */
 bool name_same(const struct key *key);
 
 /*

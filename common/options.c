@@ -1,3 +1,9 @@
+/*
+ * Two passes over the command line. The first reports what is no option, answers --help, and reads
+ * the config files; the second sets the values of the command line, which so overrule the files'.
+ * Every value goes through set_option(), wherever it comes from, so a file takes what the command
+ * line takes, with the same messages.
+ */
 #include "common/options.h"
 
 #include <ctype.h>
@@ -13,6 +19,8 @@
 #include "common/durable.h"
 #include "common/version.h"
 
+/* What getopt returns for long options: beyond every letter. To the last two the option's position
+ * in the table is added, so there may be a thousand. */
 enum { CODE_CONFIG = 1000, CODE_HELP, CODE_VERSION, CODE_NEGATED = 2000, CODE_OPTION = 3000 };
 
 /* Says what is wrong with a value. `where` is "--port" or "FILE:3: port". Always false. */
@@ -23,6 +31,7 @@ static bool bad_value(const struct option_program *program, const char *where, c
     return false;
 }
 
+/* strtoull alone would take a sign and leading spaces: '-1' would be a very large number. */
 static bool parse_digits(const char *text, const char **end, unsigned long long *number)
 {
     if (!isdigit((unsigned char)*text))
@@ -137,6 +146,8 @@ static bool set_text(const struct option_spec *option, const char *value)
     return true;
 }
 
+/* Added to what is there. Where memory ends in between, the list has what fitted, and the start
+ * fails. */
 static bool add_items(const struct option_spec *option, const char *value)
 {
     struct option_list *list = option->target;
@@ -360,6 +371,7 @@ static bool make_tables(const struct option_program *program, struct tables *tab
     return true;
 }
 
+/* Of what getopt returned: a code of ours, or the option's letter. */
 static const struct option_spec *spec_of(const struct option_program *program, int code)
 {
     if (code >= CODE_OPTION)

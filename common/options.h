@@ -1,7 +1,8 @@
 /*
  * Options of a program: one table makes the parsing of the command line (getopt_long_only, so
  * "-port 3000", "--port 3000" and "-p 3000" are the same), of `--config FILE` ("name = value" a
- * line, '#' begins a comment; the command line wins) and the text of --help.
+ * line, a line that begins with '#' is a comment; the command line wins) and the text of --help.
+ * For the start of a program, with one thread: getopt has its state in globals.
  */
 #ifndef LARDER_COMMON_OPTIONS_H
 #define LARDER_COMMON_OPTIONS_H
@@ -12,21 +13,24 @@
 #include "common/attr.h"
 
 enum option_kind {
-    OPTION_TEXT,     /* char *, allocated */
-    OPTION_LIST,     /* struct option_list: comma-separated, and repeated */
+    OPTION_TEXT, /* char *, allocated; the last one given counts, as of all but lists */
+    OPTION_LIST, /* struct option_list: comma-separated, and repeated; empty items are dropped */
     OPTION_UNSIGNED, /* unsigned, within min..max */
     OPTION_DURATION, /* unsigned, milliseconds; "500ms", "1s", "10m", "2h", "30d"; a bare number:
                         seconds */
-    OPTION_SIZE,     /* unsigned long long, bytes; "4k", "64M", "1GiB", "1T" */
+    OPTION_SIZE,     /* unsigned long long, bytes; "4k", "64M", "1GiB", "1T": powers of 1024 */
     OPTION_FLAG,     /* bool; "--name", "--no-name", "--name=false" */
     OPTION_CHOICE    /* unsigned: the position of the value in `choices` */
 };
 
+/* Its memory is freed by options_free(), whoever filled it. */
 struct option_list {
     char **items;
     size_t count;
 };
 
+/* One option. The table is the caller's, and constant; what `target` points to is its
+ * configuration. */
 struct option_spec {
     const char *name;
     char letter; /* 0: none */
@@ -52,8 +56,10 @@ enum options_result {
     OPTIONS_BAD   /* an error was printed to standard error: exit 2 */
 };
 
-/* Parses; *rest is the index of the first argument that is no option. "--config", "--help" and
- * "--version" need not be in the table. Options may stand behind other arguments too. */
+/* Parses into the targets; *rest is the index of the first argument that is no option. "--config",
+ * "--help" and "--version" need not be in the table. Options may stand behind other arguments too:
+ * argv is put in order, options first. Also where it fails some targets are set, and options_free()
+ * is due. */
 enum options_result options_parse(const struct option_program *program, int argc, char **argv,
                                   int *rest) MUST_CHECK;
 

@@ -1,3 +1,8 @@
+/*
+ * minikeyvalue's key2volume, byte for byte: the place of a value must come out the same whoever
+ * computes it, minikeyvalue's own master over larder's volumes included.
+ * tests/unit/common_placement.c has its vectors.
+ */
 #include "common/placement.h"
 
 #include <ctype.h>
@@ -9,6 +14,7 @@
 
 #include "common/md5.h"
 
+/* A volume, by its position in the caller's list, and its MD5(key + name). */
 struct scored {
     unsigned char score[MD5_SIZE];
     size_t volume;
@@ -25,6 +31,8 @@ static int compare(const void *a, const void *b)
     return x->volume < y->volume ? -1 : x->volume > y->volume;
 }
 
+/* The order goes by the first bytes of the score; the subvolume is taken from the last four, so the
+ * one says nothing of the other. */
 static void place_name(struct place *place, const char *volume, const unsigned char *score,
                        unsigned subvolumes)
 {
@@ -102,6 +110,9 @@ static bool good_path(const char *text, size_t len)
     return true;
 }
 
+/* The name is part of what is hashed: two spellings of one volume would be two volumes, and two
+ * copies of a value could land on one disk. So there is one spelling, and what could be read in
+ * another way in a list, a URL or a header is refused. */
 enum status placement_volume_name(const char *text, size_t len, char name[VOLUME_NAME_MAX + 1])
 {
     static const char scheme[] = "http://";

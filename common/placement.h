@@ -11,7 +11,7 @@
 #include "common/key.h"
 #include "common/status.h"
 
-enum { VOLUME_NAME_MAX = 255 };
+enum { VOLUME_NAME_MAX = 255 }; /* bytes; a DNS name alone has at most 253 */
 
 /* A place for a copy: a volume, and below it the subvolume. */
 struct place {
@@ -20,9 +20,11 @@ struct place {
 };
 
 /*
- * All `count` volumes in the order in which they take copies of `key`, into places[0..count-1].
- * `subvolumes` >= 1 is the number of disks a volume; with 1 there is no "/svXX".
- * ST_NO_MEMORY or ST_INTERNAL where MD5 failed.
+ * All `count` volumes in the order in which they take copies of `key`, into places[0..count-1],
+ * which the caller has room for. `subvolumes` >= 1 is the number of disks a volume; with 1 there is
+ * no "/svXX". ST_NO_MEMORY or ST_INTERNAL where MD5 failed. Any thread. The order depends on the
+ * names alone, not on that of the list, so each master computes the same, and a new volume only
+ * takes the keys over that it ranks high for.
  */
 enum status placement_rank(const struct key *key, const char *const *volumes, size_t count,
                            unsigned subvolumes, struct place *places) MUST_CHECK;

@@ -1,3 +1,11 @@
+/*
+ * A list of jobs under one lock, and threads that take from its front. The job is the caller's
+ * memory, so neither submitting nor finishing can fail.
+ *
+ * Who may touch a job: its owner until it is submitted, the pool until loop_post(), then its owner
+ * again, on the loop's thread. The lock that both sides take in between makes what one has written
+ * visible to the other.
+ */
 #include "common/pool.h"
 
 #include <pthread.h>
@@ -8,14 +16,16 @@ struct pool {
     pthread_mutex_t lock; /* guards all of it */
     pthread_cond_t work;  /* a job was queued, or the pool ends */
     struct pool_job *first;
-    struct pool_job **last;
+    struct pool_job **last; /* where the next is hung */
     size_t queued;
     size_t max_queued;
-    bool ending;
-    unsigned threads;
+    bool ending;      /* threads go when the list is empty, not before */
+    unsigned threads; /* that were started */
     pthread_t thread[];
 };
 
+/* Waits for a job. NULL where the pool ends and nothing is left: jobs that were taken are always
+ * run, because their owners wait for `done`. */
 static struct pool_job *next_job(struct pool *pool)
 {
     (void)pthread_mutex_lock(&pool->lock);
@@ -70,6 +80,7 @@ struct pool *pool_new(unsigned threads, size_t max_queued)
         goto no_lock;
     if (pthread_cond_init(&pool->work, NULL))
         goto no_cond;
+    /* pool_free() ends those that were started. */
     if (!start_threads(pool, threads)) {
         pool_free(pool);
         return NULL;

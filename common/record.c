@@ -1,10 +1,20 @@
+/*
+ * Records in memory: the moves between states, and the lists. Their text is record_text.c's.
+ *
+ * Lists are arrays that are searched from the front: a key has a few copies, and never more than
+ * tens of anything. An addition that fails for want of memory leaves the list as it was, so the
+ * caller can give up and free the record.
+ */
 #include "common/record.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* moves[from][to]: what may become what. */
+/* moves[from][to]: what may become what. A state may become itself: a version is replaced, or only
+ * the work of the key changes. Nothing comes back from absent but by a new write (PENDING), and a
+ * key with a version never becomes PENDING: readers see the old version until the new one is
+ * whole. */
 static const bool moves[5][5] = {
     [KEY_ABSENT] = {[KEY_PENDING] = true},
     /* written; or the write failed and its leftovers are gone */
@@ -58,6 +68,8 @@ void record_free(struct record *rec)
 
 /* --- lists --- */
 
+/* Both allocations first, then the list changes. A longer array is kept also where the string
+ * failed: it only has room to spare. */
 static enum status add_string(char ***list, size_t *count, const char *text)
 {
     char *copy = strdup(text);
@@ -80,6 +92,7 @@ static bool has_string(char *const *list, size_t count, const char *text)
     return false;
 }
 
+/* The order of the others stays: of places it means something. */
 static void drop_string(char **list, size_t *count, const char *text)
 {
     for (size_t i = 0; i < *count; i++)
@@ -137,6 +150,7 @@ static enum status add_once(char ***list, size_t *count, const char *text)
     return has_string(*list, *count, text) ? ST_OK : add_string(list, count, text);
 }
 
+/* A volume is in one of the two lists, holders or maybes, never in both. */
 enum status record_add_holder(struct record *rec, const char *place)
 {
     enum status st = add_once(&rec->holders, &rec->holder_count, place);
@@ -151,6 +165,8 @@ enum status record_add_maybe(struct record *rec, const char *place)
     return known ? ST_OK : add_once(&rec->maybes, &rec->maybe_count, place);
 }
 
+/* Noted as maybes before they are forgotten as holders: where memory ends in between, they are in
+ * both, which costs a request more, and no volume with an old tombstone is forgotten. */
 enum status record_doubt_holders(struct record *rec)
 {
     for (size_t i = 0; i < rec->holder_count; i++)
@@ -214,6 +230,8 @@ enum status record_copy(struct record *to, const struct record *from)
     return st;
 }
 
+/* The wall clock is a lower bound only, for an index that was rebuilt and does not know what it
+ * once gave. A clock that goes back does no harm, because what the record knows counts as well. */
 uint64_t record_next_generation(const struct record *rec, uint64_t now_ms)
 {
     if (rec->state == KEY_ABSENT)

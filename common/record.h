@@ -2,13 +2,14 @@
  * What the index knows of a key. It stands in two places (see common/PROTOCOL.md, 'Index'):
  *
  *   KEY        the version that readers see. Text that minikeyvalue wrote and still reads,
- *              [DELETED][HASH<32 hex>]vol,vol,…; or, for what that cannot say, version 1:
- *              L1 state generation md5 vol,vol,…
+ *              [DELETED][HASH<32 hex>]place,place,…; or, for what that cannot say, version 1:
+ *              L1 STATE GENERATION NAMING MD5 place,place,…
  *   "!w" KEY   what is still to do for the key: copies to remove, a tombstone, too few copies.
  *              It is there only while there is something to do, so its range is the janitor's
- * queue.
+ *              list of work.
  *
- * `struct record` is both together. Its strings belong to it.
+ * `struct record` is both together. Its strings belong to it, malloc'ed. Nothing here locks: a
+ * record is one flow's, or one thread's.
  */
 #ifndef LARDER_COMMON_RECORD_H
 #define LARDER_COMMON_RECORD_H
@@ -24,12 +25,14 @@
 #include "common/placement.h"
 #include "common/status.h"
 
-enum { RECORD_COPIES_MAX = 64 };
+enum { RECORD_COPIES_MAX = 64 }; /* places of one version; more in the index is damage */
 
-/* absent -> PENDING -> LIVE -> UNLINKED -> DELETED -> absent; record.c has the table of moves. */
+/* absent -> PENDING -> LIVE -> UNLINKED -> DELETED -> absent; record.c has the table of moves.
+ * UNLINKED: hidden, its value kept. PENDING: no version that a reader may see, but files may be
+ * there. */
 enum key_state { KEY_ABSENT, KEY_PENDING, KEY_LIVE, KEY_UNLINKED, KEY_DELETED };
 
-/* Where one copy of one version stands, or may stand. */
+/* Where one copy of one version stands, or may stand: enough to name its file. */
 struct copy {
     uint64_t generation;
     enum naming naming;
@@ -57,28 +60,34 @@ struct record {
                       asked to drop it before the key is forgotten */
     size_t maybe_count;
     bool few_copies;   /* fewer copies than --replicas: to be repaired */
-    unsigned few_left; /* copies that are left, as the work alone has it; see record.c */
+    unsigned few_left; /* copies that are left, as decoded from the work; record_encode_work()
+                          writes the number of `places` instead */
     bool suspect;      /* a copy may be missing or damaged: its copies are to be looked at */
     uint64_t since;    /* when it became few or suspect (unix milliseconds), 0: not known */
     uint64_t due;      /* the janitor leaves it alone before then (unix milliseconds) */
 };
 
-/* An empty record, KEY_ABSENT. */
+/* An empty record, KEY_ABSENT. Owns nothing yet. */
 void record_init(struct record *rec);
+/* Frees what it owns, and makes it empty again; the struct is the caller's. */
 void record_free(struct record *rec);
+/* A copy with strings of its own. `to` need not be initialized, and must own nothing; on
+ * ST_NO_MEMORY it is empty. */
 enum status record_copy(struct record *to, const struct record *from) MUST_CHECK;
 
 /* Reads the two values (NULL where there is none) into `rec`, which record_init() has made. The
  * state follows from what is there. ST_CORRUPT for text that no version of larder or minikeyvalue
- * wrote. */
+ * wrote, ST_NO_MEMORY; the record is empty then. */
 enum status record_decode(struct record *rec, const char *value, size_t value_len, const char *work,
                           size_t work_len) MUST_CHECK;
 
-/* Writes the value under KEY; nothing is written, and false returned, where there is none to write
- * (PENDING, DELETED, absent). `key` decides whether minikeyvalue's form can say it. */
+/* Appends the value under KEY to `out` (ask buf_ok()); nothing is written, and false returned,
+ * where there is none to write (PENDING, DELETED, absent). `key` decides whether minikeyvalue's
+ * form can say it. */
 bool record_encode(const struct record *rec, const struct key *key, struct buf *out) MUST_CHECK;
 
-/* Writes the value under "!w" KEY; false where there is nothing to do for the key. */
+/* Appends the value under "!w" KEY; false where there is nothing to do for the key, so that it is
+ * to be removed from there. */
 bool record_encode_work(const struct record *rec, struct buf *out) MUST_CHECK;
 
 /* True where a key may go from one state to the other. */
@@ -96,7 +105,10 @@ uint64_t record_next_generation(const struct record *rec, uint64_t now_ms);
 enum status record_set_places(struct record *rec, const char *const *places,
                               size_t count) MUST_CHECK;
 
+/* At the end of the list, whether it is in it or not. The string is copied. ST_NO_MEMORY: the list
+ * is as before. */
 enum status record_add_place(struct record *rec, const char *place) MUST_CHECK;
+/* Once a generation and place; else the same. */
 enum status record_add_garbage(struct record *rec, uint64_t generation, enum naming naming,
                                const char *place) MUST_CHECK;
 /* A volume that keeps the tombstone as it is now; it is no maybe any more. */
@@ -108,13 +120,16 @@ void record_drop_garbage(struct record *rec, uint64_t generation, const char *pl
 void record_drop_holder(struct record *rec, const char *place);
 /* Notes a volume that is about to be asked to keep a tombstone; no-op for one of either list. */
 enum status record_add_maybe(struct record *rec, const char *place) MUST_CHECK;
-/* The tombstone has grown: what the holders keep does not cover it any more. */
+/* The tombstone has grown: what the holders keep does not cover it any more. All of them become
+ * maybes. */
 enum status record_doubt_holders(struct record *rec) MUST_CHECK;
+/* No-op where it is not in the list. */
 void record_drop_place(struct record *rec, const char *place);
 
 /* True where one of the places is `place`. */
 bool record_has_place(const struct record *rec, const char *place);
 
+/* "absent", "pending", …: as in JSON (PROTOCOL.md). */
 const char *key_state_text(enum key_state state);
 
 #endif

@@ -1,3 +1,7 @@
+/*
+ * The list of status.h, made into a table, and two translations: from errno, and from HTTP's
+ * numbers to their phrases.
+ */
 #include "common/status.h"
 
 #include <errno.h>
@@ -32,6 +36,7 @@ enum status status_of_errno(int err)
     case ENOSPC:
     case EDQUOT:
         return ST_NO_SPACE;
+    /* ENOTDIR: a component of the path is a file, so what is asked for cannot be there. */
     case ENOENT:
     case ENOTDIR:
         return ST_NOT_FOUND;
@@ -39,6 +44,7 @@ enum status status_of_errno(int err)
         return ST_READ_ONLY;
     case ENOMEM:
         return ST_NO_MEMORY;
+    /* Too much at once, not a fault of the disk: it passes. */
     case EMFILE:
     case ENFILE:
         return ST_BUSY;
@@ -47,7 +53,8 @@ enum status status_of_errno(int err)
     }
 }
 
-/* RFC 9110, RFC 4918 and RFC 6585. */
+/* The statuses that anything here answers with, and a few that volumes may: RFC 9110, section 15;
+ * 507: RFC 4918; 431: RFC 6585. Nobody acts upon the phrases, but people read them. */
 static const struct {
     int http;
     const char *reason;

@@ -5,7 +5,11 @@
 #ifndef LARDER_COMMON_STATUS_H
 #define LARDER_COMMON_STATUS_H
 
-/*  X(name, HTTP status, text for people) */
+/*  X(name, HTTP status, text for people)
+ *
+ * ST_OK first, because it must be 0; else in the order of the HTTP status, but for the last three:
+ * ST_CLOSED reaches a client only where it has closed no more than its sending side; the others
+ * belong to the start of a program. */
 #define STATUS_LIST(X)                                                                             \
     X(ST_OK, 200, "ok")                                                                            \
     X(ST_BAD_REQUEST, 400, "the request is malformed")                                             \
@@ -50,8 +54,10 @@ const char *status_text(enum status st);
 /* The HTTP status that a client gets for it. */
 int status_http(enum status st);
 
-/* The status that stands for an errno of a file operation (ENOSPC, EDQUOT -> ST_NO_SPACE; ENOENT ->
- * ST_NOT_FOUND; EROFS -> ST_READ_ONLY; ENOMEM -> ST_NO_MEMORY; all else ST_IO). */
+/* The status that stands for an errno of a file operation: ENOSPC, EDQUOT -> ST_NO_SPACE; ENOENT,
+ * ENOTDIR -> ST_NOT_FOUND; EROFS -> ST_READ_ONLY; ENOMEM -> ST_NO_MEMORY; EMFILE, ENFILE ->
+ * ST_BUSY; 0 -> ST_OK; all else ST_IO. So a caller that must know an errno of a disk (EIO) asks
+ * errno itself. */
 enum status status_of_errno(int err);
 
 /* The standard reason phrase of an HTTP status code, "Unknown" for one that is not listed. */
