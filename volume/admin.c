@@ -51,6 +51,7 @@ static bool read_rate(const struct http_request *req, uint64_t *rate)
     *rate = UINT64_MAX;
     if (size == -1)
         return true;
+    /* strtoull would take a sign, and make '-1' the largest rate. */
     if (size < 1 || text[0] < '0' || text[0] > '9')
         return false;
     text[size] = '\0';
@@ -84,6 +85,8 @@ void admin_scrub_start(struct service *service, struct http_request *req)
 
 /* --- Health --- */
 
+/* One question for the health. It belongs to the loop, to the pool from pool_submit() to
+ * admin_checked(), and to the loop again, which frees it. */
 struct health {
     struct service *service;
     struct http_request *req;
@@ -121,6 +124,7 @@ static void admin_check(void *arg)
     subvolumes_check(health->service->all);
 }
 
+/* Plain directories that share a file system would else multiply its room. */
 static bool is_counted(struct health *health, dev_t device)
 {
     for (unsigned i = 0; i < health->device_count; i++)
@@ -145,6 +149,7 @@ static void add_health(void *arg, struct subvolume *sub)
              ",\"quarantined\":%" PRIu64 "}",
              subvolume_state_text(report.state), report.free, report.total, report.errors,
              report.quarantined);
+    /* The volume's own state is that of DIR: without it nothing can be identified or locked. */
     if (report.name[0] == '\0')
         health->state = report.state;
     if (report.state != SUBVOLUME_MISSING && !is_counted(health, report.device)) {
@@ -178,6 +183,8 @@ static void admin_checked(void *arg)
 
 /* --- Metrics --- */
 
+/* One question for the metrics. It goes with its message: whichever loop the message is delivered
+ * on owns it for that moment, so nothing of it needs a lock. */
 struct metrics {
     struct service *service;
     struct http_request *req;
@@ -215,6 +222,7 @@ static void add_stats(struct http_server_stats *sum, const struct http_server_st
         sum->answers[i] += stats->answers[i];
 }
 
+/* The numbers of a loop are only read on its thread (http_stats.h). */
 static void metrics_visit(void *arg)
 {
     struct metrics *metrics = arg;
@@ -224,6 +232,7 @@ static void metrics_visit(void *arg)
         loop_post(metrics->lane->loop, &metrics->message);
         return;
     }
+    /* The request may be touched on its own loop only, so that is where it ends. */
     metrics->message.fn = metrics_gathered;
     loop_post(http_request_loop(metrics->req), &metrics->message);
 }
@@ -296,12 +305,15 @@ static void add_scrub_metrics(struct buf *text, struct scrub *scrub)
 
 enum { NUMBERS = 4 }; /* of a subvolume, before its state */
 
-/* The metrics of a subvolume, one a pass, as Prometheus wants them together. */
+/* Prometheus wants all lines of a metric together, behind its heading. So the subvolumes are gone
+ * through once a metric, and not once. */
 struct pass {
     struct buf *text;
     int which;
 };
 
+/* Writes the line of one subvolume for the metric of this pass. The names of subvolumes need no
+ * escaping. */
 static void add_subvolume(void *arg, struct subvolume *sub)
 {
     static const char *const names[] = {"free_bytes", "total_bytes", "errors_total", "quarantined"};
@@ -314,6 +326,8 @@ static void add_subvolume(void *arg, struct subvolume *sub)
     if (pass->which < NUMBERS)
         buf_addf(pass->text, "larder_volume_subvolume_%s{subvolume=\"%s\"} %" PRIu64 "\n",
                  names[pass->which], report.name, values[pass->which]);
+    /* A line for every state that there is, 1 for the one that holds: so a state can be alerted
+     * upon by its name, and a change leaves no stale series. */
     for (int state = SUBVOLUME_UP; pass->which == NUMBERS && state <= SUBVOLUME_MISSING; state++)
         buf_addf(pass->text, "larder_volume_subvolume_state{subvolume=\"%s\",state=\"%s\"} %d\n",
                  report.name, subvolume_state_text((enum subvolume_state)state),

@@ -1,3 +1,8 @@
+/*
+ * Entity tags and dates, compared as RFC 9110 says: If-Match and If-Range strongly, If-None-Match
+ * weakly (13.1). The value's own tag is always a strong one. A list that is broken is read up to
+ * where it breaks: what was named before counts.
+ */
 #include "volume/condition.h"
 
 #include <string.h>
@@ -22,7 +27,8 @@ static bool same_tag(const char **at, const char *etag, bool weak)
     return (weak || !is_weak) && len == strlen(etag) && !memcmp(from, etag, len);
 }
 
-/* True where a list of entity tags, or '*', names the value. */
+/* True where a list of entity tags, or '*', names the value. '*' names any value, and there is one
+ * here. same_tag() sets the list to NULL where it is none any more. */
 static bool list_has(const char *list, const char *etag, bool weak)
 {
     list += strspn(list, " \t");
@@ -36,6 +42,8 @@ static bool list_has(const char *list, const char *etag, bool weak)
     return false;
 }
 
+/* A tag is always looked at before a date, and makes it mean nothing: dates have seconds only, and
+ * two values may have the same. */
 enum condition_result condition_check(const struct condition *condition, const char *etag,
                                       time_t modified)
 {
@@ -63,6 +71,8 @@ bool condition_range(const struct condition *condition, const char *etag, time_t
     time_t date;
     if (!text)
         return true;
+    /* A date or one tag. The date must be the very one: a value that is older than the client
+     * believes is another value, too. */
     if (text[0] == '"' || (text[0] == 'W' && text[1] == '/'))
         return same_tag(&text, etag, false) && text[strspn(text, " \t")] == '\0';
     return date_parse(text, &date) && date == modified;

@@ -7,7 +7,8 @@
 
 #include "common/attr.h"
 
-/* The headers of a GET or HEAD; NULL where they were not sent. */
+/* The headers of a GET or HEAD, as sent; NULL where they were not. The strings are the
+ * request's. */
 struct condition {
     const char *if_match;
     const char *if_none_match;

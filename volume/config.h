@@ -1,5 +1,6 @@
 /*
- * What was asked for on the command line and in the config file.
+ * What was asked for on the command line and in the config file. Filled before any thread is
+ * started, and not changed from then on, so every thread may read it.
  */
 #ifndef LARDER_VOLUME_CONFIG_H
 #define LARDER_VOLUME_CONFIG_H
@@ -14,16 +15,16 @@
 enum config_sync { CONFIG_SYNC_FULL, CONFIG_SYNC_NONE };
 
 struct config {
-    unsigned port;
+    unsigned port; /* 0: any free one */
     char *listen;
-    char *dir;
+    char *dir;                  /* as it was written; never NULL or empty after config_parse() */
     struct option_list masters; /* "host:port", without a scheme */
     char *base;                 /* "host:port[/path]"; NULL: none was given */
     const char *base_path;      /* "/path", into `base`; "" without one */
     unsigned sync;              /* enum config_sync */
-    unsigned threads;
-    unsigned pool_threads;
-    unsigned log_level; /* enum log_level */
+    unsigned threads;           /* event loops */
+    unsigned pool_threads;      /* threads for what blocks */
+    unsigned log_level;         /* enum log_level */
     unsigned max_connections;
     unsigned long long max_value; /* bytes; 0: no limit */
     unsigned long long reserve;   /* bytes that new values leave free; ULLONG_MAX: as usual */

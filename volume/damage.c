@@ -1,3 +1,9 @@
+/*
+ * The steps from a wrong value to a master that knows of it, in the order that DESIGN.md ('Damage')
+ * gives; the work of each is in examine.c, quarantine.c and tell.c. The order is what makes a crash
+ * harmless: the note is on the disk before the value moves, and is marked as told only after a
+ * master has answered.
+ */
 #include "volume/damage.h"
 
 #include "common/log.h"
@@ -6,6 +12,9 @@
 #include "volume/subvolumes.h"
 #include "volume/tell.h"
 
+/* Hands it to the thread that tells masters. `id` is "" where the value is not in quarantine: then
+ * only memory knows of it. A full list is no loss for what is in quarantine: its note is found
+ * again by damage_resume(), every minute. */
 static void report(const struct damage *damage, const struct store_at *at, const char *id)
 {
     if (!tell_add(damage->tell, at->subvolume, at->file, id))
@@ -15,7 +24,9 @@ static void report(const struct damage *damage, const struct store_at *at, const
                   at->subvolume, at->file);
 }
 
-/* Set aside first, then the disk is noted to have failed: it takes no more writes afterwards. */
+/* Set aside first; the caller then notes that the disk has failed, after which it takes no more
+ * writes. ST_NOT_FOUND: it was replaced or deleted meanwhile, so what was examined is nobody's
+ * value any more. */
 static enum examine_result set_aside(const struct damage *damage, const struct store_at *at,
                                      const struct examine *examine)
 {
@@ -46,6 +57,7 @@ enum examine_result damage_check(const struct damage *damage, unsigned subvolume
     *bytes = examine.bytes;
     if (result == EXAMINE_DAMAGED)
         result = set_aside(damage, &at, &examine);
+    /* Only now: a disk that has failed is read-only, and could not keep the quarantine. */
     if (examine.err)
         (void)subvolume_error(subvolumes_find(damage->all, subvolume), "scrub", "read", path,
                               examine.err);
@@ -64,12 +76,15 @@ void damage_mark_told(const struct damage *damage, unsigned subvolume)
     }
 }
 
+/* What goes through the scan of a quarantine. */
 struct resuming {
     const struct damage *damage;
     const struct store_at *at;
     void (*suspect)(void *arg, unsigned subvolume, const char *path);
 };
 
+/* A note without its value is from a crash between the two: the value stands where it was. It is
+ * examined anew, under a note of its own if it is still damaged, and the old note goes. */
 static bool resume_one(void *arg, const char *id, const char *path, bool there)
 {
     const struct resuming *resuming = arg;

@@ -16,15 +16,18 @@
 #include "volume/service.h"
 #include "volume/tombstone.h"
 
+/* Which of the three the header asks for. */
 enum delete_kind { DELETE_VALUE, DELETE_WITH_TOMBSTONE, DELETE_TOMBSTONE };
 
+/* Made by delete_start(), freed by delete_finish(). Between flow_begin() and delete_finish() it is
+ * the pool's. */
 struct delete
 {
     struct flow flow;
     enum delete_kind kind;
-    uint64_t generation;
+    uint64_t generation; /* of the tombstone; so is the key */
     struct key key;
-    enum status result;
+    enum status result; /* of the flow so far; ST_OK: 204 */
 };
 
 static enum status delete_check_head(struct delete *del);
@@ -67,6 +70,7 @@ static enum status read_tombstone(struct delete *del, const char *text)
     return text[0] < '0' || text[0] > '9' || errno || *rest ? ST_BAD_REQUEST : ST_OK;
 }
 
+/* What can be refused without the disk: the path, the header, and by what is known of the disk. */
 static enum status delete_check_head(struct delete *del)
 {
     const char *tombstone = http_request_field(del->flow.req, "Larder-Tombstone");
@@ -84,6 +88,9 @@ static void delete_work(void *arg)
     case DELETE_VALUE:
         del->result = store_delete(at);
         break;
+    /* The tombstone first: a crash in between leaves a value that is known to be deleted, and not a
+     * deletion that nobody knows of. That there is no file is fine, the tombstone is what was asked
+     * for. */
     case DELETE_WITH_TOMBSTONE:
         del->result = tombstone_put(at, &del->key, del->generation);
         if (!del->result)

@@ -1,3 +1,7 @@
+/*
+ * The table as the kernel has it, and the same without syncs. Thin on purpose: what a failure means
+ * is for the callers, who know what they were doing.
+ */
 #include "volume/disk.h"
 
 #include <fcntl.h>
@@ -18,6 +22,7 @@ static ssize_t real_read(int fd, void *to, size_t len, uint64_t offset)
     return pread(fd, to, len, (off_t)offset);
 }
 
+/* O_DIRECT (open(2)). A file system that cannot do it says EINVAL, here or only at the read. */
 static int real_bypass(int fd, bool on)
 {
     int flags = fcntl(fd, F_GETFL);
@@ -26,11 +31,14 @@ static int real_bypass(int fd, bool on)
     return fcntl(fd, F_SETFL, on ? flags | O_DIRECT : flags & ~O_DIRECT);
 }
 
+/* With len 0 to the end of the file. Pages that are dirty, mapped or in use stay. */
 static void real_forget(int fd, uint64_t offset, uint64_t len)
 {
     (void)posix_fadvise(fd, (off_t)offset, (off_t)len, POSIX_FADV_DONTNEED);
 }
 
+/* Only begins to write: it says nothing of the file's size or place, and no flush goes to the disk,
+ * so an fsync must follow all the same (sync_file_range(2) warns of that). */
 static int real_spread(int fd, uint64_t offset, uint64_t len)
 {
     return sync_file_range(fd, (off_t)offset, (off_t)len, SYNC_FILE_RANGE_WRITE);

@@ -1,6 +1,8 @@
 /*
  * The system calls by which values are kept. All that must be durable goes through this table, so
  * a test can put a twin in its place that fails the k-th call, or writes less than it was given.
+ * One table a process, chosen at the start; any thread. Small files of our own (identities, the
+ * scrub's position) go through common/durable.h instead.
  */
 #ifndef LARDER_VOLUME_DISK_H
 #define LARDER_VOLUME_DISK_H
@@ -12,11 +14,13 @@
 
 struct stat;
 
-/* Each member returns what the system call does, with errno set. */
+/* Each member returns what the system call does, with errno set. Descriptors are made
+ * close-on-exec. EINTR is the caller's to repeat. */
 struct disk {
     int (*open)(int dir, const char *path, int flags, mode_t mode);
     int (*close)(int fd);
     ssize_t (*write)(int fd, const void *data, size_t len);
+    /* From `offset`, as pread(2): the descriptor's own place is not used. */
     ssize_t (*read)(int fd, void *to, size_t len, uint64_t offset);
     /* Reads of this descriptor go past the page cache from now on, or (`on` false) through it. */
     int (*bypass)(int fd, bool on);
@@ -24,6 +28,7 @@ struct disk {
     void (*forget)(int fd, uint64_t offset, uint64_t len);
     /* Starts to write these bytes of the file to the disk, and does not wait for it. */
     int (*spread)(int fd, uint64_t offset, uint64_t len);
+    /* fsync(2), of files and of directories. */
     int (*sync)(int fd);
     int (*rename)(int from_dir, const char *from, int to_dir, const char *to);
     int (*unlink)(int dir, const char *path);
@@ -31,13 +36,15 @@ struct disk {
     int (*stat)(int fd, struct stat *st);
     /* Does not follow a symbolic link in the last component. */
     int (*stat_at)(int dir, const char *path, struct stat *st);
+    /* Of the value, by its full name ("user.larder.md5"); makes or replaces it. */
     int (*set_attribute)(int fd, const char *name, const void *value, size_t len);
     ssize_t (*attribute)(int fd, const char *name, void *to, size_t max);
 };
 
 extern const struct disk disk_real;
 
-/* As disk_real, but sync and spread do nothing (--sync=none). */
+/* As disk_real, but sync and spread do nothing (--sync=none): for comparisons only, since a power
+ * loss then takes acknowledged values with it. */
 extern const struct disk disk_unsynced;
 
 #endif

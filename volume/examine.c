@@ -3,6 +3,10 @@
  * readers. Where that cannot be done it goes through the cache, which is told after every step to
  * forget it. What looks damaged is read a second time, through an emptied cache, the way a reader
  * would get it: one wrong read is no wrong value.
+ *
+ * The file is opened anew for every step, and closed before the pause, so that a disk can be
+ * unmounted while its scrub waits. So each step makes sure that it still reads the file of the
+ * first: a PUT renames another one to the same path, and half of each would be 'damage'.
  */
 #include "volume/examine.h"
 
@@ -27,6 +31,7 @@ struct reading {
     struct md5 *md5;
 };
 
+/* With `err`: why it could not be read. Else the reason stands there already. */
 static enum examine_result damaged(struct examine *examine, int err)
 {
     examine->err = err ? err : examine->err;
@@ -36,7 +41,8 @@ static enum examine_result damaged(struct examine *examine, int err)
     return EXAMINE_DAMAGED;
 }
 
-/* What it means that a value cannot be opened. */
+/* What it means that a value cannot be opened. store_open() has compared the size already. What is
+ * short (descriptors, memory) or away passes; an I/O error is the value's. */
 static enum examine_result not_opened(struct examine *examine, const struct store_value *value,
                                       enum status st)
 {
@@ -54,7 +60,8 @@ static enum examine_result not_opened(struct examine *examine, const struct stor
     return st == ST_IO ? damaged(examine, EIO) : EXAMINE_LATER;
 }
 
-/* The file of the first step, or the one that should be it. */
+/* The file of the first step, or the one that should be it. The size counts too: nothing of
+ * larder's appends to a value, but others may. */
 static bool is_same(struct reading *r, const struct store_value *value)
 {
     struct examine *examine = r->examine;
@@ -69,6 +76,8 @@ static bool is_same(struct reading *r, const struct store_value *value)
            r->size == value->size;
 }
 
+/* The last read of a file that is no multiple of the block is short, which O_DIRECT allows; only
+ * its place and the room for it must be aligned. */
 static ssize_t read_some(struct reading *r, int fd, uint64_t offset)
 {
     ssize_t n;
@@ -110,6 +119,7 @@ static enum examine_result read_step(struct reading *r, uint64_t offset, size_t 
     return result;
 }
 
+/* Broken attributes are looked at only now, behind the reading: an I/O error would say more. */
 static enum examine_result compare(struct reading *r)
 {
     struct examine *examine = r->examine;
@@ -123,6 +133,7 @@ static enum examine_result compare(struct reading *r)
                        "an attribute that says what it should be is damaged itself");
         return EXAMINE_DAMAGED;
     }
+    /* Without an MD5 to compare with, that it could be read is all there is to know. */
     if (!r->attributes.md5[0] || !strcmp(r->attributes.md5, hex))
         return EXAMINE_GOOD;
     (void)snprintf(examine->reason, sizeof examine->reason, "its MD5 is %s, and should be %s", hex,
@@ -130,6 +141,7 @@ static enum examine_result compare(struct reading *r)
     return EXAMINE_DAMAGED;
 }
 
+/* A value of no bytes is one step, too: that opens it. */
 static enum examine_result read_all(struct reading *r)
 {
     struct examine *examine = r->examine;
@@ -159,7 +171,8 @@ static enum examine_result read_once(struct examine *examine, const struct disk 
     return result;
 }
 
-/* Empties the page cache of the value, as far as nobody is reading it. */
+/* Empties the page cache of the value, as far as nobody is reading it: a second reading of what the
+ * cache has would agree with nothing but the first. */
 static void forget(const struct examine *examine, const struct disk *disk)
 {
     struct store_value value;

@@ -1,5 +1,7 @@
 /*
- * Whether a value is what it was: read whole, and compared with its attributes. Blocks.
+ * Whether a value is what it was: read whole, and compared with its attributes. Blocks; any thread,
+ * one buffer each. It changes nothing, neither on the disk nor in the subvolume's state: what is to
+ * be done is damage.c's.
  */
 #ifndef LARDER_VOLUME_EXAMINE_H
 #define LARDER_VOLUME_EXAMINE_H
@@ -19,6 +21,8 @@ enum examine_result {
     EXAMINE_LATER    /* the disk is away, or memory or descriptors are short */
 };
 
+/* Bytes. A step is what is read between two pauses. O_DIRECT wants memory, place and length in
+ * multiples of the disk's block, which is 4096 at most on common disks; 512 elsewhere. */
 enum { EXAMINE_STEP = 1024 * 1024, EXAMINE_ALIGNMENT = 4096, EXAMINE_REASON = 200 };
 
 struct examine {
@@ -37,6 +41,8 @@ struct examine {
     char reason[EXAMINE_REASON]; /* of EXAMINE_DAMAGED: for people */
 };
 
+/* Fills what was found. Damage is EXAMINE_DAMAGED only where two readings agree; one wrong reading
+ * is logged. A value without MD5 and size is good where it can be read. */
 enum examine_result examine_value(struct examine *examine) MUST_CHECK;
 
 #endif

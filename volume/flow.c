@@ -1,3 +1,8 @@
+/*
+ * What the flows share: entering the pool by the gate of the path's disk, and what errors mean to a
+ * client of a volume. The flows themselves are put.c, get.c, delete.c, unlink.c and list.c; none of
+ * them includes another.
+ */
 #include "volume/flow.h"
 
 #include <stdlib.h>
@@ -24,6 +29,8 @@ void flow_release(struct flow *flow)
     free(flow->path);
 }
 
+/* A subvolume that is not known yet is let through: the job looks whether it is there, or makes
+ * it. */
 enum status flow_admit(const struct flow *flow, enum subvolume_use use, uint64_t bytes)
 {
     struct subvolume *sub = subvolumes_find(flow->at.all, flow->at.subvolume);
@@ -49,6 +56,8 @@ void flow_continue(struct flow *flow, void (*run)(void *arg), void (*next)(void 
     gates_continue(flow->service->gates, flow->path->subvolume, &flow->job);
 }
 
+/* The common texts speak of keys and masters. These say what the operator of a volume can look
+ * for. */
 void flow_refuse(struct http_request *req, enum status st)
 {
     const char *detail = NULL;

@@ -17,6 +17,8 @@
 struct http_request;
 struct service;
 
+/* Part of each flow's own struct. It is the loop's, but while its job is under way: then the loop
+ * leaves alone what the job uses. */
 struct flow {
     struct service *service;
     struct http_request *req; /* ours until we answer it */
@@ -25,7 +27,7 @@ struct flow {
     struct gate_job job;
 };
 
-/* Takes over `path`. */
+/* Takes over `path`. On the request's loop. */
 void flow_init(struct flow *flow, struct service *service, struct http_request *req,
                struct path *path);
 
@@ -35,8 +37,9 @@ void flow_release(struct flow *flow);
 /* Whether the subvolume, as far as it is known, lets the operation begin: see subvolume_admit(). */
 enum status flow_admit(const struct flow *flow, enum subvolume_use use, uint64_t bytes) MUST_CHECK;
 
-/* Runs `run(arg)` on the pool, then `next(arg)` on the request's loop. False where the pool is
- * full: answer ST_BUSY. */
+/* Runs `run(arg)` on the pool, then `next(arg)` on the request's loop. False where too much waits
+ * for the disk already: nothing was taken, answer ST_BUSY. From true on `arg` is the pool's, until
+ * `next`. One job of a flow at a time. */
 bool flow_begin(struct flow *flow, void (*run)(void *arg), void (*next)(void *arg),
                 void *arg) MUST_CHECK;
 /* The same for a flow whose work has begun already: is never refused. */

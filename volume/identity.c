@@ -1,3 +1,9 @@
+/*
+ * Identities are small files: `.larder/id` on the disk, and `DIR/.larder/subvolumes/svXX` for what
+ * must be there. Only a disk and a record that agree are the disk that it was; the table in
+ * DESIGN.md ('Subvolumes') has all four cases. Nothing is kept in memory here: the caller
+ * (subvolume_look.c) sees to it that one thread at a time looks at a subvolume.
+ */
 #include "volume/identity.h"
 
 #include <dirent.h>
@@ -28,6 +34,7 @@ enum status identity_read(int dir_fd, const char *file, char id[IDENTITY_SIZE + 
     return st;
 }
 
+/* With a newline, for people with `cat`; identity_read() takes it without, too. */
 static enum status write_id(int dir_fd, const char *file, const char *id)
 {
     char line[IDENTITY_SIZE + 1];
@@ -36,7 +43,9 @@ static enum status write_id(int dir_fd, const char *file, const char *id)
     return durable_write(dir_fd, file, line, sizeof line);
 }
 
-/* True where DIR knows this identity under another name: a copied disk, or one mounted twice. */
+/* True where DIR knows this identity under another name: a copied disk, or one mounted twice. Two
+ * subvolumes on one disk would each believe that they keep a copy of their own. What cannot be read
+ * does not count: adopting goes on only for want of a reason against it. */
 static bool is_recorded(const struct subvolume_home *home, const char *id)
 {
     bool found = false;
@@ -110,6 +119,8 @@ enum identity_result identity_look(int fd, const struct subvolume_home *home, co
     }
     look->device = st.st_dev;
     look->inode = st.st_ino;
+    /* f_bavail is what is left to us; f_bfree also counts what is kept for root. Some file systems
+     * have no fixed number of inodes and say 0 files. */
     look->free = (uint64_t)room.f_bavail * room.f_frsize;
     look->total = (uint64_t)room.f_blocks * room.f_frsize;
     look->used = (uint64_t)(room.f_blocks - room.f_bfree) * room.f_frsize;
@@ -139,6 +150,7 @@ enum status identity_claim(int fd, const struct subvolume_home *home, const char
     return st;
 }
 
+/* Not those of this process: a disk may come back while a PUT is on its way to it. */
 void identity_clear_temp(int fd, const char *prefix)
 {
     int tmp = openat(fd, ".larder/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -21,6 +21,7 @@ enum identity_result {
 
 struct subvolume_home;
 
+/* What a look found; all of it is set where the result is IDENTITY_RIGHT. */
 struct identity_look {
     char id[IDENTITY_SIZE + 1]; /* "" where the disk bears none */
     dev_t device;
@@ -42,11 +43,13 @@ enum identity_result identity_look(int fd, const struct subvolume_home *home, co
                                    struct identity_look *look) MUST_CHECK;
 
 /* Gives the disk a new identity, there and in DIR's records; `id` is set. For DIR itself (name "")
- * there is no record. Durable. */
+ * there is no record. Durable. A crash in between leaves a disk with an identity and no record,
+ * which is adopted at the next look. */
 enum status identity_claim(int fd, const struct subvolume_home *home, const char *name,
                            char id[IDENTITY_SIZE + 1]) MUST_CHECK;
 
-/* Reads an identity from a file below `dir_fd`. ST_NOT_FOUND; ST_CORRUPT where it is none. */
+/* Reads an identity from a file below `dir_fd`: 32 hex digits, and white space behind them at most.
+ * ST_NOT_FOUND; ST_CORRUPT where it is none; others where it cannot be read. */
 enum status identity_read(int dir_fd, const char *file, char id[IDENTITY_SIZE + 1]) MUST_CHECK;
 
 /* Removes temp files below the subvolume's `fd` that do not begin with `prefix`: those of dead

@@ -21,6 +21,8 @@
 
 enum list_kind { LIST_DIRECTORY, LIST_TOMBSTONES };
 
+/* Made by list_begin(), freed by list_finish(). The loop and the pool have it by turns, never both:
+ * a piece is filled while none leaves. */
 struct list {
     struct flow flow;
     enum list_kind kind;
@@ -65,6 +67,7 @@ void list_tombstones_start(struct service *service, struct http_request *req)
     list_begin(service, req, path, LIST_TOMBSTONES);
 }
 
+/* Both kinds begin the same way, and differ in what fills the pieces. */
 static void list_begin(struct service *service, struct http_request *req, struct path *path,
                        enum list_kind kind)
 {
@@ -90,6 +93,8 @@ static void list_begin(struct service *service, struct http_request *req, struct
     list_filled(list);
 }
 
+/* The directory stays open between two pieces, until list_close(): a client that takes its time
+ * holds one descriptor for as long. */
 static void list_fill(void *arg)
 {
     struct list *list = arg;
@@ -110,6 +115,8 @@ static void list_fill(void *arg)
     list->result = st;
 }
 
+/* The head of the answer waits for the first piece: until then an error can still have a status of
+ * its own. */
 static void list_filled(void *arg)
 {
     struct list *list = arg;
@@ -128,6 +135,7 @@ static void list_filled(void *arg)
     http_reply_piece(req, list->piece.data, list->piece.len, list_drained, list);
 }
 
+/* Also where the client is gone the directory is closed on the pool: closedir() may block. */
 static void list_drained(void *arg, bool alive)
 {
     struct list *list = arg;

@@ -1,3 +1,8 @@
+/*
+ * The form is that of nginx's autoindex_format json, so that whoever reads nginx's volumes reads
+ * these: minikeyvalue's rebuild, for one. Memory is bounded by a run of entries. What is made or
+ * removed while the directory is read may be in it or not, as readdir(3) has it.
+ */
 #include "volume/listing.h"
 
 #include <dirent.h>
@@ -15,16 +20,17 @@
 #include "volume/disk.h"
 #include "volume/subvolume.h"
 
-/* So many entries are read and sorted at once: a directory that is larger comes in sorted runs. */
+/* So many entries are read and sorted at once: a directory that is larger comes in sorted runs. A
+ * piece ends with the entry that makes it so long. */
 enum { RUN_ENTRIES = 8192, PIECE_BYTES = 64 * 1024 };
 
 enum kind { KIND_DIRECTORY, KIND_FILE, KIND_OTHER };
 
 struct entry {
-    char *name;
+    char *name; /* the run's */
     enum kind kind;
     time_t modified;
-    uint64_t size;
+    uint64_t size; /* bytes; means something for files only */
 };
 
 struct listing {
@@ -32,11 +38,11 @@ struct listing {
     struct subvolume *sub;
     bool meta;
     DIR *dir;
-    struct entry *run; /* RUN_ENTRIES of them */
-    size_t count, next;
+    struct entry *run;  /* RUN_ENTRIES of them */
+    size_t count, next; /* entries in it; the one whose text comes next */
     bool last_run;
     bool begun; /* the head of the text is out */
-    bool any;
+    bool any;   /* entry has been written: a comma is due before the next */
 };
 
 static int open_directory(const struct store_at *at, struct subvolume **sub, enum status *st)
@@ -126,6 +132,7 @@ static bool look(int dir, struct entry *entry, int *err)
     return true;
 }
 
+/* Adds what is there; one that is gone by now is no error. */
 static enum status add_entry(struct listing *l, const char *name)
 {
     struct entry *entry = &l->run[l->count];
@@ -150,6 +157,8 @@ static int compare(const void *a, const void *b)
     return strcmp(x->name, y->name);
 }
 
+/* Reads as many entries as a run holds, and sorts them. Names that begin with a dot are nginx's to
+ * hide, and .larder is ours. */
 static enum status read_run(struct listing *l)
 {
     enum status st = ST_OK;
@@ -172,6 +181,8 @@ static enum status read_run(struct listing *l)
 
 /* --- Writing the text --- */
 
+/* Opened without following a link and without waiting for a pipe's other end: an entry may have
+ * become something else since it was looked at. */
 static enum status add_meta(struct listing *l, const struct entry *entry, struct buf *out)
 {
     const struct disk *disk = subvolume_disk(l->sub);

@@ -14,14 +14,17 @@
 struct buf;
 struct listing;
 
-/* Opens the directory `at`. With `meta` the attributes of each file are added. `at` must outlive
- * the listing. ST_NOT_FOUND where it is missing, or no directory. */
+/* Opens the directory `at`, which stays open until listing_free(). With `meta` the attributes of
+ * each file are added. `at` must outlive the listing. ST_NOT_FOUND where it is missing, or no
+ * directory; ST_UNAVAILABLE, ST_IO …; ST_NO_MEMORY. */
 enum status listing_begin(struct listing **listing, const struct store_at *at,
                           bool meta) MUST_CHECK;
 
-/* Appends the next part of the text; *more is false when that was the end. */
+/* Appends the next part of the text, of about 64 KiB; *more is false when that was the end. After
+ * an error the listing can only be freed. An entry that goes away meanwhile is left out. */
 enum status listing_next(struct listing *listing, struct buf *out, bool *more) MUST_CHECK;
 
+/* NULL is fine. */
 void listing_free(struct listing *listing);
 
 #endif

@@ -1,4 +1,10 @@
-/* larder-volume: options, start, stop. */
+/*
+ * larder-volume: options, start, stop.
+ *
+ * The main thread only waits for signals; loops, pool, scrub and the rest have threads of their
+ * own, which server.c starts. Signals are blocked before the first of them is made, and so in all
+ * of them.
+ */
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -14,9 +20,12 @@
 #include "volume/disk.h"
 #include "volume/server.h"
 
+/* DRAIN_MS: what is under way at a stop may take so long. */
 enum { DRAIN_MS = 10000, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
-/* A connection has up to three descriptors: itself, a file, a directory. */
+/* A connection may have two descriptors, itself and a file, a job of the pool up to four. As many
+ * as are allowed are taken; fewer than all connections might need are said and served with, since
+ * they are not needed at once. */
 static void raise_limits(const struct config *config)
 {
     struct rlimit files;
@@ -31,8 +40,9 @@ static void raise_limits(const struct config *config)
                   (unsigned long long)files.rlim_cur, (unsigned long long)wanted);
 }
 
-/* A peer that goes away and a limit on the size of files are errors of calls, not ends of the
- * process. SIGTERM and SIGINT are waited for below. */
+/* A peer that goes away (SIGPIPE: sendfile raises it) and a limit on the size of files are errors
+ * of calls, not ends of the process. A terminal that closes is none either. SIGTERM and SIGINT are
+ * waited for below. */
 static void prepare_signals(sigset_t *stops)
 {
     (void)signal(SIGPIPE, SIG_IGN);
@@ -44,6 +54,8 @@ static void prepare_signals(sigset_t *stops)
     (void)pthread_sigmask(SIG_BLOCK, stops, NULL);
 }
 
+/* From the start to a signal. 0 also where requests had to be cut: what was acknowledged is on the
+ * disk, and a restart finds it. */
 static int run(const struct config *config, const sigset_t *stops)
 {
     struct server *server;
@@ -80,6 +92,7 @@ int main(int argc, char **argv)
         return EXIT_USAGE;
     }
     log_set_level((enum log_level)config.log_level);
+    /* Values are to be readable for nginx, or whatever else is to serve them one day. */
     (void)umask(022);
     prepare_signals(&stops);
     raise_limits(&config);

@@ -1,3 +1,17 @@
+/*
+ * The trap: two PUTs to a new directory. The first makes aa/bb, and before it has synced aa, the
+ * second finds aa/bb there, writes its file into it, syncs file and aa/bb, and answers 201. A power
+ * loss now takes aa/bb from aa, and with it a value that was acknowledged.
+ *
+ * So whoever makes directories stands in the subvolume's set (parents_set.h) from before its first
+ * mkdir until all of them are synced; and whoever is done with a directory waits, before it
+ * answers, for those that were in the set by then and may have made a part of its path. A maker
+ * leaves the set also where it has failed; then the subvolume has failed, which those that waited
+ * see (subvolume_failed()).
+ *
+ * The set's lock is held over no system call but the waiting. Nobody waits while in the set, so
+ * there is no circle of waiting.
+ */
 #include "volume/parents.h"
 
 #include <errno.h>
@@ -28,6 +42,7 @@ static void join(struct parents *p)
     (void)pthread_mutex_unlock(&set->lock);
 }
 
+/* Everybody is woken: which of them waited for this one nobody knows. */
 static void leave(struct parents *p)
 {
     struct parents_set *set = subvolume_parents(p->sub);
@@ -41,7 +56,8 @@ static void leave(struct parents *p)
     (void)pthread_mutex_unlock(&set->lock);
 }
 
-/* Two paths can share a directory where their first components are the same. */
+/* Two paths can share a directory where their first components are the same. Coarse: that makes
+ * some wait for a stranger's fsync, but only in the moments in which directories are new. */
 static bool may_share(const struct parents *a, const struct parents *b)
 {
     size_t len = strcspn(a->path, "/");
@@ -68,7 +84,7 @@ static void wait_for_others(struct parents *p)
     (void)pthread_mutex_unlock(&set->lock);
 }
 
-/* Opens the first `len` bytes of the path. -1 and errno. */
+/* Opens the first `len` bytes of the path; 0: the subvolume's directory. -1 and errno. */
 static int open_part(const struct parents *p, size_t len)
 {
     char part[PATH_LIMIT + 64];
@@ -83,6 +99,7 @@ static int open_part(const struct parents *p, size_t len)
     return subvolume_disk(p->sub)->open(p->root, part, O_RDONLY | O_DIRECTORY, 0);
 }
 
+/* What a failed open or mkdir means: nothing there, something else there, or an error. */
 static enum status open_failed(struct parents *p, const char *doing, int err)
 {
     if (err == ENOENT)
@@ -99,7 +116,8 @@ static size_t component_end(const struct parents *p, size_t from)
     return slash ? (size_t)(slash - p->path) : p->len;
 }
 
-/* Makes every component; `there` is where the first new one begins. */
+/* Makes every component; `there` is where the first new one begins, without the '/' before it. One
+ * that exists by now was made by somebody else, who is in the set. */
 static enum status make_all(struct parents *p)
 {
     const struct disk *disk = subvolume_disk(p->sub);
@@ -149,7 +167,9 @@ enum status parents_open(struct parents *p, struct subvolume *sub, int root, con
 }
 
 /* Syncs the made directories from the innermost to the one above the first: a journal takes all of
- * them with the first fsync. */
+ * them with the first fsync. Whatever fails here is noted as a failure of the disk, also a want of
+ * descriptors: others may have seen the directories, and learn only by that that they are not
+ * durable. */
 static enum status sync_made(struct parents *p)
 {
     const struct disk *disk = subvolume_disk(p->sub);
@@ -174,6 +194,7 @@ static enum status sync_made(struct parents *p)
 enum status parents_close(struct parents *p, bool changed)
 {
     const struct disk *disk = subvolume_disk(p->sub);
+    /* For a fault suite that is to see that this file is needed. */
     bool forgets = planted("skip-dir-fsync");
     enum status st = ST_OK;
     if (p->fd >= 0) {
@@ -187,6 +208,7 @@ enum status parents_close(struct parents *p, bool changed)
             st = sync_made(p);
         leave(p);
     }
+    /* Behind its own leaving: see above. */
     wait_for_others(p);
     if (!st && subvolume_failed(p->sub))
         st = ST_IO;

@@ -20,24 +20,26 @@
 struct subvolume;
 
 /* One operation's hold on the directory of a file. Lives on the caller's stack from parents_open()
- * to parents_close(). */
+ * to parents_close(), and is the calling thread's; others read `number` and `path` while it is in
+ * the set, under the set's lock. */
 struct parents {
     struct subvolume *sub;
     const char *request;
-    int root; /* the subvolume's directory, the caller's */
-    int fd;   /* the directory itself, for openat and the like */
-    const char *path;
-    size_t len;   /* of the directory's part of `path` */
-    size_t there; /* of the part of it that was there: what is longer was made now */
-    bool making;  /* is in the set */
-    uint64_t number;
+    int root;         /* the subvolume's directory, the caller's */
+    int fd;           /* the directory itself, for openat and the like */
+    const char *path; /* of the file, below `root`; the caller's */
+    size_t len;       /* of the directory's part of `path` */
+    size_t there;     /* of the part of it that was there: what is longer was made now */
+    bool making;      /* is in the set */
+    uint64_t number;  /* in the order of joining; so is the list, the last first */
     struct parents *next;
 };
 
 /*
  * Opens the directory that the file `path` stands in, below `root`. With `make` it is made where
- * missing. ST_NOT_FOUND where it is missing, ST_CONFLICT where a part of it is not a directory.
- * After any result but ST_OK there is nothing to close.
+ * missing. ST_NOT_FOUND where it is missing, ST_CONFLICT where a part of it is not a directory,
+ * ST_URI_TOO_LONG, and those of subvolume_error(). After any result but ST_OK there is nothing to
+ * close. Blocks.
  */
 enum status parents_open(struct parents *p, struct subvolume *sub, int root, const char *path,
                          bool make, const char *request) MUST_CHECK;
@@ -45,6 +47,8 @@ enum status parents_open(struct parents *p, struct subvolume *sub, int root, con
 /*
  * Makes durable the directories that were made, and with `changed` the content of the directory
  * itself; waits for others that are making a part of the path. ST_OK: all of it is on the disk.
+ * Else nothing that relied on it may be acknowledged. Blocks, for as long as the fsyncs of others
+ * take.
  */
 enum status parents_close(struct parents *p, bool changed) MUST_CHECK;
 

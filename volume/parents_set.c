@@ -1,3 +1,6 @@
+/*
+ * Only the making and the end of the list and its locks: what is done with it is parents.c's.
+ */
 #include "volume/parents_set.h"
 
 bool parents_set_init(struct parents_set *set)

@@ -1,3 +1,8 @@
+/*
+ * Paths are taken apart once, here, and refused where they could lead out of the directory or into
+ * .larder; everything behind works with `file` below an open directory. What the subvolume is
+ * follows from the name alone: whether there is such a disk is asked later.
+ */
 #include "volume/path.h"
 
 #include <stdint.h>
@@ -7,7 +12,7 @@
 #include "common/key.h"
 #include "common/name.h"
 
-enum { COMPONENT_MAX = 255 };
+enum { COMPONENT_MAX = 255 }; /* bytes of a name on every common file system */
 
 static bool component_allowed(const char *name, size_t len)
 {
@@ -15,10 +20,12 @@ static bool component_allowed(const char *name, size_t len)
         return false;
     if ((len == 1 && name[0] == '.') || (len == 2 && name[0] == '.' && name[1] == '.'))
         return false;
+    /* At any depth, and not only where ours are: one rule, and nothing to get wrong. */
     return !(len == 7 && !memcmp(name, ".larder", 7));
 }
 
-/* Appends the components one by one, which merges '//'. */
+/* Appends the components one by one, which merges '//', as nginx does. It never becomes longer than
+ * what was decoded. */
 static enum status add_components(struct path *path, const char *decoded, size_t len)
 {
     size_t at = 0;
@@ -56,6 +63,7 @@ enum status path_parse(struct path *path, const char *raw, size_t len)
     path->len = 0;
     if (len == 0 || raw[0] != '/')
         return ST_BAD_REQUEST;
+    /* Decoded once: a '%' that comes out of it is a byte of the name. */
     long size = key_decode(decoded, sizeof(decoded), raw, len);
     if (size < 0)
         return len > sizeof(decoded) ? ST_URI_TOO_LONG : ST_BAD_REQUEST;

@@ -1,5 +1,6 @@
 /*
- * From the path of a request to a subvolume and a file below it.
+ * From the path of a request to a subvolume and a file below it. Pure functions, any thread.
+ * Whatever comes out of path_parse() stays below the volume's directory when it is opened.
  */
 #ifndef LARDER_VOLUME_PATH_H
 #define LARDER_VOLUME_PATH_H
@@ -36,12 +37,13 @@ enum status path_parse(struct path *path, const char *raw, size_t len) MUST_CHEC
 enum { PATH_SUBVOLUME_NAME = 8 };
 void path_subvolume_name(unsigned subvolume, char name[PATH_SUBVOLUME_NAME]);
 
-/* The number of a subvolume by its name of `len` bytes; 0 for one that is not "svXX". */
+/* The number of a subvolume by its name of `len` bytes, as in struct path: 1 for "sv00". 0 for one
+ * that is not "svXX". */
 unsigned path_subvolume(const char *name, size_t len) MUST_CHECK;
 
 /*
  * The key that a file's name tells; *prefix is the length of what stands before "/aa/bb/" in
- * path->text. ST_NOT_FOUND where the name tells none.
+ * path->text. ST_NOT_FOUND where the name tells none: a stray file. Takes some MD5s.
  */
 enum status path_key(const struct path *path, struct key *key, size_t *prefix) MUST_CHECK;
 

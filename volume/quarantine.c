@@ -1,3 +1,13 @@
+/*
+ * Operations on one subvolume's quarantine. Each enters the subvolume, and closes it again (begin,
+ * end), so that nothing of the disk stays open.
+ *
+ * Two races shape it. A PUT may replace the value while it is moved away: so the file at the path
+ * is compared with the one that was examined, and moved, under subvolume_hold_names(), which keeps
+ * every rename to a value's name out for that moment. And a crash may come anywhere: so the note is
+ * durable first, then the value moves, then both directories are synced. A note without its value
+ * means that the value stands where it was.
+ */
 #include "volume/quarantine.h"
 
 #include <dirent.h>
@@ -20,9 +30,12 @@
 #include "volume/quarantine_names.h"
 #include "volume/subvolume.h"
 
+/* A name in the quarantine, with its NUL; and how much of a path goes into one: the whole is in the
+ * note, so what is cut off is not lost. */
 enum { FILE_NAME = 256, PATH_PART = 200 };
 
-/* An operation on the quarantine of a subvolume. */
+/* An operation on the quarantine of a subvolume; on the stack of its thread, from begin() to
+ * end(). */
 struct work {
     const struct store_at *at;
     struct subvolume *sub;
@@ -31,6 +44,7 @@ struct work {
     int fd;   /* the quarantine's */
 };
 
+/* Notes and logs an error; the status for whoever asked. */
 static enum status failed(const struct work *work, const char *doing, int err)
 {
     return subvolume_error(work->sub, work->at->request, doing, work->at->file, err);
@@ -66,6 +80,9 @@ static enum status make_directory(const struct work *work)
     return st;
 }
 
+/* Enters the subvolume and opens its quarantine, which `make` makes. After any result but ST_OK
+ * there is nothing to end. `use` is what the subvolume must allow: SUBVOLUME_DELETE for what
+ * writes, since little room is needed. */
 static enum status begin(struct work *work, const struct store_at *at, int use, bool make)
 {
     enum status st;
@@ -97,6 +114,8 @@ static void end(const struct work *work)
 
 /* --- Names --- */
 
+/* The time sorts them, for people, and tells those of one process from another's; the count tells
+ * two of one millisecond apart. */
 static void make_id(char id[QUARANTINE_ID])
 {
     static atomic_uint count;
@@ -104,6 +123,7 @@ static void make_id(char id[QUARANTINE_ID])
                    atomic_fetch_add(&count, 1));
 }
 
+/* "aa/bb/NAME" as "ID.aa%bb%NAME": '%' is not in the alphabet of names. */
 static void value_name(const char *id, const char *path, char name[FILE_NAME])
 {
     size_t len = (size_t)snprintf(name, FILE_NAME, "%s.%.*s", id, PATH_PART, path);
@@ -119,6 +139,7 @@ static void note_name(const char *id, const char *suffix, char name[FILE_NAME])
 
 /* --- Taking --- */
 
+/* The note's content, onto the disk. */
 static enum status write_all(const struct work *work, int fd, const char *data, size_t len)
 {
     while (len > 0) {
@@ -136,6 +157,8 @@ static enum status write_all(const struct work *work, int fd, const char *data, 
     return ST_OK;
 }
 
+/* Where that fails the note stays, and the next scan examines a value that is good, or gone: no
+ * harm. */
 static void drop_note(const struct work *work, const char *name)
 {
     if (work->disk->unlink(work->fd, name))
@@ -181,6 +204,7 @@ static enum status move_value(const struct work *work, const struct parents *p,
     struct stat is;
     enum status st = ST_OK;
     value_name(entry->id, work->at->file, name);
+    /* From here to the release no PUT puts another file in its place. */
     subvolume_hold_names(work->sub, false);
     bool known = work->disk->stat_at(p->fd, file, &is) == 0;
     if (!known)
@@ -210,6 +234,8 @@ enum status quarantine_take(const struct store_at *at, struct quarantine_entry *
     st = parents_open(&p, work.sub, work.root, at->file, false, at->request);
     if (!st) {
         st = move_value(&work, &p, entry);
+        /* Two directories have changed: the one that it went to is synced here, the one that it
+         * left by parents_close(). */
         bool moved = !st;
         if (moved) {
             subvolume_add_quarantined(work.sub);
@@ -277,7 +303,8 @@ static void read_path(const struct work *work, const char *note, struct buf *pat
     buf_free(&text);
 }
 
-/* Tells `found` of one note. */
+/* Tells `found` of one note, and whether its value is there, under the name that id and path make.
+ * Where the path cannot be read nobody can tell, and it counts as there: it is left to people. */
 static bool scan_note(const struct work *work, const char *note, struct buf *path,
                       bool (*found)(void *arg, const char *id, const char *path, bool there),
                       void *arg)

@@ -16,7 +16,7 @@
 #include "common/status.h"
 #include "volume/store.h"
 
-enum { QUARANTINE_ID = 40 };
+enum { QUARANTINE_ID = 40 }; /* bytes, with the NUL */
 
 struct quarantine_entry {
     char id[QUARANTINE_ID]; /* set by quarantine_take() */
@@ -26,16 +26,17 @@ struct quarantine_entry {
 };
 
 /*
- * Moves the value away, durably. ST_NOT_FOUND where it is gone, or another one by now: nothing has
- * changed. ST_READ_ONLY and others: it stands where it was (or its move may not be durable), and is
- * to be reported all the same.
+ * Moves the value away, durably, under a new id. ST_NOT_FOUND where it is gone, or another one by
+ * now: nothing has changed. ST_READ_ONLY and others: it stands where it was (or its move may not be
+ * durable), and is to be reported all the same. Errors of the disk are noted (subvolume_error).
  */
 enum status quarantine_take(const struct store_at *at, struct quarantine_entry *entry) MUST_CHECK;
 
-/* Notes that a master knows of it. ST_NOT_FOUND: somebody has removed it. */
+/* Notes that a master knows of it, durably: ID.untold becomes ID.reason. ST_NOT_FOUND: somebody has
+ * removed it. */
 enum status quarantine_told(const struct store_at *at, const char *id) MUST_CHECK;
 
-/* Forgets an entry whose value never came. */
+/* Forgets an entry whose value never came: removes the note. */
 enum status quarantine_drop(const struct store_at *at, const char *id) MUST_CHECK;
 
 /*

@@ -22,7 +22,7 @@
 
 /* A note of which no master knows yet. */
 bool quarantine_names_is_untold(const char *name);
-/* A value, not a note on one. */
+/* A value, not a note on one: whatever else is there and does not begin with a dot. */
 bool quarantine_names_is_value(const char *name);
 
 /* The entries of `directory` below the open directory `root`. The caller ends it with closedir().

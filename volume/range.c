@@ -1,9 +1,15 @@
+/*
+ * One range only is answered as a part. Several would need multipart/byteranges, which clients of
+ * values do not use, and many small or overlapping ones are a known way to make a server work:
+ * sending all of it once is allowed and bounded.
+ */
 #include "volume/range.h"
 
 #include <stdbool.h>
 #include <string.h>
 #include <strings.h>
 
+/* What one element of the list is: no range, one that the value does not have, one that it has. */
 enum one { ONE_BAD, ONE_OUTSIDE, ONE_INSIDE };
 
 static const char *skip_space(const char *at)
@@ -23,7 +29,7 @@ static bool read_number(const char **at, uint64_t *number)
     return *at != from;
 }
 
-/* "-500": the last bytes. */
+/* "-500": the last bytes; all of a value that has fewer. None are no range of anything. */
 static enum one suffix_range(uint64_t wanted, uint64_t size, uint64_t *offset, uint64_t *length)
 {
     if (wanted == 0 || size == 0)
@@ -44,6 +50,7 @@ static enum one read_range(const char **at, uint64_t size, uint64_t *offset, uin
     bool has_last = read_number(at, &last);
     if (!has_first)
         return has_last ? suffix_range(last, size, offset, length) : ONE_BAD;
+    /* Backwards makes the whole header invalid (RFC 9110, 14.1.2), not unsatisfiable. */
     if (has_last && last < first)
         return ONE_BAD;
     if (first >= size)
@@ -73,6 +80,8 @@ enum range_result range_parse(const char *header, uint64_t size, uint64_t *offse
         if (*at == '\0')
             break;
     }
+    /* Only where all of them are outside: one that can be satisfied is reason enough for an
+     * answer. */
     if (inside == 0)
         return RANGE_UNSATISFIABLE;
     if (inside > 1 || outside)

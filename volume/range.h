@@ -6,6 +6,8 @@
 
 #include "common/attr.h"
 
+/* A server may always send all of it (RFC 9110, 14.2); so what is not understood costs bytes, and
+ * never the right answer. */
 enum range_result {
     RANGE_WHOLE,        /* no range, one that cannot be read, or several: send all of it, 200 */
     RANGE_PART,         /* *offset, *length: 206 */

@@ -1,7 +1,7 @@
 /*
  * The scrub: every value is read and compared with its MD5, again and again, a round in
  * `period_ms`. A thread a disk does it, which also examines what requests found suspicious, and
- * keeps the disk's quarantine.
+ * keeps the disk's quarantine. DESIGN.md ('Scrub') has the rules; from outside it is what follows.
  */
 #ifndef LARDER_VOLUME_SCRUB_H
 #define LARDER_VOLUME_SCRUB_H
@@ -34,26 +34,31 @@ struct scrub_report {
     uint64_t waiting;                /* damaged values of which no master knows yet */
 };
 
-/* Begins. NULL: no memory or threads. */
+/* Begins; a disk that nobody has looked at yet comes with the next scrub_look(). NULL: no memory or
+ * threads. */
 struct scrub *scrub_new(const struct scrub_options *options) MUST_CHECK;
 
-/* Ends all threads. False where one did not end in `timeout_ms`: its disk may hang, and nothing may
- * be freed. */
+/* Ends all threads, which save how far they are. False where one did not end in `timeout_ms` (of
+ * all together): its disk may hang, and nothing may be freed. Blocks. NULL is fine. */
 bool scrub_stop(struct scrub *scrub, unsigned timeout_ms) MUST_CHECK;
-/* After scrub_stop() said true. */
+/* After scrub_stop() said true. Waits for the thread that tells masters, a few seconds at most for
+ * each. NULL is fine. */
 void scrub_free(struct scrub *scrub);
 
 /* Looks for disks that came or went, by what is known of them: to be called every second. The rest
  * may be called on any thread. None of this blocks. */
 void scrub_look(struct scrub *scrub);
 
-/* This value looked damaged to a request: it is examined soon. */
+/* This value looked damaged to a request: it is examined soon, before anything else of its disk.
+ * One that waits already is not noted twice; beyond 1024 it is left to the next round. `path` is
+ * copied. */
 void scrub_suspect(struct scrub *scrub, unsigned subvolume, const char *path);
 
 /* Begins a round on all disks now, at `rate` bytes a second each (UINT64_MAX: as fast as they can).
  * One that was asked for before and still runs goes on, at the new rate. */
 void scrub_force(struct scrub *scrub, uint64_t rate);
 
+/* What is known now; the sums are of different moments of different disks. */
 void scrub_report(struct scrub *scrub, struct scrub_report *report);
 
 #endif

@@ -1,3 +1,12 @@
+/*
+ * The scrub from outside. Whoever calls here (a loop, or a thread of the pool) only changes what
+ * the threads of scrub_lane.c will look at, and wakes them: no disk is touched, and the lock is
+ * held for a walk over the table at most.
+ *
+ * Disks come and go. A part is a subvolume that was ever seen; it is present while its disk is.
+ * Subvolumes on one file system share a lane, so that one disk is never read by two threads at
+ * once.
+ */
 #include "volume/scrub.h"
 
 #include <errno.h>
@@ -15,7 +24,8 @@
 #include "volume/subvolumes.h"
 #include "volume/tell.h"
 
-/* With the lock held. */
+/* With the lock held. `events` is for a thread that was not waiting just now: it sees that
+ * something has happened since it last looked. */
 static void wake(struct scrub *scrub)
 {
     scrub->events++;
@@ -25,7 +35,8 @@ static void wake(struct scrub *scrub)
 /* --- Disks that come and go --- */
 
 /* With the lock held, and with all signals blocked in the new thread: those belong to the main
- * thread. Where it fails, the next look tries again. */
+ * thread. Where it fails, the next look tries again. A lane, once started, runs until the end, also
+ * while its disk is away. */
 static void start_lane(struct scrub *scrub, unsigned number)
 {
     struct scrub_lane *lane = &scrub->lanes[number];
@@ -44,7 +55,8 @@ static void start_lane(struct scrub *scrub, unsigned number)
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-/* The lane of the disk: that of the other subvolumes on it. With the lock held. */
+/* The lane of the disk: that of the other subvolumes on it, else the next. Lanes are given in turn
+ * and never back: beyond SCRUB_LANES disks share a thread. With the lock held. */
 static unsigned choose_lane(struct scrub *scrub, const struct scrub_part *part)
 {
     for (unsigned i = 0; i < PATH_SUBVOLUMES; i++) {
@@ -55,7 +67,8 @@ static unsigned choose_lane(struct scrub *scrub, const struct scrub_part *part)
     return scrub->lanes_given++ % SCRUB_LANES;
 }
 
-/* With the lock held. NULL: no memory. */
+/* With the lock held. Never freed before the end, so a thread may keep a pointer to one without the
+ * lock. NULL: no memory. */
 static struct scrub_part *make_part(struct scrub *scrub, unsigned subvolume)
 {
     struct scrub_part *part = scrub->parts[subvolume];
@@ -68,7 +81,8 @@ static struct scrub_part *make_part(struct scrub *scrub, unsigned subvolume)
     return part;
 }
 
-/* With the lock held. One that comes back may be on another disk, and further than it was. */
+/* With the lock held. One that comes back may be on another disk, and further than it was: so its
+ * position is to be read anew. */
 static void note_disk(void *arg, struct subvolume *sub)
 {
     struct scrub *scrub = arg;
@@ -141,6 +155,8 @@ void scrub_suspect(struct scrub *scrub, unsigned subvolume, const char *path)
     (void)pthread_mutex_unlock(&scrub->lock);
 }
 
+/* What runs at the usual rate begins anew, because whoever asks wants to know of every value as it
+ * is now. With the look first, a disk that was mounted a moment ago is in it, too. */
 void scrub_force(struct scrub *scrub, uint64_t rate)
 {
     scrub_look(scrub);
@@ -218,6 +234,7 @@ void scrub_report(struct scrub *scrub, struct scrub_report *report)
 
 /* --- Beginning and end --- */
 
+/* From the thread of tell.c: the lanes are to mark in the quarantine what was told. */
 static void was_told(void *arg)
 {
     struct scrub *scrub = arg;
@@ -227,6 +244,7 @@ static void was_told(void *arg)
     (void)pthread_mutex_unlock(&scrub->lock);
 }
 
+/* The monotonic clock: a wait must not become years where the clock is set. */
 static bool init_locks(struct scrub *scrub)
 {
     pthread_condattr_t attributes;
@@ -283,6 +301,7 @@ bool scrub_stop(struct scrub *scrub, unsigned timeout_ms)
     scrub->stopping = true;
     (void)pthread_cond_broadcast(&scrub->changed);
     (void)pthread_mutex_unlock(&scrub->lock);
+    /* pthread_timedjoin_np() knows this clock only. */
     (void)clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += timeout_ms / 1000 + 1;
     for (unsigned i = 0; i < SCRUB_LANES; i++) {

@@ -6,6 +6,8 @@
  *
  * Reading a value pauses after every step (lane_pause): for the rate, for requests, and to examine
  * suspects that come meanwhile.
+ *
+ * No lock is held while a disk is touched, so one that hangs stops its own thread and nothing else.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -25,12 +27,12 @@
 #include "volume/tell.h"
 
 enum {
-    IDLE_US = 1000 * 1000,       /* between two looks for something to do */
-    RESUME_EVERY_MS = 60 * 1000, /* the quarantine, for what could not be told before */
-    SAVE_EVERY_MS = 10 * 60 * 1000,
-    RETRY_MS = 250,
-    TRIES = 5, /* for a value, where memory is short or the like */
-    POLITE_MOST_US = 50 * 1000,
+    IDLE_US = 1000 * 1000,          /* between two looks for something to do */
+    RESUME_EVERY_MS = 60 * 1000,    /* the quarantine, for what could not be told before */
+    SAVE_EVERY_MS = 10 * 60 * 1000, /* so much is read again after a crash */
+    RETRY_MS = 250,                 /* before the same value, or position, is tried again */
+    TRIES = 5,                      /* for a value, where memory is short or the like */
+    POLITE_MOST_US = 50 * 1000,     /* else a slow disk that is always busy would never be done */
     NICE = 10,
     IO_IDLE = 3 << 13, /* ioprio_set(2): IOPRIO_CLASS_IDLE, for schedulers that know it */
 };
@@ -109,6 +111,9 @@ static bool is_over(const struct scrub_lane *lane)
     return lane->scrub->stopping || (lane->part && lane->part->wanted);
 }
 
+/* After each step: the rate and the requests each say until when to wait, and the later counts.
+ * Only a round pays: a suspect is read as fast as it goes, since a reader has asked for it. False:
+ * the value is given up, because the thread is to end, or a round to begin anew. */
 static bool lane_pause(void *arg, uint64_t bytes)
 {
     struct scrub_lane *lane = arg;
@@ -126,6 +131,8 @@ static bool lane_pause(void *arg, uint64_t bytes)
     bool over = is_over(lane);
     while (!over && now_us() < until) {
         (void)pthread_mutex_unlock(&scrub->lock);
+        /* A pause is a good moment for a suspect; but not that of another suspect, or they would go
+         * as deep as there are suspects. */
         bool examined = part && lane_suspect(lane);
         (void)pthread_mutex_lock(&scrub->lock);
         over = is_over(lane);
@@ -214,6 +221,8 @@ static void tend_all(struct scrub_lane *lane, bool resume)
     (void)pthread_mutex_unlock(&scrub->lock);
 }
 
+/* Where masters were told of something since, or a minute has passed. True where there was
+ * something to do. */
 static bool lane_tend(struct scrub_lane *lane)
 {
     struct scrub *scrub = lane->scrub;
@@ -234,7 +243,9 @@ static bool lane_tend(struct scrub_lane *lane)
 
 /* --- Rounds --- */
 
-/* With the lock held. What there is to do for the part: the less the better. */
+/* With the lock held. What there is to do for the part, from 4 to 0 (nothing). What was asked for
+ * comes first, then positions, since only they tell what is due; then the rounds that run, one
+ * after the other rather than all a little. */
 static int urgency(const struct scrub *scrub, const struct scrub_part *part)
 {
     uint64_t period = scrub->options.period_ms;
@@ -291,6 +302,8 @@ static void save(struct scrub *scrub, struct scrub_part *part)
     save_as(scrub, part, &position);
 }
 
+/* A position that is damaged, or was never written, is as none: the round begins anew. Only where
+ * it could not be looked for is it tried again. */
 static void load(struct scrub *scrub, struct scrub_part *part)
 {
     struct scrub_position position = {.after = NULL};
@@ -358,6 +371,7 @@ static void retry(struct scrub *scrub, struct scrub_part *part)
     (void)pthread_mutex_unlock(&scrub->lock);
 }
 
+/* The value is done with, whatever it was: the position is behind it. */
 static void advance(struct scrub *scrub, struct scrub_part *part, const char *path,
                     enum examine_result result, uint64_t bytes)
 {
@@ -402,6 +416,8 @@ static void read_next(struct scrub_lane *lane, struct scrub_part *part)
         advance(scrub, part, path, result, bytes);
 }
 
+/* One thing for one part: its position, the beginning of a round, or a value. So suspects and
+ * requests of a round never wait for more than that. */
 static bool lane_round(struct scrub_lane *lane)
 {
     struct scrub *scrub = lane->scrub;

@@ -15,9 +15,11 @@ enum {
 };
 
 /* The bytes a second at which `used` bytes in `files` files are read in 9/10 of `period_ms`: the
- * rest is for a disk that fills meanwhile. UINT64_MAX where there is no period. */
+ * rest is for a disk that fills meanwhile. At least SCRUB_PACE_FLOOR. UINT64_MAX where there is no
+ * period. */
 uint64_t scrub_pace_rate(uint64_t used, uint64_t files, uint64_t period_ms) MUST_CHECK;
 
+/* Of one thread; zeros to begin with. */
 struct scrub_pace {
     uint64_t free_at_us; /* when what was read so far has been paid for */
 };

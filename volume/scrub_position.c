@@ -1,3 +1,8 @@
+/*
+ * The position is a path and not a place in a directory: readdir's cookies mean nothing after a
+ * restart, but values in the order of their paths can be gone on with after any of them, also after
+ * one that was deleted meanwhile (scrub_walk.h).
+ */
 #include "volume/scrub_position.h"
 
 #include <errno.h>
@@ -14,7 +19,7 @@
 #include "volume/store.h"
 #include "volume/subvolume.h"
 
-enum { FIELDS = 10 };
+enum { FIELDS = 10 }; /* lines before the path */
 
 void scrub_position_clear(struct scrub_position *position)
 {
@@ -58,16 +63,19 @@ uint64_t scrub_position_due(const struct scrub_position *position, uint64_t peri
     /* A clock that was set back must not put the round off by years. */
     if (position->started > now_ms || position->started == 0)
         return now_ms;
+    /* From beginning to beginning, since a round takes most of a period. */
     return position->started + period_ms;
 }
 
 /* --- The text --- */
 
+/* A line of the text. All have a number; the path, which may have any byte, comes last. */
 struct field {
     const char *name;
     uint64_t value;
 };
 
+/* In the order of the text, which the parser insists on. */
 static void to_fields(const struct scrub_position *p, struct field fields[FIELDS])
 {
     const struct field all[FIELDS] = {
@@ -106,7 +114,8 @@ static bool read_field(const char **text, struct field *field)
     return true;
 }
 
-/* What stands between "after " and the last newline; false where that is not there. */
+/* What stands between "after " and the last newline, other newlines included; false where that is
+ * not there. */
 static bool read_after(const char *text, const char **path, size_t *len)
 {
     size_t size = strlen(text);
@@ -125,6 +134,7 @@ enum status scrub_position_parse(struct scrub_position *position, const char *te
     size_t path_len;
     *position = found;
     to_fields(&found, fields);
+    /* A NUL: the strings below would end there. */
     if (strlen(text) != len)
         return ST_CORRUPT;
     for (int i = 0; i < FIELDS; i++)

@@ -33,8 +33,10 @@ struct scrub_position {
 /* Frees the path, and empties it. */
 void scrub_position_clear(struct scrub_position *position);
 
-/* Begins a round. */
+/* Begins a round: its sums are 0, and it stands before the first value. What the last one read
+ * stays in `total`. */
 void scrub_position_start(struct scrub_position *position, uint64_t now_ms);
+/* Ends it: `total` is what it has read, and nothing is forced any more. */
 void scrub_position_finish(struct scrub_position *position, uint64_t now_ms);
 
 /* False where memory is short: the position stays where it was. */
@@ -45,7 +47,8 @@ uint64_t scrub_position_due(const struct scrub_position *position, uint64_t peri
                             uint64_t now_ms) MUST_CHECK;
 
 void scrub_position_format(const struct scrub_position *position, struct buf *out);
-/* ST_CORRUPT, and an empty position, where it is none. */
+/* ST_CORRUPT, and an empty position, where it is none; ST_NO_MEMORY, the same. `position` must own
+ * nothing: it is overwritten. */
 enum status scrub_position_parse(struct scrub_position *position, const char *text,
                                  size_t len) MUST_CHECK;
 

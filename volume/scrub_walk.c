@@ -1,3 +1,15 @@
+/*
+ * A stack of levels, one a directory from the subvolume down to where we are. A level has the next
+ * names of its directory, sorted, and no descriptor: a directory is opened, read whole and closed
+ * for each batch, which keeps the smallest names that come after the last one visited.
+ *
+ * Invariant: whatever is visited is greater than all that was visited before, in the order of
+ * paths. A name that is made behind that place waits for the next round; one that goes away is
+ * passed over when it is opened.
+ *
+ * Going on after a path: each component of it says where its level begins. The directories on the
+ * way are entered again (`inclusive`), the last component is not visited again.
+ */
 #include "volume/scrub_walk.h"
 
 #include <dirent.h>
@@ -19,6 +31,7 @@
  * in batches; a larger one is read again for each. */
 enum { DEPTH_MAX = 16, BATCH = 4096 };
 
+/* A directory that we are in. Its names are ours. */
 struct level {
     char **names; /* sorted, of this batch; the first byte of each is its type */
     size_t count, cap, next;
@@ -33,14 +46,15 @@ struct scrub_walk {
     unsigned subvolume;
     struct level levels[DEPTH_MAX];
     unsigned depth;
-    bool begun;
-    struct buf path;
+    bool begun;       /* the subvolume's own level was pushed */
+    struct buf path;  /* of what was visited last; each level knows how much of it is its own */
     char *resume;     /* where we left off, ours; NULL: from the beginning */
     const char *rest; /* of it, below the innermost level; NULL once we are there */
 };
 
 /* --- Names --- */
 
+/* Neither links nor pipes and the like ('-') are values. */
 static char type_of(const struct dirent *entry)
 {
     if (entry->d_type == DT_DIR)
@@ -97,6 +111,8 @@ static enum status add_name(struct level *level, char type, const char *name)
     copy[0] = type;
     memcpy(copy + 1, name, len + 1);
     level->names[level->count++] = copy;
+    /* Twice a batch before anything is thrown away: sorting at every name too many would take the
+     * square of the time. */
     if (level->count == (size_t)2 * BATCH)
         sort_names(level);
     return ST_OK;
@@ -138,6 +154,8 @@ static enum status push(struct scrub_walk *walk)
     return ST_OK;
 }
 
+/* All names of the directory that come after what was visited, as far as a batch goes. ST_IO with
+ * errno: not all could be read. */
 static enum status read_names(struct scrub_walk *walk, struct level *level, DIR *dir)
 {
     enum status st = ST_OK;
@@ -276,6 +294,8 @@ static bool visit(struct scrub_walk *walk, struct level *level, enum status *st)
         return false;
     }
     level->next++;
+    /* The first name that is not on the way to the old place ends the going on: from there all are
+     * new. */
     bool on_the_way = level->inclusive && level->after && !strcmp(name + 1, level->after);
     if (!on_the_way)
         walk->rest = NULL;
@@ -287,6 +307,7 @@ static bool visit(struct scrub_walk *walk, struct level *level, enum status *st)
     return type == 'f';
 }
 
+/* Depth first: a directory's own level is on top of the stack before the next name beside it. */
 enum status scrub_walk_next(struct scrub_walk *walk, const char **path)
 {
     enum status st = walk->begun ? ST_OK : push(walk);

@@ -14,16 +14,18 @@
 struct scrub_walk;
 struct subvolumes;
 
-/* From the beginning, or from the first file after `after` (it need not be there any more). NULL:
- * no memory. */
+/* From the beginning, or from the first file after `after` (copied; it need not be there any more).
+ * One thread at a time. NULL: no memory. */
 struct scrub_walk *scrub_walk_new(struct subvolumes *all, unsigned subvolume,
                                   const char *after) MUST_CHECK;
+/* NULL is fine. */
 void scrub_walk_free(struct scrub_walk *walk);
 
 /*
  * *path is that of the next file, below the subvolume; the walk's, until the next call. NULL: that
- * was all. Directories that cannot be read are logged and passed over. Where the subvolume is away,
- * the same can be asked again later; after ST_NO_MEMORY begin a new walk.
+ * was all. Directories that cannot be read are logged and passed over. Where the subvolume is away
+ * (ST_UNAVAILABLE and others), the same can be asked again later; after ST_NO_MEMORY begin a new
+ * walk.
  */
 enum status scrub_walk_next(struct scrub_walk *walk, const char **path) MUST_CHECK;
 

@@ -17,7 +17,8 @@ struct pool;
 struct scrub;
 struct subvolumes;
 
-/* What requests count, for /admin/metrics. */
+/* What requests count, for /admin/metrics, and for the scrub, which gives way where they go up. Any
+ * thread, by atomics. */
 struct service_counters {
     atomic_uint_least64_t puts, gets, deletes, unlinks, lists; /* that began */
     atomic_uint_least64_t bytes_written; /* of values that were acknowledged */

@@ -1,7 +1,8 @@
 /*
  * A subvolume: one directory that may be a disk of its own. Who it is, in which state it is, how
  * much room it has, and what went wrong on it. No descriptor of it stays open between operations,
- * so that it can be unmounted and mounted at any time; each operation enters it anew.
+ * so that it can be unmounted and mounted at any time; each operation enters it anew. Any thread;
+ * only subvolume_check(), _enter() and what waits for locks may block, so loops call the others.
  */
 #ifndef LARDER_VOLUME_SUBVOLUME_H
 #define LARDER_VOLUME_SUBVOLUME_H
@@ -35,6 +36,7 @@ enum subvolume_use {
     SUBVOLUME_WRITE   /* makes the subvolume, and gives it an identity, where it has none */
 };
 
+/* A copy of what is known of it, all of one moment. */
 struct subvolume_report {
     char name[PATH_SUBVOLUME_NAME];
     enum subvolume_state state;
@@ -46,10 +48,12 @@ struct subvolume_report {
     bool present;         /* false: nothing was ever seen of it */
 };
 
-/* `recorded` is the identity that DIR/.larder/subvolumes says it must have, "" without one. Copied.
- * Nothing of the disk is looked at yet. NULL: no memory. */
+/* `recorded` is the identity that DIR/.larder/subvolumes says it must have, "" without one. Copied;
+ * `home` must outlive it. Nothing of the disk is looked at yet: it counts as missing until then.
+ * NULL: no memory. */
 struct subvolume *subvolume_new(const struct subvolume_home *home, unsigned index,
                                 const char *recorded) MUST_CHECK;
+/* Nobody may use it any more. NULL is fine. */
 void subvolume_free(struct subvolume *sub);
 
 /*
@@ -59,6 +63,7 @@ void subvolume_free(struct subvolume *sub);
  */
 void subvolume_check(struct subvolume *sub, bool wait);
 
+/* By what is known; missing, too, where a look has been stuck for 10 s. */
 enum subvolume_state subvolume_state(struct subvolume *sub);
 void subvolume_report(struct subvolume *sub, struct subvolume_report *report);
 const char *subvolume_state_text(enum subvolume_state state);
@@ -90,7 +95,8 @@ enum status subvolume_error(struct subvolume *sub, const char *request, const ch
 enum status subvolume_sync_error(struct subvolume *sub, const char *request, const char *doing,
                                  const char *path, int err);
 
-/* True after an I/O error or a failed fsync: nothing may be acknowledged any more. */
+/* True after an I/O error or a failed fsync: nothing may be acknowledged any more, also of what
+ * other threads have synced. */
 bool subvolume_failed(struct subvolume *sub);
 
 const struct disk *subvolume_disk(const struct subvolume *sub);
@@ -116,7 +122,8 @@ void subvolume_note_written(struct subvolume *sub, uint64_t bytes);
 void subvolume_set_quarantined(struct subvolume *sub, uint64_t number);
 void subvolume_add_quarantined(struct subvolume *sub);
 
-/* Locks one of a few locks, chosen by `path`: for what reads a file, decides, and replaces it. */
+/* Locks one of a few locks, chosen by `path`: for what reads a file, decides, and replaces it. Two
+ * paths may share one; never hold two. */
 void subvolume_lock(struct subvolume *sub, const char *path);
 void subvolume_unlock(struct subvolume *sub, const char *path);
 

@@ -10,7 +10,8 @@ struct disk;
 /* The smaller of 1 GiB and 5 % of the disk. */
 #define SUBVOLUME_RESERVE_USUAL UINT64_MAX
 
-/* What the subvolumes of one volume share; it outlives them. */
+/* What the subvolumes of one volume share; subvolumes.c owns it, and it outlives them. Not changed
+ * once the first is made. */
 struct subvolume_home {
     const char *dir;         /* as the operator wrote it */
     int dir_fd;              /* DIR, open for as long as the process lives */

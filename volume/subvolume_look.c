@@ -1,4 +1,15 @@
-/* Looking at the disk of a subvolume: is it there, is it the one that it was; and going into it. */
+/*
+ * Looking at the disk of a subvolume: is it there, is it the one that it was; and going into it.
+ *
+ * The trap is a mount that is missing: its mount point is an empty directory, in which every value
+ * is 'not found' and a PUT would be lost under the disk when it comes back. So a directory is
+ * believed only while its device and inode are those of the last look that found the right
+ * identity; every operation compares them (verify), and where they differ, looks first.
+ *
+ * Only one thread looks at a disk at a time (check_lock). What it finds is published at once, under
+ * `lock`, so a look that hangs leaves the others what was known before, and `checking_since`, which
+ * tells them after a while that the disk does not answer.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -31,6 +42,7 @@ static bool home_is_there(const struct subvolume_home *home)
            held.st_dev == there.st_dev && held.st_ino == there.st_ino;
 }
 
+/* What follows from a disk that is not there, or whose identity cannot be read. */
 static void publish_absent(struct subvolume *sub, bool unreadable)
 {
     (void)pthread_mutex_lock(&sub->lock);
@@ -46,6 +58,8 @@ static void publish_absent(struct subvolume *sub, bool unreadable)
     (void)pthread_mutex_unlock(&sub->lock);
 }
 
+/* A look that found the right disk replaces what was known, but not `failed`: an fsync that failed
+ * is not undone by a disk that looks well. */
 static void publish(struct subvolume *sub, const struct identity_look *look)
 {
     (void)pthread_mutex_lock(&sub->lock);
@@ -76,7 +90,8 @@ static void first_look(struct subvolume *sub, int fd)
         (void)subvolume_sync_error(sub, "-", "syncfs", directory_name(sub), errno);
 }
 
-/* What is expected of the disk, and which directory was seen the last time. */
+/* What is expected of the disk, and which directory was seen the last time. The level: the first
+ * look that finds something wrong says so to everybody, the next ones only to those who debug. */
 static enum log_level recall(struct subvolume *sub, char expected[IDENTITY_SIZE + 1], dev_t *device,
                              ino_t *inode)
 {
@@ -89,6 +104,8 @@ static enum log_level recall(struct subvolume *sub, char expected[IDENTITY_SIZE 
     return level;
 }
 
+/* With check_lock. The first look's syncfs comes before what it found is published, so nothing is
+ * served from a disk that may still lose it. */
 static void look_at_disk(struct subvolume *sub)
 {
     char expected[IDENTITY_SIZE + 1];
@@ -133,8 +150,9 @@ void subvolume_check(struct subvolume *sub, bool wait)
 
 /* --- Entering --- */
 
-/* Gives a disk its identity: on the disk first, so that a crash leaves nothing that looks like a
- * disk that went away. */
+/* Gives a disk its identity, before the first value goes to it: on the disk first, so that a crash
+ * leaves nothing that looks like a disk that went away. Under check_lock, or two first PUTs would
+ * give it two. */
 static enum status claim(struct subvolume *sub, int fd, const char *request)
 {
     (void)pthread_mutex_lock(&sub->check_lock);
@@ -168,6 +186,8 @@ static bool is_known(struct subvolume *sub, const struct stat *st, bool *claimed
     return known;
 }
 
+/* -1 and *st. A write makes the directory where there is none; whether there may be none has been
+ * seen to (subvolume_admit). */
 static int open_directory(struct subvolume *sub, enum subvolume_use use, const char *request,
                           enum status *st)
 {
@@ -193,7 +213,8 @@ static int open_directory(struct subvolume *sub, enum subvolume_use use, const c
     return -1;
 }
 
-/* Checks that the open directory is the right disk. */
+/* Checks that the open directory is the right disk. What was admitted by what was known before is
+ * admitted again after a new look. */
 static enum status verify(struct subvolume *sub, int fd, enum subvolume_use use,
                           const char *request)
 {
@@ -212,6 +233,8 @@ static enum status verify(struct subvolume *sub, int fd, enum subvolume_use use,
     return use == SUBVOLUME_WRITE && !claimed ? claim(sub, fd, request) : ST_OK;
 }
 
+/* The directory is opened first and compared then: a disk that is mounted or unmounted in between
+ * is another directory, and this descriptor stays what it was. */
 int subvolume_enter(struct subvolume *sub, enum subvolume_use use, const char *request,
                     enum status *st)
 {
@@ -224,6 +247,7 @@ int subvolume_enter(struct subvolume *sub, enum subvolume_use use, const char *r
         (void)pthread_mutex_lock(&sub->lock);
         recorded = sub->id[0] != '\0';
         (void)pthread_mutex_unlock(&sub->lock);
+        /* It must have a disk: that there is no directory is no answer for its values. */
         if (*st == ST_NOT_FOUND && recorded) {
             subvolume_check(sub, true);
             *st = ST_UNAVAILABLE;

@@ -1,5 +1,11 @@
-/* What subvolume_use.c (states, errors, space) and subvolume_look.c (looking at the disk) share;
- * nobody else's business. */
+/*
+ * What subvolume_use.c (states, errors, space) and subvolume_look.c (looking at the disk) share;
+ * nobody else's business.
+ *
+ * Locks: `lock` is the last of all, and may be taken with any other held. `check_lock` is held
+ * while a disk is looked at, `names` over a stat and a rename, one of `locks` over the replacing of
+ * a tombstone; none of these is taken with another of them held.
+ */
 #ifndef LARDER_VOLUME_SUBVOLUME_STATE_H
 #define LARDER_VOLUME_SUBVOLUME_STATE_H
 
@@ -20,19 +26,19 @@ struct subvolume {
     char name[PATH_SUBVOLUME_NAME];
     struct parents_set parents;
     pthread_mutex_t locks[SUBVOLUME_LOCKS];
-    pthread_rwlock_t names;
-    atomic_uint_least64_t temps;
-    pthread_mutex_t check_lock; /* held by the one that looks at the disk, while it blocks */
-    pthread_mutex_t lock;       /* guards what follows; never held over a system call */
-    char id[IDENTITY_SIZE + 1]; /* that it must have; "" where it has none yet */
-    bool claimed;               /* the identity is on the disk */
-    bool present;               /* the last check found it */
-    bool was_present;           /* any did */
-    bool failed;                /* an I/O error, a failed fsync: until the restart */
-    bool mounted_read_only;
-    bool full;
-    bool complained; /* the last check found something wrong, and has logged it */
-    dev_t device;    /* these two say which directory the last check saw */
+    pthread_rwlock_t names;      /* subvolume_hold_names(): read by those who put */
+    atomic_uint_least64_t temps; /* names given to temp files */
+    pthread_mutex_t check_lock;  /* held by the one that looks at the disk, while it blocks */
+    pthread_mutex_t lock;        /* guards what follows; never held over a call on a disk */
+    char id[IDENTITY_SIZE + 1];  /* that it must have; "" where it has none yet */
+    bool claimed;                /* the identity is on the disk */
+    bool present;                /* the last check found it */
+    bool was_present;            /* any did */
+    bool failed;                 /* an I/O error, a failed fsync: until the restart */
+    bool mounted_read_only;      /* or an operation has said EROFS since */
+    bool full;                   /* or one has said ENOSPC, EDQUOT */
+    bool complained;             /* the last check found something wrong, and has logged it */
+    dev_t device;                /* these two say which directory the last check saw */
     ino_t inode;
     uint64_t free, total, used, files, errors, quarantined;
     uint64_t checking_since; /* 0: nobody looks */

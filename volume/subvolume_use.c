@@ -1,5 +1,11 @@
-/* A subvolume while it is used: its state, its errors, its room, its locks. By what is known of it:
- * nothing here touches the disk. */
+/*
+ * A subvolume while it is used: its state, its errors, its room, its locks. By what is known of it:
+ * nothing here touches the disk.
+ *
+ * The state is never set but by subvolume_evaluate(), which derives it from what is known. An error
+ * that says that the disk (or what the kernel believes of it) is broken stays until a restart; what
+ * is about room or mounting is found anew by every look.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -32,6 +38,7 @@ static bool init_names(struct subvolume *sub)
     return made;
 }
 
+/* False where the system has no room for them: none is left to destroy. */
 static bool init_locks(struct subvolume *sub)
 {
     unsigned made = 0;
@@ -102,12 +109,15 @@ struct parents_set *subvolume_parents(struct subvolume *sub)
     return &sub->parents;
 }
 
+/* The prefix is this process's, so that temp files of a dead one can be told and removed; the
+ * number is unique in it. */
 void subvolume_temp_name(struct subvolume *sub, char name[SUBVOLUME_TEMP_NAME])
 {
     (void)snprintf(name, SUBVOLUME_TEMP_NAME, ".larder/tmp/%s-%llx", sub->home->temp_prefix,
                    (unsigned long long)atomic_fetch_add(&sub->temps, 1));
 }
 
+/* Bernstein's hash (5381, 33): any would do that spreads paths over a few locks. */
 static pthread_mutex_t *lock_of(struct subvolume *sub, const char *path)
 {
     unsigned hash = 5381;
@@ -161,6 +171,9 @@ const char *subvolume_state_text(enum subvolume_state state)
     return texts[state];
 }
 
+/* The worst that applies; every change is logged, once. One that was never there and has failed all
+ * the same (its directory could not be made, say) is read-only, so that it is reported and takes no
+ * writes, and not missing, as if a disk were away. */
 enum subvolume_state subvolume_evaluate(struct subvolume *sub)
 {
     enum subvolume_state state = SUBVOLUME_UP;
@@ -196,6 +209,8 @@ enum subvolume_state subvolume_state(struct subvolume *sub)
     return state;
 }
 
+/* For those who have written or synced, and ask before they acknowledge whether another has met an
+ * error meanwhile. */
 bool subvolume_failed(struct subvolume *sub)
 {
     (void)pthread_mutex_lock(&sub->lock);
@@ -220,7 +235,8 @@ void subvolume_report(struct subvolume *sub, struct subvolume_report *report)
     (void)pthread_mutex_unlock(&sub->lock);
 }
 
-/* With the lock held. */
+/* With the lock held. In bytes. Room that is left for what must always be possible: tombstones,
+ * notes on damage, directories, and the file system's own needs. */
 static uint64_t reserve_of(const struct subvolume *sub)
 {
     const uint64_t most = 1ULL << 30;
@@ -229,12 +245,14 @@ static uint64_t reserve_of(const struct subvolume *sub)
     return sub->total / 20 < most ? sub->total / 20 : most;
 }
 
+/* 1/16 of the reserve is the gap between becoming full and being so no more. */
 bool subvolume_has_no_room(const struct subvolume *sub, uint64_t free)
 {
     uint64_t reserve = reserve_of(sub);
     return free < reserve || (sub->full && free - reserve < reserve / 16);
 }
 
+/* Room is looked at once a second, and a fast client could fill a disk in less. */
 void subvolume_note_written(struct subvolume *sub, uint64_t bytes)
 {
     uint64_t taken = (bytes + BLOCK - 1) / BLOCK * BLOCK;
@@ -266,13 +284,16 @@ enum status subvolume_admit(struct subvolume *sub, enum subvolume_use use, uint6
 
 /* --- Errors --- */
 
-/* Errors of the disk itself or of the file system on it, not of what was asked for. */
+/* Errors of the disk itself or of the file system on it, not of what was asked for. EUCLEAN is what
+ * ext4 and XFS say of damaged structures, EBADMSG and EILSEQ of checksums. */
 static bool is_disk_error(int err)
 {
     return err == EIO || err == EUCLEAN || err == EBADMSG || err == ENXIO || err == ENODEV ||
            err == EREMOTEIO || err == ESHUTDOWN || err == EILSEQ || err == ENOTRECOVERABLE;
 }
 
+/* Notes what follows from an error. A full disk is no error of it, so it is not counted, unless it
+ * was met by an fsync. */
 static void note_error(struct subvolume *sub, bool failed, int err)
 {
     bool no_space = err == ENOSPC || err == EDQUOT;
@@ -286,6 +307,8 @@ static void note_error(struct subvolume *sub, bool failed, int err)
     (void)pthread_mutex_unlock(&sub->lock);
 }
 
+/* The one line on an error of a disk: what was being done, to what, why it failed, and what to do
+ * where that is for people. */
 static void log_error(const struct subvolume *sub, const char *request, const char *doing,
                       const char *path, int err, bool failed)
 {
@@ -295,6 +318,7 @@ static void log_error(const struct subvolume *sub, const char *request, const ch
               failed ? " advice=\"no more writes to this disk until a restart: check it\"" : "");
 }
 
+/* EFBIG: the value is larger than the file system, or a limit of the process, allows. */
 enum status subvolume_error(struct subvolume *sub, const char *request, const char *doing,
                             const char *path, int err)
 {
@@ -307,6 +331,8 @@ enum status subvolume_error(struct subvolume *sub, const char *request, const ch
     return st ? st : ST_IO;
 }
 
+/* A client is told of a full disk as such, though it is as bad for the disk: with delayed
+ * allocation ENOSPC may come as late as here, and the pages are dropped. */
 enum status subvolume_sync_error(struct subvolume *sub, const char *request, const char *doing,
                                  const char *path, int err)
 {

@@ -1,3 +1,10 @@
+/*
+ * The start is a row of checks (open_all), each of which refuses with a text that says what to do:
+ * a volume that serves the wrong directory, or two processes on one, would lose values silently.
+ *
+ * DIR stays open for as long as the process lives, and everything goes by that descriptor: another
+ * disk that is mounted over its path is noticed (subvolume_look.c), and never written to.
+ */
 #include "volume/subvolumes.h"
 
 #include <dirent.h>
@@ -20,8 +27,9 @@
 #include "volume/subvolume.h"
 #include "volume/subvolume_home.h"
 
+/* Not changed after subvolumes_open(), but for the table. */
 struct subvolumes {
-    struct subvolume_home home;
+    struct subvolume_home home; /* what its subvolumes are told; they point to it */
     char *dir;
     int own_fd;  /* DIR/.larder */
     int lock_fd; /* holds the lock on DIR */
@@ -51,6 +59,8 @@ static const char *reason(enum status st)
     return st == ST_IO || st == ST_NOT_FOUND ? strerror(errno) : status_text(st);
 }
 
+/* Makes DIR, its last component only: a longer path that is missing is more likely a typing error,
+ * or a disk that is not mounted. */
 static enum status open_dir(struct subvolumes *all, char **error)
 {
     const char *dir = all->dir;
@@ -78,6 +88,7 @@ static bool is_a_subvolume(const struct subvolumes *all)
            faccessat(all->own_fd, "lock", F_OK, 0) != 0;
 }
 
+/* Before anything is read that another process might be changing. */
 static enum status take_lock(struct subvolumes *all, char **error)
 {
     enum status st;
@@ -102,6 +113,7 @@ static enum status take_lock(struct subvolumes *all, char **error)
     return ST_OK;
 }
 
+/* Subvolumes that are remembered, though the volume's own identity may be gone. */
 static bool has_records(const struct subvolumes *all)
 {
     bool found = false;
@@ -117,7 +129,9 @@ static bool has_records(const struct subvolumes *all)
     return found;
 }
 
-/* Reads the volume's identity, or makes it on the first start. */
+/* Reads the volume's identity, or makes it on the first start. It is not a first start where
+ * subvolumes are remembered: then .larder/id was lost, or this is part of another directory, and a
+ * new identity would hide that. */
 static enum status take_identity(struct subvolumes *all, char **error)
 {
     enum status st = identity_read(all->own_fd, "id", all->id);
@@ -134,7 +148,8 @@ static enum status take_identity(struct subvolumes *all, char **error)
     return ST_OK;
 }
 
-/* Tries whether a file can be made. A full disk is no reason to refuse: it can still be read. */
+/* Tries whether a file can be made. A full disk is no reason to refuse: it can still be read. The
+ * file need not last. */
 static enum status try_writing(const struct subvolumes *all, char **error)
 {
     enum status st = durable_mkdir(all->own_fd, "tmp");
@@ -146,7 +161,8 @@ static enum status try_writing(const struct subvolumes *all, char **error)
     return ST_OK;
 }
 
-/* Puts the subvolumes in memory that DIR remembers, so that one that is away is noticed. */
+/* Puts the subvolumes in memory that DIR remembers, so that one that is away is noticed. A record
+ * that cannot be read is refused: without it, a missing mount would look like an empty disk. */
 static enum status read_records(struct subvolumes *all, char **error)
 {
     for (unsigned i = 1; i < PATH_SUBVOLUMES; i++) {
@@ -166,6 +182,8 @@ static enum status read_records(struct subvolumes *all, char **error)
     return ST_OK;
 }
 
+/* In this order: the directory, then nobody else in it, then the right one, and only then anything
+ * is written but .larder itself. */
 static enum status open_all(struct subvolumes *all, char **error)
 {
     enum status st = open_dir(all, error);
@@ -247,6 +265,7 @@ struct subvolume *subvolumes_find(struct subvolumes *all, unsigned index)
     return index < PATH_SUBVOLUMES ? atomic_load(&all->table[index]) : NULL;
 }
 
+/* Looked for again under the lock: another may have made it meanwhile. */
 struct subvolume *subvolumes_get(struct subvolumes *all, unsigned index)
 {
     struct subvolume *sub = subvolumes_find(all, index);
@@ -285,6 +304,8 @@ static void discover(struct subvolumes *all)
     (void)closedir(dir);
 }
 
+/* Without check_lock's wait: this is called every second, and must not pile up before a disk that
+ * hangs. */
 void subvolumes_check(struct subvolumes *all)
 {
     discover(all);

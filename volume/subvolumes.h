@@ -1,5 +1,6 @@
 /*
- * The directory of a volume and all subvolumes in it.
+ * The directory of a volume (DIR, which itself is subvolume 0) and all subvolumes in it. Opened
+ * once at the start; from then on any thread.
  */
 #ifndef LARDER_VOLUME_SUBVOLUMES_H
 #define LARDER_VOLUME_SUBVOLUMES_H
@@ -24,11 +25,12 @@ struct subvolumes_options {
 /*
  * Opens, locks and checks the directory: it must be writable, not in use, and the one that it was.
  * Looks at every subvolume that it has or had. Blocks. On failure *error is a malloc'ed text for
- * people (NULL where memory is short).
+ * people (NULL where memory is short), and nothing is left open: ST_LOCKED (another process),
+ * ST_FOREIGN (not the directory that it was), those of the system calls.
  */
 enum status subvolumes_open(struct subvolumes **all, const struct subvolumes_options *options,
                             char **error) MUST_CHECK;
-/* Nothing may use them any more. */
+/* Nothing may use them any more. Lets go of the lock. NULL is fine. */
 void subvolumes_free(struct subvolumes *all);
 
 /* The identity of the volume: 32 hex digits. */
@@ -41,11 +43,13 @@ struct subvolume *subvolumes_find(struct subvolumes *all, unsigned index);
 /* As subvolumes_find(), but makes one (in memory) that is not known. Blocks. NULL: no memory. */
 struct subvolume *subvolumes_get(struct subvolumes *all, unsigned index) MUST_CHECK;
 
-/* Looks at every known disk, and at directories that were added. Blocks; a disk at which another
- * thread is looking is passed over. */
+/* Looks at every known disk, and at directories that were added. Blocks, on one disk after the
+ * other; a disk at which another thread is looking is passed over, so one that hangs holds up the
+ * first caller only. */
 void subvolumes_check(struct subvolumes *all);
 
-/* Calls fn for each known subvolume in the order of their names, DIR itself first. */
+/* Calls fn for each known subvolume in the order of their numbers, DIR itself first. On the
+ * caller's thread; fn must not block where the caller may not. */
 void subvolumes_each(struct subvolumes *all, void (*fn)(void *arg, struct subvolume *sub),
                      void *arg);
 

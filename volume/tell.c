@@ -1,3 +1,16 @@
+/*
+ * One list of reports under one lock, and one thread that takes the oldest that waits. The life of
+ * a report:
+ *
+ *   WAITING → UNDER_WAY → TOLD → TAKEN → freed        in quarantine: marked there, then forgotten
+ *       ↑         |         |
+ *       +---------+         +--→ WAITING, an hour later, if it is found again (not in quarantine)
+ *        no master answered
+ *
+ * The thread holds no lock while it talks to a master; UNDER_WAY keeps others from freeing what it
+ * reads. A report is told at least once and maybe more often, which does no harm: to the master it
+ * is a reason to look.
+ */
 #include "volume/tell.h"
 
 #include <pthread.h>
@@ -15,12 +28,12 @@
 #include "volume/path.h"
 
 enum {
-    MOST = 1024,
-    TIMEOUT_MS = 3000,
-    FIRST_MS = 1000,
+    MOST = 1024,       /* reports in memory; what is in quarantine beyond them comes later */
+    TIMEOUT_MS = 3000, /* for a master's answer */
+    FIRST_MS = 1000,   /* the pause after the first failure; then twice as long each time */
     LONGEST_MS = 30000,
-    URL_SIZE = 1024,
-    AGAIN_MS = 3600 * 1000
+    URL_SIZE = 1024,       /* a master's name has 255 bytes at most */
+    AGAIN_MS = 3600 * 1000 /* until one that is still where it was is told again */
 };
 
 enum state {
@@ -30,21 +43,22 @@ enum state {
     TAKEN /* somebody marks it on the disk, or has tried */
 };
 
+/* One damaged value. The list's, but for UNDER_WAY. */
 struct report {
     unsigned subvolume;
     enum state state;
     uint64_t told_ms;       /* loop_now_ms() when it was */
     char id[QUARANTINE_ID]; /* "": not in quarantine */
     struct report *next;
-    char path[];
+    char path[]; /* below the subvolume */
 };
 
 struct tell {
     struct tell_options options;
     struct http_fetcher *fetcher; /* the thread's */
     pthread_t thread;
-    pthread_mutex_t lock; /* guards what follows */
-    pthread_cond_t changed;
+    pthread_mutex_t lock;   /* guards what follows */
+    pthread_cond_t changed; /* one was added, or it ends; the clock is the monotonic one */
     bool stopping;
     struct report *first; /* the oldest first */
     unsigned count;
@@ -62,7 +76,8 @@ static void unlink_report(struct tell *tell, struct report **at)
     free(report);
 }
 
-/* Makes room by forgetting one that is only kept so that it is not told again at once. */
+/* Makes room by forgetting one that is only kept so that it is not told again at once. Never one
+ * that waits: it would be lost, if it is in no quarantine. */
 static bool make_room(struct tell *tell)
 {
     if (tell->count < MOST)
@@ -120,6 +135,7 @@ static bool append(struct tell *tell, unsigned subvolume, const char *path, cons
     return true;
 }
 
+/* The thread is woken also where it was known: it may wait again by now. */
 bool tell_add(struct tell *tell, unsigned subvolume, const char *path, const char *id)
 {
     (void)pthread_mutex_lock(&tell->lock);
@@ -167,6 +183,7 @@ uint64_t tell_waiting(struct tell *tell)
 
 /* --- Telling --- */
 
+/* The request's body, on its way to libcurl. */
 struct body {
     struct buf text;
     size_t sent;
@@ -203,6 +220,7 @@ static int ask(struct tell *tell, const char *master, struct body *body)
     return http_fetch(tell->fetcher, &spec) ? 0 : http_fetch_status(tell->fetcher);
 }
 
+/* PROTOCOL.md, 'Damage'. */
 static void make_body(const struct tell *tell, const struct report *report, struct buf *text)
 {
     char name[PATH_SUBVOLUME_NAME];
@@ -214,7 +232,9 @@ static void make_body(const struct tell *tell, const struct report *report, stru
     buf_adds(text, "}\n");
 }
 
-/* Any master will do. One that says that this makes no sense to it would say so tomorrow, too. */
+/* True where a master has taken it. Any master will do, in the order of --master. One that says
+ * that this makes no sense to it (400, 422) would say so tomorrow, too; another error may pass.
+ * Without the lock. */
 static bool tell_one(struct tell *tell, const struct report *report)
 {
     struct body body = {BUF_INIT, 0};
@@ -265,12 +285,16 @@ static void wait_ms(struct tell *tell, unsigned ms)
         continue;
 }
 
+/* The thread. `told` is called without the lock, because it takes another, the scrub's: so there is
+ * no order of the two to keep. */
 static void *run(void *arg)
 {
     struct tell *tell = arg;
     unsigned pause_ms = FIRST_MS;
     (void)pthread_mutex_lock(&tell->lock);
     while (!tell->stopping) {
+        /* Without masters nothing is ever told, and everything waits: /admin/scrub shows how
+         * much. */
         struct report *report = tell->options.masters->count > 0 ? next_waiting(tell) : NULL;
         if (!report) {
             (void)pthread_cond_wait(&tell->changed, &tell->lock);

@@ -15,6 +15,7 @@
 
 struct tell;
 
+/* `masters` and `arg` must outlive it. */
 struct tell_options {
     const struct option_list *masters; /* any one of them is enough; none: nothing can be told */
     char *base;                        /* of this volume; taken over, freed also on failure */
@@ -25,7 +26,8 @@ struct tell_options {
 /* NULL: no memory or threads. */
 struct tell *tell_new(const struct tell_options *options) MUST_CHECK;
 
-/* Ends the thread, which may take as long as a master takes to answer: a few seconds. */
+/* Ends the thread, which may take as long as a master takes to answer: a few seconds each. What was
+ * not told is forgotten here; what is in quarantine is told after the next start. NULL is fine. */
 void tell_free(struct tell *tell);
 
 /*
@@ -34,9 +36,11 @@ void tell_free(struct tell *tell);
  */
 bool tell_add(struct tell *tell, unsigned subvolume, const char *path, const char *id) MUST_CHECK;
 
-/* Gives the `id` of one that was told, once; false without one. Any thread. */
+/* Gives the `id` of one that was told, once; false without one. Those that are in no quarantine are
+ * not given: there is nothing to mark. Any thread. */
 bool tell_take(struct tell *tell, unsigned subvolume, char id[QUARANTINE_ID]) MUST_CHECK;
-/* It is marked on the disk. Until then it is remembered, so that it is not told again. */
+/* It is marked on the disk. Until then it is remembered, so that it is not told again. Any
+ * thread. */
 void tell_forget(struct tell *tell, unsigned subvolume, const char *id);
 
 /* How many are still to be told. Any thread. */

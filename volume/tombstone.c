@@ -1,3 +1,9 @@
+/*
+ * A tombstone is replaced like a value: temp file, fsync, rename, fsync of the directories
+ * (parents.c). But it must first be read, since only a larger generation may replace it: two
+ * DELETEs of one key, each with its own generation, must leave the larger. So whoever reads and
+ * replaces holds the key's lock in between (begin, end).
+ */
 #include "volume/tombstone.h"
 
 #include <errno.h>
@@ -18,7 +24,8 @@
 #include "volume/parents.h"
 #include "volume/subvolume.h"
 
-/* Where a key's tombstone stands: under the name of its generation 0, whatever was deleted. */
+/* Where a key's tombstone stands: under the name of its generation 0, whatever was deleted. So
+ * there is one a key, and its name tells the key after the loss of an index. */
 static enum status tombstone_path(struct buf *path, const struct key *key)
 {
     buf_adds(path, ".larder/tombstones");
@@ -42,7 +49,7 @@ enum status tombstone_read(int dir_fd, const char *path, uint64_t *generation)
     return st;
 }
 
-/* An operation on the tombstone of one key. */
+/* An operation on the tombstone of one key; on the stack, from begin() to end(). */
 struct work {
     const struct store_at *at;
     struct subvolume *sub;
@@ -50,12 +57,14 @@ struct work {
     struct buf path;
 };
 
+/* Notes and logs an error; the status for the client. */
 static enum status failed(const struct work *work, const char *doing, int err)
 {
     return subvolume_error(work->sub, work->at->request, doing, buf_text(&work->path), err);
 }
 
-/* Locks the tombstone: between reading and replacing it no other may do the same. */
+/* Locks the tombstone: between reading and replacing it no other may do the same. After any result
+ * but ST_OK there is nothing to end. */
 static enum status begin(struct work *work, const struct store_at *at, const struct key *key,
                          bool make)
 {
@@ -125,6 +134,8 @@ static enum status make_temp(const struct work *work, char name[SUBVOLUME_TEMP_N
     return st;
 }
 
+/* Puts a new tombstone in the place of what is there. Where only the last fsync fails the new one
+ * may be there or not: no answer says that it is. */
 static enum status replace(const struct work *work, uint64_t generation)
 {
     const struct disk *disk = subvolume_disk(work->sub);

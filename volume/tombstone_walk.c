@@ -1,3 +1,8 @@
+/*
+ * Directories are kept open while the answer leaves, one a level, as that of a listing is. Nothing
+ * is sorted. What cannot be read ends the walk with an error, so the connection is cut: a rebuild
+ * that missed a tombstone would bring a deleted key back.
+ */
 #include "volume/tombstone_walk.h"
 
 #include <dirent.h>
@@ -50,6 +55,7 @@ static enum status push(struct tombstone_walk *walk, int fd)
     return ST_OK;
 }
 
+/* Leaves the innermost directory. */
 static void pop(struct tombstone_walk *walk)
 {
     (void)closedir(walk->stack[--walk->depth]);
@@ -90,7 +96,8 @@ static void add_tombstone(struct tombstone_walk *walk, struct buf *out, uint64_t
     walk->any = true;
 }
 
-/* One entry of the innermost directory; walk->path ends with its name. */
+/* One entry of the innermost directory; walk->path ends with its name. Opened as a directory to
+ * begin with: readdir need not tell what it is. */
 static enum status visit(struct tombstone_walk *walk, struct buf *out, const char *name)
 {
     int dir = dirfd(walk->stack[walk->depth - 1]);
@@ -119,6 +126,7 @@ static enum status visit(struct tombstone_walk *walk, struct buf *out, const cha
     return st;
 }
 
+/* The next entry, or the end of a directory. */
 static enum status step(struct tombstone_walk *walk, struct buf *out)
 {
     DIR *dir = walk->stack[walk->depth - 1];

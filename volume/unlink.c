@@ -10,6 +10,7 @@
 #include "volume/flow.h"
 #include "volume/service.h"
 
+/* Made by unlink_start(), freed by unlink_finish(); the pool's in between. */
 struct unlink {
     struct flow flow;
     enum status result;
