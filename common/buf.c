@@ -82,6 +82,8 @@ void buf_clear(struct buf *b)
     b->failed = false;
 }
 
+/* For builders that go back, as a walk does from one name to the next. Does not forgive a
+ * failure. */
 void buf_truncate(struct buf *b, size_t len)
 {
     if (len >= b->len)

@@ -39,6 +39,8 @@ static enum status write_all(int fd, const char *data, size_t len)
     return fsync(fd) ? status_of_errno(errno) : ST_OK;
 }
 
+/* O_NOFOLLOW: a link in the place of the temp file would lead the writing elsewhere. `name` is not
+ * checked for its length beyond 240 bytes: all names are ours, and short. */
 enum status durable_write(int dir_fd, const char *name, const void *data, size_t len)
 {
     char temp[256];
@@ -118,6 +120,8 @@ int durable_lock(int dir_fd, const char *name, enum status *st)
     return fd;
 }
 
+/* From the kernel, which waits until it has entropy: two volumes with one identity would pass for
+ * one disk. */
 enum status durable_new_identity(char id[IDENTITY_SIZE + 1])
 {
     unsigned char bytes[IDENTITY_SIZE / 2];

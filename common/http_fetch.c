@@ -69,6 +69,8 @@ static bool fetch_write(void *arg, const char *data, size_t len)
     return buf_ok(&fetcher->body);
 }
 
+/* One after the other in one buffer: a fetcher is kept for thousands of calls, and this needs no
+ * allocation for each header. */
 static void keep_field(void *arg, const char *name, const char *value)
 {
     struct http_fetcher *fetcher = arg;
@@ -87,6 +89,7 @@ static void fetched(void *arg, struct http_call *call, enum status st)
     loop_stop(fetcher->loop);
 }
 
+/* The caller's spec stays as it is; the client gets a copy with the fetcher's functions in it. */
 enum status http_fetch(struct http_fetcher *fetcher, const struct http_call_spec *spec)
 {
     struct http_call_spec own = *spec;

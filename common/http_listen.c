@@ -91,6 +91,8 @@ static bool accept_one(struct http_listen *listen)
     }
 }
 
+/* Until none waits, or enough have been accepted: level-triggered, the watch comes again for the
+ * rest. */
 static void connection_waits(void *arg, bool readable UNUSED, bool writable UNUSED)
 {
     for (int i = 0; i < ACCEPTS_A_TURN; i++)
@@ -174,6 +176,7 @@ static uint16_t bound_port(int fd)
     return ntohs(address.ss_family == AF_INET6 ? v6.sin6_port : v4.sin_port);
 }
 
+/* Unwinds in reverse; *started is set only where all of it stands. */
 enum status http_listen_start(struct http_listen **started, struct loop *loop, const char *address,
                               uint16_t port, bool exclusive, http_listen_fn accepted, void *arg)
 {

@@ -27,6 +27,8 @@ static size_t utf8_length(const unsigned char *s, size_t len)
     for (size_t i = 1; i < n; i++)
         if ((s[i] & 0xc0) != 0x80)
             return 0;
+    /* The second byte decides about the rest: overlong forms (e0, f0), surrogates (ed), beyond
+     * U+10FFFF (f4). */
     if (n == 3 && ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f)))
         return 0;
     if (n == 4 && ((s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f)))

@@ -67,6 +67,7 @@ static long decoded_length(const char *from, size_t len)
     return n;
 }
 
+/* In two steps, because a caller tells a long key (414) from a broken one (400). */
 enum status key_from_path(struct key *key, const char *path, size_t len)
 {
     char bytes[KEY_MAX];
@@ -97,7 +98,8 @@ void key_encode(struct buf *out, const void *bytes, size_t len)
     }
 }
 
-/* The value of one "name=value" of a query into `to`; -2 where it is broken or does not fit. */
+/* The value of one "name=value" of a query into `to`; -2 where it is broken or does not fit: a
+ * caller that got the beginning would act upon another key. */
 static long query_value(const char *value, size_t len, char *to, size_t max)
 {
     long n = key_decode(to, max - 1, value, len);

@@ -84,6 +84,7 @@ static enum status take_error(char *text, char **error)
     return st;
 }
 
+/* Tables are compressed by Snappy where LevelDB was built with it, else not; it reads both. */
 static void set_options(struct ldb *db, const struct ldb_options *wanted)
 {
     size_t cache = wanted->cache_bytes ? wanted->cache_bytes : (size_t)8 << 20;
@@ -135,6 +136,8 @@ enum status ldb_open(struct ldb **to, const char *path, const struct ldb_options
     return ST_OK;
 }
 
+/* In the order that LevelDB wants: the database before what it was opened with. Also used for one
+ * that was not opened. */
 void ldb_close(struct ldb *db)
 {
     if (!db)
@@ -150,6 +153,7 @@ void ldb_close(struct ldb *db)
     free(db);
 }
 
+/* No text and no value: the key is not there. Any failure has a text. */
 enum status ldb_get(struct ldb *db, const void *key, size_t key_len, struct buf *out)
 {
     char *text = NULL;

@@ -122,6 +122,8 @@ no_fd:
     return NULL;
 }
 
+/* Delivered and not dropped: a message may be all that knows of what it carries, as a job that
+ * comes back from the pool. */
 void loop_free(struct loop *loop)
 {
     if (!loop)
@@ -158,6 +160,8 @@ void loop_stop(struct loop *loop)
     wake(loop);
 }
 
+/* Any thread. The message is in the list before the eventfd is written, so the loop finds it when
+ * it wakes. */
 void loop_post(struct loop *loop, struct loop_message *message)
 {
     message->next = NULL;
@@ -218,6 +222,7 @@ static void watch_ready(evutil_socket_t fd UNUSED, short what, void *arg)
     watch->fn(watch->arg, (what & EV_READ) != 0, (what & EV_WRITE) != 0);
 }
 
+/* One event with EV_PERSIST: it stays in epoll between calls. */
 struct loop_watch *loop_watch_new(struct loop *loop, int fd, bool readable, bool writable,
                                   void (*fn)(void *arg, bool readable, bool writable), void *arg)
 {
@@ -244,6 +249,7 @@ void loop_watch_free(struct loop_watch *watch)
     free(watch);
 }
 
+/* Both clocks always exist; there is no failure to report. */
 static uint64_t clock_ms(clockid_t clock)
 {
     struct timespec now;

@@ -37,6 +37,7 @@ void md5_free(struct md5 *md5)
     free(md5);
 }
 
+/* No result that every caller would have to look at: the failure waits for the end. */
 void md5_update(struct md5 *md5, const void *data, size_t len)
 {
     if (EVP_DigestUpdate(md5->context, data, len) != 1)

@@ -23,7 +23,8 @@
  * in the table is added, so there may be a thousand. */
 enum { CODE_CONFIG = 1000, CODE_HELP, CODE_VERSION, CODE_NEGATED = 2000, CODE_OPTION = 3000 };
 
-/* Says what is wrong with a value. `where` is "--port" or "FILE:3: port". Always false. */
+/* Says what is wrong with a value, in plain words on standard error: whoever has just typed it
+ * reads this, and no log is open yet. `where` is "--port" or "FILE:3: port". Always false. */
 static bool bad_value(const struct option_program *program, const char *where, const char *value,
                       const char *wanted)
 {
@@ -56,6 +57,7 @@ static int find_choice(const char *choices, const char *value)
     return -1;
 }
 
+/* One number and one unit: '1h30m' is none. False also where the milliseconds do not fit. */
 static bool duration_ms(const char *value, unsigned long long *ms)
 {
     static const struct {
@@ -71,6 +73,7 @@ static bool duration_ms(const char *value, unsigned long long *ms)
     return false;
 }
 
+/* One letter, in any case, and behind it nothing, 'B' or 'iB': all mean powers of 1024. */
 static bool size_bytes(const char *value, unsigned long long *bytes)
 {
     static const char letters[] = "kmgt";
@@ -92,6 +95,8 @@ static bool in_limits(const struct option_spec *option, unsigned long long numbe
            (number >= option->min && number <= option->max);
 }
 
+/* All kinds that end in a number. Only a size has a target of 64 bits: the others must fit an
+ * unsigned, whatever limits the table gives. */
 static bool set_number(const struct option_program *program, const struct option_spec *option,
                        const char *where, const char *value)
 {
@@ -124,6 +129,7 @@ static bool set_number(const struct option_program *program, const struct option
     return true;
 }
 
+/* The first four words mean false. No value at all ("--name") means true. */
 static bool set_flag(const struct option_program *program, const struct option_spec *option,
                      const char *where, const char *value)
 {
@@ -135,6 +141,7 @@ static bool set_flag(const struct option_program *program, const struct option_s
     return true;
 }
 
+/* The default goes, too: it is malloc'ed like every value. */
 static bool set_text(const struct option_spec *option, const char *value)
 {
     char **target = option->target;
@@ -211,6 +218,7 @@ static const struct option_spec *find_option(const struct option_program *progra
     return NULL;
 }
 
+/* In place: the end is cut off, and the result begins within the text. */
 static char *trim(char *text)
 {
     while (isspace((unsigned char)*text))
@@ -294,6 +302,7 @@ static bool read_config(const struct option_program *program, const char *path)
 
 /* --- help --- */
 
+/* Texts begin in one column; an option that is too long for it has a line of its own. */
 static void print_option(const struct option_spec *option)
 {
     char left[80];
@@ -338,6 +347,9 @@ static void free_tables(struct tables *tables)
     free(tables->given);
 }
 
+/* Each option is a long one; a flag is two, since "--no-NAME" is known as well, and takes its value
+ * behind '=' only, or the word after it would be taken for one. On failure what was made is
+ * free_tables()'s. */
 static bool make_tables(const struct option_program *program, struct tables *tables)
 {
     enum { NAME_MAX_LEN = 40 };
@@ -408,6 +420,7 @@ static enum options_result pass(const struct option_program *program, const stru
 {
     optind = 0; /* glibc: begin anew */
     int code;
+    /* What getopt has to say it says in the first pass only. */
     opterr = first;
     while ((code = getopt_long_only(argc, argv, tables->letters, tables->longs, NULL)) != -1) {
         if (code == '?') {

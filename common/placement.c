@@ -45,6 +45,8 @@ static void place_name(struct place *place, const char *volume, const unsigned c
     (void)snprintf(place->name, sizeof place->name, "%s/sv%02X", volume, low % subvolumes);
 }
 
+/* The list is sorted as a whole, though only the first few take copies: volumes that are down are
+ * passed over, and who comes next must be known. */
 enum status placement_rank(const struct key *key, const char *const *volumes, size_t count,
                            unsigned subvolumes, struct place *places)
 {
@@ -69,7 +71,8 @@ enum status placement_rank(const struct key *key, const char *const *volumes, si
     return st;
 }
 
-/* "host:port" with a port of 1 to 65535; the host may be a bracketed IPv6 address. */
+/* "host:port" with a port of 1 to 65535; the host may be a bracketed IPv6 address. The host is not
+ * looked up: a volume may be down, and its name unknown, when it is added. */
 static bool good_address(const char *text, size_t len)
 {
     const char *colon = memrchr(text, ':', len);

@@ -42,6 +42,7 @@ static struct pool_job *next_job(struct pool *pool)
     return job;
 }
 
+/* A thread. Nothing of the job is touched once it is posted: `done` may have freed it by then. */
 static void *work(void *arg)
 {
     struct pool_job *job;

@@ -31,6 +31,8 @@ bool record_may_move(enum key_state from, enum key_state to)
     return moves[from][to];
 }
 
+/* A move that the table does not allow is an error in larder, not in its data: going on would write
+ * it into the index. */
 void record_move(struct record *rec, enum key_state to)
 {
     assert(record_may_move(rec->state, to));
@@ -104,6 +106,7 @@ static void drop_string(char **list, size_t *count, const char *text)
         }
 }
 
+/* The new list is made first: on failure the old one stays. */
 enum status record_set_places(struct record *rec, const char *const *places, size_t count)
 {
     char **list = NULL;
@@ -208,6 +211,8 @@ bool record_has_place(const struct record *rec, const char *place)
     return has_string(rec->places, rec->place_count, place);
 }
 
+/* Field by field for what is owned; all else by assignment, so a new plain field needs nothing
+ * here. */
 enum status record_copy(struct record *to, const struct record *from)
 {
     *to = *from;

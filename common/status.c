@@ -16,6 +16,8 @@ static const struct {
 #undef STATUS_ROW
 };
 
+/* A status of another value can only come from memory that was overwritten; both look-ups survive
+ * it. */
 enum { COUNT = sizeof list / sizeof list[0] };
 
 const char *status_text(enum status st)

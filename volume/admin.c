@@ -158,6 +158,8 @@ static void add_health(void *arg, struct subvolume *sub)
     }
 }
 
+/* On the request's loop: what is known is read under the subvolumes' locks, none of which is held
+ * over a disk. */
 static void admin_checked(void *arg)
 {
     struct health *health = arg;
@@ -196,6 +198,7 @@ struct metrics {
 static void metrics_visit(void *arg);
 static void metrics_gathered(void *arg);
 
+/* The first hop is a message, too, also where it is this very loop: one way for all. */
 void admin_metrics_start(struct service *service, struct http_request *req)
 {
     struct metrics *metrics = calloc(1, sizeof *metrics);

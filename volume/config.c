@@ -54,6 +54,7 @@ static void make_table(struct config *c, struct option_spec table[OPTIONS])
     memcpy(table, rows, sizeof rows);
 }
 
+/* The table must outlive what is returned, which points to it. */
 static struct option_program make_program(const struct option_spec *table)
 {
     return (struct option_program){
@@ -87,7 +88,8 @@ static bool set_defaults(struct config *c)
     return c->listen != NULL;
 }
 
-/* Replaces what the operator wrote by the name without scheme and trailing '/'. */
+/* Replaces what the operator wrote by the name without scheme and trailing '/': masters compare the
+ * base with the names that they know, byte by byte. */
 static bool normalize(const char *option, char **text)
 {
     char host[VOLUME_NAME_MAX + 1];
@@ -139,6 +141,8 @@ static bool check(struct config *c)
     return true;
 }
 
+/* The defaults are in place before the parsing, which replaces them. Texts among them are
+ * malloc'ed, as options.h wants, so that config_free() frees whatever is there. */
 enum options_result config_parse(struct config *config, int argc, char **argv)
 {
     struct option_spec table[OPTIONS];

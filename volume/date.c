@@ -18,8 +18,10 @@ bool date_parse(const char *text, time_t *when)
         "%A, %d-%b-%y %H:%M:%S GMT", /* RFC 850 */
         "%a %b %e %H:%M:%S %Y",      /* asctime() */
     };
+    /* A form must take all of the text: strptime() stops where it is satisfied. */
     for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
         struct tm tm;
+        /* strptime() sets only what the form names. */
         memset(&tm, 0, sizeof(tm));
         const char *end = strptime(text, forms[i], &tm);
         if (end && *end == '\0') {

@@ -49,6 +49,7 @@ static int real_unlink(int dir, const char *path)
     return unlinkat(dir, path, 0);
 }
 
+/* What is asked is what stands there, not what a link points to: a link is never a value. */
 static int real_stat_at(int dir, const char *path, struct stat *st)
 {
     return fstatat(dir, path, st, AT_SYMLINK_NOFOLLOW);
@@ -82,6 +83,7 @@ static int unsynced_spread(UNUSED int fd, UNUSED uint64_t offset, UNUSED uint64_
     return 0;
 }
 
+/* Says yes, as a disk would whose cache survives everything. */
 static int unsynced_sync(UNUSED int fd)
 {
     return 0;

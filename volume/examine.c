@@ -160,6 +160,7 @@ static enum examine_result read_all(struct reading *r)
     return compare(r);
 }
 
+/* One reading from the first byte to the comparison, with a digest of its own. */
 static enum examine_result read_once(struct examine *examine, const struct disk *disk, bool direct)
 {
     struct reading r = {.examine = examine, .disk = disk, .direct = direct, .first = true};
@@ -182,6 +183,7 @@ static void forget(const struct examine *examine, const struct disk *disk)
     (void)disk->close(value.fd);
 }
 
+/* `err` stays from the first reading also where the second is good: the disk has failed to read. */
 enum examine_result examine_value(struct examine *examine)
 {
     struct subvolume *sub = subvolumes_find(examine->at->all, examine->at->subvolume);

@@ -82,6 +82,9 @@ static bool adopt(const struct subvolume_home *home, const char *name, const cha
     return st == ST_OK;
 }
 
+/* What the disk bears, against what it must bear; `id` is what it bears, "" for none. A disk whose
+ * identity cannot be read for other reasons than an I/O error counts as a wrong one: nothing is
+ * written to what cannot be told. */
 static enum identity_result compare(int fd, const struct subvolume_home *home, const char *name,
                                     const char *expected, enum log_level level,
                                     char id[IDENTITY_SIZE + 1])
@@ -106,6 +109,7 @@ static enum identity_result compare(int fd, const struct subvolume_home *home, c
     return IDENTITY_WRONG;
 }
 
+/* Two calls that also tell whether the file system answers at all; then the identity. */
 enum identity_result identity_look(int fd, const struct subvolume_home *home, const char *name,
                                    const char *expected, enum log_level level,
                                    struct identity_look *look)
@@ -157,6 +161,7 @@ void identity_clear_temp(int fd, const char *prefix)
     DIR *dir = tmp < 0 ? NULL : fdopendir(tmp);
     if (!dir && tmp >= 0)
         (void)close(tmp);
+    /* One that is removed while its directory is read does not disturb readdir(3). */
     unsigned removed = 0;
     const struct dirent *entry;
     while (dir && (entry = readdir(dir))) {

@@ -45,6 +45,7 @@ struct listing {
     bool any;   /* entry has been written: a comma is due before the next */
 };
 
+/* -1 and *st. A link to a directory is followed here, as when values are served from below it. */
 static int open_directory(const struct store_at *at, struct subvolume **sub, enum status *st)
 {
     int root = store_enter(at, SUBVOLUME_READ, sub, st);
@@ -207,6 +208,7 @@ static enum status add_meta(struct listing *l, const struct entry *entry, struct
     return ST_OK;
 }
 
+/* One entry, as nginx writes it; `meta` comes behind what nginx has. */
 static enum status add_text(struct listing *l, const struct entry *entry, struct buf *out)
 {
     static const char *const kinds[] = {"directory", "file", "other"};
@@ -226,6 +228,8 @@ static enum status add_text(struct listing *l, const struct entry *entry, struct
     return st;
 }
 
+/* Runs are read as they are needed, so a piece may hold the end of one and the beginning of the
+ * next. */
 enum status listing_next(struct listing *l, struct buf *out, bool *more)
 {
     enum status st = ST_OK;

@@ -254,6 +254,7 @@ no_note:
 
 /* --- Afterwards --- */
 
+/* A rename, so there is always one of the two notes. */
 enum status quarantine_told(const struct store_at *at, const char *id)
 {
     struct work work;
@@ -322,6 +323,8 @@ static bool scan_note(const struct work *work, const char *note, struct buf *pat
     return found(arg, id, buf_text(path), there);
 }
 
+/* All names are read, also after `found` has had enough: the number of values is counted on the
+ * way. */
 enum status quarantine_scan(const struct store_at *at,
                             bool (*found)(void *arg, const char *id, const char *path, bool there),
                             void *arg)

@@ -1,9 +1,14 @@
+/*
+ * What a file is follows from the end of its name alone, so that a quarantine can be counted
+ * without opening anything. Whatever is no note counts as a value: also what people have put there.
+ */
 #include "volume/quarantine_names.h"
 
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
+/* A name that is nothing but the suffix is no note of ours. */
 static bool ends_in(const char *name, const char *suffix)
 {
     size_t len = strlen(name), end = strlen(suffix);
@@ -20,6 +25,7 @@ bool quarantine_names_is_value(const char *name)
     return name[0] != '.' && !ends_in(name, QUARANTINE_UNTOLD) && !ends_in(name, QUARANTINE_TOLD);
 }
 
+/* fdopendir() takes the descriptor over only where it succeeds. */
 DIR *quarantine_names_list(int root, const char *directory)
 {
     int fd = openat(root, directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -29,6 +35,7 @@ DIR *quarantine_names_list(int root, const char *directory)
     return dir;
 }
 
+/* 0 also where it cannot be read: the number is for people to look at. */
 uint64_t quarantine_names_count(int root)
 {
     uint64_t values = 0;

@@ -124,7 +124,8 @@ static bool is_suspected(const struct scrub *scrub, unsigned subvolume, const ch
     return false;
 }
 
-/* With the lock held. What cannot be noted is found by the next round. */
+/* With the lock held. At the end of the list, for the lane that its disk has now. What cannot be
+ * noted is found by the next round. */
 static void add_suspect(struct scrub *scrub, const struct scrub_part *part, const char *path)
 {
     size_t size = strlen(path) + 1;
@@ -203,7 +204,8 @@ static uint64_t estimate(const struct scrub *scrub)
     return total;
 }
 
-/* With the lock held. */
+/* With the lock held. A round that is asked for and has not begun counts as running, with nothing
+ * read: who asked must not see the sums of the last one and take them for its. */
 static void add_part(struct scrub_report *report, const struct scrub_part *part)
 {
     const struct scrub_position *position = &part->position;
@@ -262,6 +264,8 @@ no_attributes:
     return false;
 }
 
+/* `base` goes on to the teller, which frees it also where it fails; before that it is freed
+ * here. */
 struct scrub *scrub_new(const struct scrub_options *options)
 {
     struct tell_options tell = {

@@ -27,6 +27,7 @@ void scrub_position_clear(struct scrub_position *position)
     *position = (struct scrub_position){.after = NULL};
 }
 
+/* `forced` and `rate` are the caller's to set. */
 void scrub_position_start(struct scrub_position *position, uint64_t now_ms)
 {
     free(position->after);
@@ -45,6 +46,7 @@ void scrub_position_finish(struct scrub_position *position, uint64_t now_ms)
     position->total = position->bytes;
 }
 
+/* The new path first: without memory the old one stays, and is right. */
 bool scrub_position_advance(struct scrub_position *position, const char *path)
 {
     char *copy = strdup(path);
@@ -163,6 +165,7 @@ enum status scrub_position_parse(struct scrub_position *position, const char *te
 
 /* --- The disk --- */
 
+/* By durable_read and not by the subvolume's disk: what fails here is only this text. */
 enum status scrub_position_load(struct scrub_position *position, struct subvolumes *all,
                                 unsigned subvolume)
 {
@@ -191,6 +194,8 @@ enum status scrub_position_load(struct scrub_position *position, struct subvolum
     return st;
 }
 
+/* A full disk, or a want of memory, costs a little reading after a restart, and is only logged. The
+ * file is written by the lane's thread alone, as durable_write() wants. */
 enum status scrub_position_save(const struct scrub_position *position, struct subvolumes *all,
                                 unsigned subvolume)
 {

@@ -128,6 +128,7 @@ static bool is_passed_over(const struct scrub_walk *walk, const char *name)
 
 /* --- Levels --- */
 
+/* Leaves the innermost directory. */
 static void pop(struct scrub_walk *walk)
 {
     struct level *level = &walk->levels[--walk->depth];
@@ -202,6 +203,7 @@ static enum status load(struct scrub_walk *walk, struct level *level)
     struct subvolume *sub;
     enum status st;
     buf_truncate(&walk->path, level->path_len);
+    /* What was visited of the batch before is what the next one comes after. */
     if (level->count > 0) {
         free(level->after);
         level->after = strdup(level->names[level->count - 1] + 1);
@@ -233,6 +235,7 @@ static enum status load(struct scrub_walk *walk, struct level *level)
     return ST_OK;
 }
 
+/* Nothing is opened before the first scrub_walk_next(). */
 struct scrub_walk *scrub_walk_new(struct subvolumes *all, unsigned subvolume, const char *after)
 {
     struct scrub_walk *walk = calloc(1, sizeof *walk);

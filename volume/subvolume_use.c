@@ -63,6 +63,7 @@ no_lock:
     return false;
 }
 
+/* MISSING until the first look has found it. */
 struct subvolume *subvolume_new(const struct subvolume_home *home, unsigned index,
                                 const char *recorded)
 {
@@ -136,6 +137,7 @@ void subvolume_unlock(struct subvolume *sub, const char *path)
     (void)pthread_mutex_unlock(lock_of(sub, path));
 }
 
+/* A lock for readers and writers the other way round: many put at once, one moves away alone. */
 void subvolume_hold_names(struct subvolume *sub, bool putting)
 {
     if (putting)
@@ -271,6 +273,7 @@ enum status subvolume_admit(struct subvolume *sub, enum subvolume_use use, uint6
     enum subvolume_state state = state_now(sub);
     /* One that was never there is no disk that is away: a write makes it. */
     bool absent = state == SUBVOLUME_MISSING && !sub->id[0] && !sub->was_present;
+    /* Whether the value, by its announced length, would go below the reserve. */
     bool fits = absent || (bytes <= sub->free && sub->free - bytes >= reserve_of(sub));
     (void)pthread_mutex_unlock(&sub->lock);
     if (state == SUBVOLUME_MISSING && !absent)

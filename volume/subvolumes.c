@@ -51,7 +51,8 @@ static enum status refuse(char **error, enum status st, const char *format, ...)
     return st;
 }
 
-/* What stands in the way of writing: status_text() speaks of requests. */
+/* What stands in the way of writing, for the operator at the start: status_text() speaks of
+ * requests. errno is still that of what failed. */
 static const char *reason(enum status st)
 {
     if (st == ST_READ_ONLY)
@@ -81,7 +82,8 @@ static enum status open_dir(struct subvolumes *all, char **error)
     return ST_OK;
 }
 
-/* A subvolume's own .larder has an identity, but never a lock. */
+/* A subvolume's own .larder has an identity, but never a lock. Served as a volume, svXX would show
+ * its values under other paths. */
 static bool is_a_subvolume(const struct subvolumes *all)
 {
     return faccessat(all->own_fd, "id", F_OK, 0) == 0 &&
@@ -205,6 +207,7 @@ static enum status open_all(struct subvolumes *all, char **error)
     return ST_OK;
 }
 
+/* What was opened is -1 until it is, so subvolumes_free() can end whatever there is. */
 enum status subvolumes_open(struct subvolumes **all, const struct subvolumes_options *options,
                             char **error)
 {
@@ -282,7 +285,8 @@ struct subvolume *subvolumes_get(struct subvolumes *all, unsigned index)
     return sub;
 }
 
-/* Finds directories that were made since the last time, by an operator or a PUT. */
+/* Finds directories that were made since the last time, by an operator or a PUT. One that cannot be
+ * put in memory is looked for again at the next check. */
 static void discover(struct subvolumes *all)
 {
     int fd = openat(all->home.dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -33,6 +33,7 @@ static enum status tombstone_path(struct buf *path, const struct key *key)
     return st ? st : buf_ok(path) ? ST_OK : ST_NO_MEMORY;
 }
 
+/* A decimal number and a newline, and nothing else. */
 enum status tombstone_read(int dir_fd, const char *path, uint64_t *generation)
 {
     struct buf text = BUF_INIT;
@@ -86,6 +87,7 @@ fail:
     return st;
 }
 
+/* In the reverse order of begin(). */
 static void end(struct work *work)
 {
     subvolume_unlock(work->sub, buf_text(&work->path));
@@ -112,7 +114,8 @@ static enum status write_temp(const struct work *work, int fd, uint64_t generati
     return ST_OK;
 }
 
-/* Makes the temp file, with its content on the disk. */
+/* Makes the temp file, with its content on the disk. The directory for temp files may be missing on
+ * a disk that was never written to; it needs no fsync, since what matters leaves it. */
 static enum status make_temp(const struct work *work, char name[SUBVOLUME_TEMP_NAME],
                              uint64_t generation)
 {
@@ -160,6 +163,8 @@ static enum status replace(const struct work *work, uint64_t generation)
     return st;
 }
 
+/* Held from the reading to the end of the replacing. A tombstone that says nothing (damaged) is
+ * replaced: what is asked for now is known for certain. */
 enum status tombstone_put(const struct store_at *at, const struct key *key, uint64_t generation)
 {
     struct work work;
@@ -179,6 +184,7 @@ enum status tombstone_put(const struct store_at *at, const struct key *key, uint
     return st;
 }
 
+/* The file's directories stay, as those of values. */
 enum status tombstone_drop(const struct store_at *at, const struct key *key)
 {
     struct work work;

@@ -27,8 +27,8 @@ enum { DEPTH_MAX = 16, PIECE_BYTES = 64 * 1024 };
 struct tombstone_walk {
     const struct store_at *at; /* the caller's */
     struct subvolume *sub;
-    DIR *stack[DEPTH_MAX]; /* from .larder/tombstones down; empty at the end */
-    size_t path_len[DEPTH_MAX];
+    DIR *stack[DEPTH_MAX];      /* from .larder/tombstones down; empty at the end */
+    size_t path_len[DEPTH_MAX]; /* of each one's own part of `path` */
     unsigned depth;
     struct buf path; /* of the innermost, "aa/bb/" */
     bool begun;      /* the head of the answer is out */
@@ -146,6 +146,8 @@ static enum status step(struct tombstone_walk *walk, struct buf *out)
     return buf_ok(&walk->path) ? visit(walk, out, entry->d_name) : ST_NO_MEMORY;
 }
 
+/* A piece ends with the entry that makes it so long. An empty stack to begin with is a subvolume
+ * without tombstones: an empty list. */
 enum status tombstone_walk_next(struct tombstone_walk *walk, struct buf *out, bool *more)
 {
     enum status st = ST_OK;
