@@ -23,6 +23,7 @@
 /* One reading of a value. */
 struct reading {
     struct examine *examine;
+    struct subvolume *sub;
     const struct disk *disk;
     bool direct; /* past the page cache */
     bool first;  /* no step has been made yet: the file may be any */
@@ -42,9 +43,11 @@ static enum examine_result damaged(struct examine *examine, int err)
 }
 
 /* What it means that a value cannot be opened. store_open() has compared the size already. What is
- * short (descriptors, memory) or away passes; an I/O error is the value's. */
-static enum examine_result not_opened(struct examine *examine, const struct store_value *value,
-                                      enum status st)
+ * short (descriptors, memory) or away passes. ST_IO stands for many errors; the value's are those
+ * that the disk has failed with. A file that we may not open, say, says nothing of its disk, and
+ * must not make it read-only. */
+static enum examine_result not_opened(struct examine *examine, struct subvolume *sub,
+                                      const struct store_value *value, enum status st)
 {
     if (value->damaged) {
         examine->device = value->device;
@@ -57,7 +60,7 @@ static enum examine_result not_opened(struct examine *examine, const struct stor
     }
     if (st == ST_NOT_FOUND || st == ST_CONFLICT)
         return EXAMINE_GONE;
-    return st == ST_IO ? damaged(examine, EIO) : EXAMINE_LATER;
+    return st == ST_IO && subvolume_failed(sub) ? damaged(examine, EIO) : EXAMINE_LATER;
 }
 
 /* The file of the first step, or the one that should be it. The size counts too: nothing of
@@ -102,7 +105,7 @@ static enum examine_result read_step(struct reading *r, uint64_t offset, size_t 
     *got = 0;
     enum status st = store_open(examine->at, &value);
     if (st)
-        return not_opened(examine, &value, st);
+        return not_opened(examine, r->sub, &value, st);
     enum examine_result result = is_same(r, &value) ? EXAMINE_GOOD : EXAMINE_GONE;
     if (result == EXAMINE_GOOD && value.size > 0) {
         ssize_t n = read_some(r, value.fd, offset);
@@ -161,9 +164,13 @@ static enum examine_result read_all(struct reading *r)
 }
 
 /* One reading from the first byte to the comparison, with a digest of its own. */
-static enum examine_result read_once(struct examine *examine, const struct disk *disk, bool direct)
+static enum examine_result read_once(struct examine *examine, struct subvolume *sub, bool direct)
 {
-    struct reading r = {.examine = examine, .disk = disk, .direct = direct, .first = true};
+    struct reading r = {.examine = examine,
+                        .sub = sub,
+                        .disk = subvolume_disk(sub),
+                        .direct = direct,
+                        .first = true};
     r.md5 = md5_new();
     if (!r.md5)
         return EXAMINE_LATER;
@@ -189,17 +196,16 @@ enum examine_result examine_value(struct examine *examine)
     struct subvolume *sub = subvolumes_find(examine->at->all, examine->at->subvolume);
     if (!sub)
         return EXAMINE_GONE;
-    const struct disk *disk = subvolume_disk(sub);
     examine->bytes = 0;
     examine->device = 0;
     examine->inode = 0;
     examine->err = 0;
     examine->reason[0] = '\0';
-    enum examine_result result = read_once(examine, disk, true);
+    enum examine_result result = read_once(examine, sub, true);
     if (result != EXAMINE_DAMAGED)
         return result;
-    forget(examine, disk);
-    result = read_once(examine, disk, false);
+    forget(examine, subvolume_disk(sub));
+    result = read_once(examine, sub, false);
     if (result == EXAMINE_GOOD)
         log_event(LOG_WARN, "scrub",
                   "subvolume=\"%s\" path=\"%s\" error=\"read wrongly once, and rightly then: %s\" "

@@ -40,14 +40,15 @@ static struct {
     bool armed;
     enum fault_kind kind;
     int err;
-    unsigned at;      /* the call that fails, from 1 */
-    unsigned calls;   /* so far */
-    char failed[32];  /* the name of the call that did; "" */
-    ino_t unreadable; /* a file whose every read fails; 0: none */
-    bool renamed;     /* a value was put in its place */
-    int open_files;   /* opened and not closed again */
-    unsigned syncs;   /* that were asked for */
-    ino_t dirty[256]; /* files and directories with changes that a power loss would take */
+    unsigned at;        /* the call that fails, from 1 */
+    unsigned calls;     /* so far */
+    char failed[32];    /* the name of the call that did; "" */
+    ino_t unreadable;   /* a file whose every read fails; 0: none */
+    const char *locked; /* the end of a path that may not be opened (EACCES); NULL: none */
+    bool renamed;       /* a value was put in its place */
+    int open_files;     /* opened and not closed again */
+    unsigned syncs;     /* that were asked for */
+    ino_t dirty[256];   /* files and directories with changes that a power loss would take */
     size_t dirty_count;
 } faults = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -56,6 +57,7 @@ static inline void faults_reset(void)
     (void)pthread_mutex_lock(&faults.lock);
     faults.armed = faults.renamed = false;
     faults.unreadable = 0;
+    faults.locked = NULL;
     faults.kind = FAULT_ERROR;
     faults.calls = faults.at = faults.syncs = 0;
     faults.failed[0] = 0;
@@ -128,8 +130,21 @@ static inline void count_open(int by)
     (void)pthread_mutex_unlock(&faults.lock);
 }
 
+static inline bool is_locked(const char *path)
+{
+    (void)pthread_mutex_lock(&faults.lock);
+    const char *locked = faults.locked;
+    (void)pthread_mutex_unlock(&faults.lock);
+    size_t len = strlen(path), end = locked ? strlen(locked) : 0;
+    return locked && len >= end && !strcmp(path + len - end, locked);
+}
+
 static inline int twin_open(int dir, const char *path, int flags, mode_t mode)
 {
+    if (is_locked(path)) {
+        errno = EACCES;
+        return -1;
+    }
     if (fault_now("open"))
         return -1;
     int fd = disk_real.open(dir, path, flags, mode);

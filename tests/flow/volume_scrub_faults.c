@@ -284,6 +284,20 @@ START_TEST(test_unreadable)
 }
 END_TEST
 
+/* What the volume may not open says nothing of the disk: it stays, and so does the disk. */
+START_TEST(test_not_ours_to_open)
+{
+    begin(NULL);
+    faults.locked = "aa/bb/bad";
+    scrub();
+    ck_assert(body_has("\"damaged\":0"));
+    ck_assert(body_has("\"values\":1"));
+    ck_assert(is_there(bad));
+    ck_assert(state_is("up"));
+    end();
+}
+END_TEST
+
 /* Where the disk takes no writes any more, the value stays, and is told all the same. */
 START_TEST(test_damage_on_a_read_only_disk)
 {
@@ -417,6 +431,7 @@ int main(void)
     tcase_add_test(tcase, test_get_of_a_short_value);
     tcase_add_test(tcase, test_plain_files_are_left_alone);
     tcase_add_test(tcase, test_unreadable);
+    tcase_add_test(tcase, test_not_ours_to_open);
     tcase_add_test(tcase, test_damage_on_a_read_only_disk);
     tcase_add_loop_test(tcase, test_every_call_fails_once, 0, 2);
     tcase_add_test(tcase, test_told_after_a_restart);
