@@ -7,9 +7,11 @@
 
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/buf.h"
+#include "common/hex.h"
 
 /* The length of the valid UTF-8 character at `s` (RFC 3629, section 4), 0 where there is none.
  * Overlong forms, surrogates and what is beyond U+10FFFF are none: a reader of the JSON would
@@ -78,6 +80,42 @@ struct json *json_parse(const char *text, size_t len, char *error)
     if (!json && error)
         (void)snprintf(error, 200, "line %d: %.150s", why.line, why.text);
     return outer(json);
+}
+
+/* True for the escape of a surrogate, \ud800 to \udfff: alone it is no character. */
+static bool is_surrogate(const char *escape, size_t len)
+{
+    return len >= 6 && escape[1] == 'u' && hex_value(escape[2]) == 0xd &&
+           hex_value(escape[3]) >= 8 && hex_value(escape[4]) >= 0 && hex_value(escape[5]) >= 0;
+}
+
+/* Copies the text without what jansson refuses in a name. The length, never a larger one. */
+static size_t soften(char *to, const char *text, size_t len)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < len; i++) {
+        if ((unsigned char)text[i] >= 0x80) {
+            to[n++] = '?';
+        } else if (text[i] == '\\' && is_surrogate(text + i, len - i)) {
+            to[n++] = '?';
+            i += 5;
+        } else {
+            to[n++] = text[i];
+            if (text[i] == '\\' && i + 1 < len) /* an escaped backslash begins no escape */
+                to[n++] = text[++i];
+        }
+    }
+    return n;
+}
+
+struct json *json_parse_names(const char *text, size_t len, char *error)
+{
+    struct json *json = json_parse(text, len, error);
+    char *copy = json ? NULL : malloc(len ? len : 1);
+    if (copy)
+        json = json_parse(copy, soften(copy, text, len), NULL);
+    free(copy);
+    return json;
 }
 
 void json_free(struct json *json)

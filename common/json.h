@@ -23,6 +23,10 @@ void json_add_string(struct buf *out, const void *bytes, size_t len);
  * where a member stands twice in an object, or memory is short. Free the result, and only it, with
  * json_free(): what the functions below return belongs to it. */
 struct json *json_parse(const char *text, size_t len, char *error) MUST_CHECK;
+/* The same for listings of files, whose names need not be UTF-8: what is not ASCII, raw as nginx
+ * writes it or as the \udcXX of json_add_string(), becomes '?' each where the text is no JSON
+ * otherwise. `error` is about the text as it came. */
+struct json *json_parse_names(const char *text, size_t len, char *error) MUST_CHECK;
 void json_free(struct json *json);
 
 /* All of these accept NULL and values of another type, and say 'nothing' then. */

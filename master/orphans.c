@@ -153,7 +153,7 @@ static void listing_arrived(void *arg, struct http_call *call, enum status st)
     struct orphans *orphans = arg;
     /* A directory that vanished or cannot be read is looked at in the next round. */
     if (!st && http_call_status(call) == 200)
-        orphans->listing = json_parse(buf_text(&orphans->text), orphans->text.len, NULL);
+        orphans->listing = json_parse_names(buf_text(&orphans->text), orphans->text.len, NULL);
     orphans->next = 0;
     file_next(orphans);
 }

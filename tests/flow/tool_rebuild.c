@@ -148,6 +148,18 @@ static void larder_volume(const char *subvolumes, const char *tombstones)
     (void)fake_answer("http://a:1/admin/tombstones?place=/sv00", 200, tombstones);
 }
 
+/* Raw as nginx writes it, and as larder-volume does. */
+START_TEST(names_that_are_not_utf8_are_stray_files)
+{
+    (void)fake_copy("a:1/sv00", "/k", 0, 5, NULL, "");
+    (void)fake_answer("http://b:1/?meta", 200,
+                      "[{ \"name\":\"\xff\", \"type\":\"file\", \"size\":1 },"
+                      "{ \"name\":\"\\udcff\", \"type\":\"file\", \"size\":1 }]");
+    ck_assert_int_eq(rebuild(""), EXIT_WELL);
+    check_index("/k", "a:1/sv00");
+}
+END_TEST
+
 START_TEST(a_deleted_key_stays_deleted)
 {
     struct key key;
@@ -410,6 +422,7 @@ int main(void)
     const TTest *const tests[] = {files_become_records,
                                   every_kind_of_name_is_found,
                                   stray_files_are_no_error,
+                                  names_that_are_not_utf8_are_stray_files,
                                   a_deleted_key_stays_deleted,
                                   a_damaged_copy_is_left_out_and_removed,
                                   the_old_index_is_kept_beside_the_new_one,

@@ -51,7 +51,7 @@ START_TEST(bytes_that_are_no_utf8_survive)
 }
 END_TEST
 
-/* Whatever is written as a string is read as one, or (bytes that are no UTF-8) at least is one. */
+/* Whatever is written as a string is read as one, if it is UTF-8 (see names_need_not_be_utf8). */
 START_TEST(what_is_written_can_be_read)
 {
     struct buf out = BUF_INIT;
@@ -70,6 +70,29 @@ START_TEST(what_is_written_can_be_read)
     ck_assert_mem_eq(text, all, sizeof all);
     json_free(json);
     buf_free(&out);
+}
+END_TEST
+
+/* A listing with a stray name is a listing all the same. */
+START_TEST(names_need_not_be_utf8)
+{
+    static const char *const names[][2] = {
+        {"\"a\\udcffz\"", "a?z"},   {"\"a\xffz\"", "a?z"},        {"\"\\\\udcff\"", "\\udcff"},
+        {"\"\\\\\\uDC80\"", "\\?"}, {"\"\xc3\xa4\"", "\xc3\xa4"}, {"\"\\u0041\xff\"", "A?"},
+    };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        struct buf text = BUF_INIT;
+        buf_addf(&text, "[%s]", names[i][0]);
+        struct json *json = json_parse_names(text.data, text.len, NULL);
+        const char *name = json_text(json_item(json, 0));
+        ck_assert_msg(name && !strcmp(name, names[i][1]), "%s", names[i][0]);
+        json_free(json);
+        buf_free(&text);
+    }
+    char error[200] = "";
+    ck_assert_ptr_null(json_parse_names("[\"\\udc", 7, error));
+    ck_assert_ptr_null(json_parse_names("", 0, NULL));
+    ck_assert_str_ne(error, "");
 }
 END_TEST
 
@@ -164,6 +187,7 @@ int main(void)
                                   control_characters_are_escaped,
                                   bytes_that_are_no_utf8_survive,
                                   what_is_written_can_be_read,
+                                  names_need_not_be_utf8,
                                   members_and_items,
                                   other_types_say_nothing,
                                   each_member_is_visited,

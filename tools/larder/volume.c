@@ -99,22 +99,6 @@ struct listing {
     struct json *json;
 };
 
-/* A name of a file need not be UTF-8, but JSON must: bytes that are not ASCII become '?'. No name
- * that we look for has any. */
-static struct json *parse_sloppily(const char *text, size_t len)
-{
-    char *copy = malloc(len ? len : 1);
-    if (!copy)
-        return NULL;
-    memcpy(copy, text, len);
-    for (size_t i = 0; i < len; i++)
-        if ((unsigned char)copy[i] >= 0x80)
-            copy[i] = '?';
-    struct json *json = json_parse(copy, len, NULL);
-    free(copy);
-    return json;
-}
-
 /* The body stays the fetcher's; the listing has its own memory. */
 static enum status parse_listing(struct http_fetcher *fetcher, const char *url,
                                  struct listing **listing, char *why)
@@ -122,9 +106,7 @@ static enum status parse_listing(struct http_fetcher *fetcher, const char *url,
     size_t len;
     const char *text = http_fetch_body(fetcher, &len);
     char error[200] = "";
-    struct json *json = json_parse(text, len, error);
-    if (!json)
-        json = parse_sloppily(text, len);
+    struct json *json = json_parse_names(text, len, error);
     if (!json) {
         (void)snprintf(why, VOLUME_WHY,
                        "GET %s: not a listing in JSON (%s); nginx needs 'autoindex on' and "
