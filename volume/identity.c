@@ -82,15 +82,16 @@ static bool adopt(const struct subvolume_home *home, const char *name, const cha
     return st == ST_OK;
 }
 
-/* What the disk bears, against what it must bear; `id` is what it bears, "" for none. A disk whose
- * identity cannot be read for other reasons than an I/O error counts as a wrong one: nothing is
- * written to what cannot be told. */
+/* What the disk bears, against what it must bear; `id` is what it bears, "" for none. An identity
+ * that is damaged counts as a wrong one: nothing is written to a disk that cannot be told. */
 static enum identity_result compare(int fd, const struct subvolume_home *home, const char *name,
                                     const char *expected, enum log_level level,
                                     char id[IDENTITY_SIZE + 1])
 {
     id[0] = '\0';
     enum status st = identity_read(fd, ".larder/id", id);
+    if (st == ST_BUSY || st == ST_NO_MEMORY)
+        return IDENTITY_UNKNOWN;
     if (st && st != ST_NOT_FOUND) {
         log_event(level, "subvolume", "subvolume=\"%s\" doing=\"read .larder/id\" error=\"%s\"",
                   name, status_text(st));

@@ -15,8 +15,9 @@
 
 enum identity_result {
     IDENTITY_RIGHT,
-    IDENTITY_WRONG,     /* another disk, or none where there was one */
-    IDENTITY_UNREADABLE /* an I/O error */
+    IDENTITY_WRONG,      /* another disk, or none where there was one */
+    IDENTITY_UNREADABLE, /* an I/O error */
+    IDENTITY_UNKNOWN     /* descriptors or memory are short: nothing was learnt */
 };
 
 struct subvolume_home;

@@ -104,6 +104,31 @@ static enum log_level recall(struct subvolume *sub, char expected[IDENTITY_SIZE 
     return level;
 }
 
+/* Opens what is to be looked at. -1 and *result. */
+static int open_to_look(const struct subvolume *sub, enum identity_result *result)
+{
+    *result = IDENTITY_WRONG;
+    if (!home_is_there(sub->home))
+        return -1;
+    int fd = openat(sub->home->dir_fd, directory_name(sub), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM))
+        *result = IDENTITY_UNKNOWN;
+    return fd;
+}
+
+/* A look that could not be made says nothing of the disk: what was known of it stays. */
+static void postpone(struct subvolume *sub, enum log_level level)
+{
+    log_event(
+        level, "subvolume",
+        "subvolume=\"%s\" error=\"descriptors or memory are short, so the disk was not looked "
+        "at\" advice=\"raise the limit (ulimit -n), or lower --max-connections\"",
+        sub->name);
+    (void)pthread_mutex_lock(&sub->lock);
+    sub->complained = true;
+    (void)pthread_mutex_unlock(&sub->lock);
+}
+
 /* With check_lock. The first look's syncfs comes before what it found is published, so nothing is
  * served from a disk that may still lose it. */
 static void look_at_disk(struct subvolume *sub)
@@ -112,17 +137,17 @@ static void look_at_disk(struct subvolume *sub)
     dev_t device;
     ino_t inode;
     struct identity_look look;
-    enum identity_result result = IDENTITY_WRONG;
+    enum identity_result result;
     enum log_level level = recall(sub, expected, &device, &inode);
-    int fd = home_is_there(sub->home) ? openat(sub->home->dir_fd, directory_name(sub),
-                                               O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-                                      : -1;
+    int fd = open_to_look(sub, &result);
     if (fd >= 0)
         result = identity_look(fd, sub->home, sub->name, expected, level, &look);
     if (result == IDENTITY_RIGHT && (look.device != device || look.inode != inode))
         first_look(sub, fd);
     if (result == IDENTITY_RIGHT)
         publish(sub, &look);
+    else if (result == IDENTITY_UNKNOWN)
+        postpone(sub, level);
     else
         publish_absent(sub, result == IDENTITY_UNREADABLE);
     if (fd >= 0)

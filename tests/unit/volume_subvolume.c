@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 
 #include "common/durable.h"
 #include "tests/unit/volume_dir.h"
@@ -119,6 +120,28 @@ START_TEST(test_missing_mount)
 
     move("away", "sv00");
     ck_assert_int_eq(state(1), SUBVOLUME_UP);
+    ck_assert_int_eq(look("x"), ST_OK);
+}
+END_TEST
+
+/* A look that cannot be made is no disk that is away. */
+START_TEST(test_no_descriptors)
+{
+    struct rlimit all_of_them, few;
+    ck_assert_int_eq(put("x", "x"), ST_OK);
+    ck_assert_int_eq(state(1), SUBVOLUME_UP);
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &all_of_them), 0);
+    int next = dup(0);
+    ck_assert_int_ge(next, 0);
+    (void)close(next);
+    for (unsigned more = 0; more < 3; more++) {
+        few = all_of_them;
+        few.rlim_cur = (rlim_t)next + more;
+        ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+        ck_assert_int_eq(state(0), SUBVOLUME_UP);
+        ck_assert_int_eq(state(1), SUBVOLUME_UP);
+    }
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &all_of_them), 0);
     ck_assert_int_eq(look("x"), ST_OK);
 }
 END_TEST
@@ -257,6 +280,7 @@ int main(void)
                                   test_identity_that_is_gone,
                                   test_subvolume_is_no_volume,
                                   test_missing_mount,
+                                  test_no_descriptors,
                                   test_swapped_disks,
                                   test_adopted_and_copied,
                                   test_symlinked_disk,
