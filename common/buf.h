@@ -21,7 +21,6 @@ struct buf {
 };
 
 /* A struct of zeros is an empty buffer too, so one inside a calloc'ed struct needs no init. */
-
 #define BUF_INIT                                                                                   \
     {                                                                                              \
         NULL, 0, 0, false                                                                          \

@@ -144,7 +144,7 @@ static size_t find_end(const char *bytes, size_t begin, size_t len, size_t *at,
         /* This LF ends an empty line: CRLF right behind the LF of the line before. */
         if (stop >= begin + 3 && bytes[stop - 2] == '\n')
             return stop + 1;
-        /* The first line is over. What follows it is not looked at before all of it is there. */
+        /* The first line is over: it is judged now, since no other may ever come. */
         if (memchr(bytes + begin, '\n', stop + 1 - begin) == lf)
             *refusal = check_line(bytes + begin, stop - begin);
         if (*refusal)

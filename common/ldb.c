@@ -1,8 +1,8 @@
 /*
- * LevelDB by its C interface (leveldb/c.h), behind structs of our own. The numbers that are not
- * given are LevelDB's own defaults (its include/leveldb/options.h), but for three options:
- * paranoid_checks and verify_checksums, because without them one flipped bit in its log silently
- * hid 429 of 1,000 synced keys; and the Bloom filter.
+ * LevelDB by its C interface (leveldb/c.h), behind structs of our own. Numbers that the caller does
+ * not give are LevelDB's own defaults (include/leveldb/options.h). Three options are not:
+ * verify_checksums; paranoid_checks, without which one flipped bit in its log silently hid 429 of
+ * 1,000 synced keys; and the Bloom filter.
  *
  * LevelDB wants what it was opened with (cache, filter, options) to stay until it is closed, so
  * `struct ldb` keeps all of it.

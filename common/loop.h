@@ -45,8 +45,8 @@ void loop_post(struct loop *loop, struct loop_message *message);
  * and may set the timer again, or free it. */
 struct loop_timer *loop_timer_new(struct loop *loop, void (*fn)(void *arg), void *arg) MUST_CHECK;
 /* Calls fn once, in `ms` milliseconds from now; setting it again moves it. 0: on the next turn.
- * 'Now' is the beginning of the callback that is running: libevent does not ask the clock in
- * between, so after slow work a timer is due that much sooner. */
+ * 'Now' is when the loop's turn began: libevent does not ask the clock in between, so after slow
+ * work in the same turn a timer is due that much sooner. */
 void loop_timer_set(struct loop_timer *timer, uint64_t ms);
 /* fn is not called any more, also where it was due already. No-op for one that is not set. */
 void loop_timer_clear(struct loop_timer *timer);

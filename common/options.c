@@ -24,7 +24,7 @@
 enum { CODE_CONFIG = 1000, CODE_HELP, CODE_VERSION, CODE_NEGATED = 2000, CODE_OPTION = 3000 };
 
 /* Says what is wrong with a value, in plain words on standard error: whoever has just typed it
- * reads this, and no log is open yet. `where` is "--port" or "FILE:3: port". Always false. */
+ * reads this. `where` is "--port" or "FILE:3: port". Always false. */
 static bool bad_value(const struct option_program *program, const char *where, const char *value,
                       const char *wanted)
 {

@@ -2,8 +2,8 @@
  *
  * Only `make PLANTED=1`, which builds into build/planted, has them at all: there the environment
  * variable LARDER_PLANTED names the fault that is active. In every other build planted() is false
- * and what it guards is gone. tests/faults/test_planted.py wants each
- * of them to make a test fail. */
+ * and what it guards is gone. tests/faults/test_planted.py wants each of them to make a test
+ * fail. */
 #ifndef LARDER_COMMON_PLANTED_H
 #define LARDER_COMMON_PLANTED_H
 

@@ -1,6 +1,6 @@
 /*
  * A list of jobs under one lock, and threads that take from its front. The job is the caller's
- * memory, so neither submitting nor finishing can fail.
+ * memory, so submitting fails at the bound only, and finishing never.
  *
  * Who may touch a job: its owner until it is submitted, the pool until loop_post(), then its owner
  * again, on the loop's thread. The lock that both sides take in between makes what one has written

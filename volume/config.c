@@ -14,7 +14,7 @@
 #include "common/log.h"
 #include "common/placement.h"
 
-/* More loops than that only share the work of the same few disks. */
+/* MAX_THREADS is for machines with very many cores, as for a slip of the finger. */
 enum { OPTIONS = 13, MAX_THREADS = 64 };
 
 static const char name[] = "larder-volume";

@@ -1,7 +1,8 @@
 /*
  * Whether a value is what it was: read whole, and compared with its attributes. Blocks; any thread,
- * one buffer each. It changes nothing, neither on the disk nor in the subvolume's state: what is to
- * be done is damage.c's.
+ * one buffer each. Nothing on the disk is changed. That the value could not be opened is noted by
+ * store_open() (subvolume_error); what a read has met, `err`, is the caller's to note, at the right
+ * moment (damage.c).
  */
 #ifndef LARDER_VOLUME_EXAMINE_H
 #define LARDER_VOLUME_EXAMINE_H
@@ -22,7 +23,7 @@ enum examine_result {
 };
 
 /* Bytes. A step is what is read between two pauses. O_DIRECT wants memory, place and length in
- * multiples of the disk's block, which is 4096 at most on common disks; 512 elsewhere. */
+ * multiples of the disk's block: 4096 serves those of 512, too. */
 enum { EXAMINE_STEP = 1024 * 1024, EXAMINE_ALIGNMENT = 4096, EXAMINE_REASON = 200 };
 
 struct examine {

@@ -158,8 +158,8 @@ static int compare(const void *a, const void *b)
     return strcmp(x->name, y->name);
 }
 
-/* Reads as many entries as a run holds, and sorts them. Names that begin with a dot are nginx's to
- * hide, and .larder is ours. */
+/* Reads as many entries as a run holds, and sorts them. Names that begin with a dot are not shown,
+ * as by nginx; .larder is one of them. */
 static enum status read_run(struct listing *l)
 {
     enum status st = ST_OK;

@@ -6,8 +6,8 @@
  * So whoever makes directories stands in the subvolume's set (parents_set.h) from before its first
  * mkdir until all of them are synced; and whoever is done with a directory waits, before it
  * answers, for those that were in the set by then and may have made a part of its path. A maker
- * leaves the set also where it has failed; then the subvolume has failed, which those that waited
- * see (subvolume_failed()).
+ * whose own work fails syncs what it has made all the same. Where that fails, the subvolume has
+ * failed, which those that waited see (subvolume_failed()).
  *
  * The set's lock is held over no system call but the waiting. Nobody waits while in the set, so
  * there is no circle of waiting.

@@ -1,6 +1,7 @@
 /*
  * From the path of a request to a subvolume and a file below it. Pure functions, any thread.
- * Whatever comes out of path_parse() stays below the volume's directory when it is opened.
+ * Whatever comes out of path_parse() stays below the volume's directory when it is opened, but for
+ * links that an operator has made there.
  */
 #ifndef LARDER_VOLUME_PATH_H
 #define LARDER_VOLUME_PATH_H

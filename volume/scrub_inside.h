@@ -22,7 +22,7 @@
 
 enum {
     SCRUB_LANES = 64,     /* threads at most: disks beyond share them */
-    SCRUB_SUSPECTS = 1024 /* that wait; a page of broken sectors may hit many values at once */
+    SCRUB_SUSPECTS = 1024 /* that wait; broken sectors may hit many values at once */
 };
 
 struct scrub_walk;
