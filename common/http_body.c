@@ -95,7 +95,8 @@ static size_t pass_on(struct http_request *req, const char *data, size_t len)
     return took;
 }
 
-/* Takes what is there of a body of known length. True at its end. */
+/* Takes what is there of a body of known length, and not a byte of what follows it: that is the
+ * next request. True at its end. */
 static bool take_plain(struct http_request *req)
 {
     struct http_input *in = &req->conn->in;

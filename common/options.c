@@ -453,6 +453,8 @@ static enum options_result pass(const struct option_program *program, const stru
     return OPTIONS_OK;
 }
 
+/* The files come first and the command line second, so the later simply replaces: no value needs to
+ * know where it came from. */
 enum options_result options_parse(const struct option_program *program, int argc, char **argv,
                                   int *rest)
 {

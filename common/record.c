@@ -127,6 +127,7 @@ enum status record_add_place(struct record *rec, const char *place)
     return add_string(&rec->places, &rec->place_count, place);
 }
 
+/* The place decides with the generation: of one version a place has one copy, under one naming. */
 enum status record_add_garbage(struct record *rec, uint64_t generation, enum naming naming,
                                const char *place)
 {

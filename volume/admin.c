@@ -28,6 +28,7 @@
 
 /* --- Scrub --- */
 
+/* The object that GET /admin/scrub answers with, and a part of the health. */
 static void add_scrub(struct buf *text, struct scrub *scrub)
 {
     struct scrub_report report;
@@ -41,7 +42,8 @@ static void add_scrub(struct buf *text, struct scrub *scrub)
              report.waiting);
 }
 
-/* Bytes a second; no limit without one. False where it is none. */
+/* Bytes a second; no limit without one. False where it is no number above 0: taking such a one for
+ * 'no limit' would be the opposite of what was meant. */
 static bool read_rate(const struct http_request *req, uint64_t *rate)
 {
     char text[32], *end;
@@ -135,6 +137,7 @@ static bool is_counted(struct health *health, dev_t device)
     return false;
 }
 
+/* One subvolume, as a member of the object; those of which nothing was ever seen are left out. */
 static void add_health(void *arg, struct subvolume *sub)
 {
     struct health *health = arg;

@@ -64,7 +64,9 @@ static bool is_recorded(const struct subvolume_home *home, const char *id)
     return found;
 }
 
-/* A disk that bears an identity which DIR does not know: it came from elsewhere, or DIR is new. */
+/* A disk that bears an identity which DIR does not know: it came from elsewhere, or DIR is new.
+ * With the record written, it must be there from now on; without, it is not used: it could not be
+ * told from another the next time. */
 static bool adopt(const struct subvolume_home *home, const char *name, const char *id,
                   enum log_level level)
 {

@@ -45,7 +45,8 @@ static enum status add_components(struct path *path, const char *decoded, size_t
     return ST_OK;
 }
 
-/* Sets `subvolume` and `file`. */
+/* Sets `subvolume` and `file`, by the first component. A path that is nothing but "/svXX" has "" as
+ * its file: the root of that subvolume. */
 static void split_subvolume(struct path *path)
 {
     const char *first = path->len ? path->text + 1 : path->text;

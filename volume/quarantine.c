@@ -218,6 +218,8 @@ static enum status move_value(const struct work *work, const struct parents *p,
     return st == ST_IO ? failed(work, "move to the quarantine", err) : st;
 }
 
+/* The note is removed again where the value has not moved, by whatever failed or because another
+ * has taken its place; once it has moved, the note stays with it. */
 enum status quarantine_take(const struct store_at *at, struct quarantine_entry *entry)
 {
     struct work work;

@@ -180,8 +180,9 @@ void scrub_force(struct scrub *scrub, uint64_t rate)
 
 /* --- What is told --- */
 
-/* Bytes that the rounds will have read. Where no round was ever finished: what the file systems
- * hold, each counted with its first subvolume. With the lock held. */
+/* Bytes that the rounds will have read: what the last one had, or this one has by now where that is
+ * more. Where no round was ever finished: what the file systems hold, each counted with its first
+ * subvolume. With the lock held. An estimate, for people who wait. */
 static uint64_t estimate(const struct scrub *scrub)
 {
     uint64_t total = 0;

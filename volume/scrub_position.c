@@ -128,6 +128,7 @@ static bool read_after(const char *text, const char **path, size_t *len)
     return true;
 }
 
+/* Filled into a struct of its own first, so that nothing half read is ever seen. */
 enum status scrub_position_parse(struct scrub_position *position, const char *text, size_t len)
 {
     struct scrub_position found = {.after = NULL};

@@ -195,7 +195,8 @@ enum subvolume_state subvolume_evaluate(struct subvolume *sub)
     return state;
 }
 
-/* With the lock held. A disk that hangs is as good as away, whatever was known of it before. */
+/* With the lock held. A disk that hangs is as good as away, whatever was known of it before. Asked
+ * at every use, since nobody is left to note it: the thread that looks is the one that hangs. */
 static enum subvolume_state state_now(const struct subvolume *sub)
 {
     if (sub->checking_since != 0 && loop_now_ms() - sub->checking_since > CHECK_STUCK_MS)
@@ -267,6 +268,8 @@ void subvolume_note_written(struct subvolume *sub, uint64_t bytes)
     (void)pthread_mutex_unlock(&sub->lock);
 }
 
+/* By what is known, so that a request for a disk that is away, full or broken is answered before
+ * its body, on the loop. */
 enum status subvolume_admit(struct subvolume *sub, enum subvolume_use use, uint64_t bytes)
 {
     (void)pthread_mutex_lock(&sub->lock);
