@@ -1,368 +1,40 @@
 /*
- * libcurl does not let its functions be called from inside its callbacks (adding, removing), and
- * frees nothing there. So `client->inside` is set while libcurl runs, and what is asked for
- * meanwhile waits in `client->later` for the loop's next turn.
+ * Two ways to make a call behind one interface: short exchanges over connections of our own, and
+ * libcurl for whatever streams. A name that libcurl had to resolve is known to the short way for a
+ * minute afterwards.
  */
 #include "common/http_client.h"
 
-#include <curl/curl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
-#include "common/buf.h"
-
-enum {
-    ANSWER_MAX = 64 * 1024,       /* of a body that nobody takes by `write` */
-    UPLOAD_BUFFER = 128 * 1024,   /* what libcurl asks `read` for at once */
-    DOWNLOAD_BUFFER = 128 * 1024, /* what it reads from a socket at once */
-    IDLE_HANDLES = 128,           /* easy handles kept for reuse, each with those buffers freed */
-    IDLE_SECONDS = 60             /* less than a server's idle timeout, so both do not race */
-};
-
-/* The request, and the answer as it comes in. */
-struct transfer {
-    CURL *easy;
-    struct curl_slist *fields;
-    size_t (*read)(void *arg, char *to, size_t max);
-    bool (*write)(void *arg, const char *data, size_t len);
-    void *arg;
-    struct buf body; /* where there is no `write` */
-};
-
-enum call_stage {
-    CALL_WAITING,  /* not handed to libcurl yet */
-    CALL_RUNNING,  /* in the multi handle */
-    CALL_CANCELLED /* nobody is interested any more; to be freed outside of libcurl */
-};
-
-struct http_call {
-    struct transfer transfer;
-    struct http_client *client;
-    enum call_stage stage;
-    void (*done)(void *arg, struct http_call *call, enum status st);
-    bool pause_after_write;
-    bool held;   /* a piece was taken, and the next has to wait for http_call_resume() */
-    bool paused; /* libcurl was told to wait, one way or the other */
-    bool queued; /* in client->later */
-    struct http_call *next_later;
-    struct http_call *next, **link; /* client->calls */
-};
+#include "common/http_curl.h"
+#include "common/http_short.h"
 
 struct http_client {
-    struct loop *loop;
-    CURLM *multi;
-    struct loop_timer *timer; /* libcurl's */
-    struct loop_timer *turn;  /* for `later` */
-    struct http_call *calls;
-    struct http_call *later;
-    bool inside;
-    CURL *idle[IDLE_HANDLES];
-    unsigned idle_count;
+    struct http_short *brief;
+    struct http_curl *curl;
+    struct http_call *calls; /* under way */
+};
+
+/* A call goes one way: `exchange` or `transfer` is set, both of them gone when it is over. */
+struct http_call {
+    struct http_client *client;
+    struct http_exchange *exchange;
+    struct http_curl_call *transfer;
+    const char *body; /* the owner's */
+    size_t body_len;
+    size_t given; /* of the body, to libcurl */
+    size_t (*read)(void *arg, char *to, size_t max);
+    bool (*write)(void *arg, const char *data, size_t len);
+    void (*done)(void *arg, struct http_call *call, enum status st);
+    void *arg;
+    struct http_call *next, **link; /* client->calls */
 };
 
 bool http_client_global_init(void)
 {
-    return curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
-}
-
-/* --- a transfer --- */
-
-static size_t transfer_take(struct transfer *transfer, const char *data, size_t len)
-{
-    if (transfer->write)
-        return transfer->write(transfer->arg, data, len) ? len : 0;
-    if (transfer->body.len + len > ANSWER_MAX)
-        return len; /* an answer that nobody wants in full */
-    buf_add(&transfer->body, data, len);
-    return buf_ok(&transfer->body) ? len : 0;
-}
-
-/* "Name: value" lines, and none of the headers that libcurl would add by itself. */
-static enum status make_fields(struct transfer *transfer, const char *const *fields)
-{
-    struct curl_slist *list = curl_slist_append(NULL, "Expect:");
-    for (size_t i = 0; list && fields && fields[i]; i++) {
-        struct curl_slist *more = curl_slist_append(list, fields[i]);
-        if (!more)
-            curl_slist_free_all(list);
-        list = more;
-    }
-    transfer->fields = list;
-    return list ? ST_OK : ST_NO_MEMORY;
-}
-
-static CURLcode set_request(CURL *easy, const struct http_call_spec *spec)
-{
-    CURLcode bad = curl_easy_setopt(easy, CURLOPT_URL, spec->url);
-    bad = bad ? bad : curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http");
-    bad = bad ? bad : curl_easy_setopt(easy, CURLOPT_PROXY, "");
-    bad = bad ? bad : curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
-    bad = bad ? bad : curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    bad = bad ? bad : curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    bad = bad ? bad : curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, (long)IDLE_SECONDS);
-    bad = bad ? bad : curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)DOWNLOAD_BUFFER);
-    if (strcmp(spec->method, "HEAD") == 0)
-        bad = bad ? bad : curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
-    else if (spec->has_body) {
-        bad = bad ? bad : curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
-        bad = bad ? bad : curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, (long)UPLOAD_BUFFER);
-        bad = bad ? bad
-                  : curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)spec->body_length);
-    }
-    bad = bad ? bad : curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, spec->method);
-    unsigned connect_ms = spec->connect_timeout_ms ? spec->connect_timeout_ms : 1000;
-    bad = bad ? bad : curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms);
-    bad = bad ? bad : curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)spec->timeout_ms);
-    if (spec->stall_ms) {
-        bad = bad ? bad : curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
-        bad = bad ? bad
-                  : curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME,
-                                     (long)(spec->stall_ms + 999) / 1000);
-    }
-    return bad;
-}
-
-/* Prepares transfer->easy. On failure the transfer is to be cleared all the same. */
-static enum status transfer_prepare(struct transfer *transfer, const struct http_call_spec *spec)
-{
-    transfer->read = spec->read;
-    transfer->write = spec->write;
-    transfer->arg = spec->arg;
-    if (set_request(transfer->easy, spec) != CURLE_OK)
-        return ST_NO_MEMORY;
-    enum status st = make_fields(transfer, spec->fields);
-    if (!st && curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, transfer->fields) != CURLE_OK)
-        st = ST_NO_MEMORY;
-    return st;
-}
-
-static void transfer_clear(struct transfer *transfer)
-{
-    curl_slist_free_all(transfer->fields);
-    transfer->fields = NULL;
-    buf_free(&transfer->body);
-}
-
-static int transfer_status(const struct transfer *transfer)
-{
-    long status = 0;
-    (void)curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
-    return (int)status;
-}
-
-static const char *transfer_field(const struct transfer *transfer, const char *name)
-{
-    struct curl_header *header;
-    if (curl_easy_header(transfer->easy, name, 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
-        return NULL;
-    return header->value;
-}
-
-static enum status status_of_curl(CURL *easy, CURLcode code)
-{
-    curl_off_t connected = 0;
-    switch (code) {
-    case CURLE_OK:
-        return ST_OK;
-    case CURLE_COULDNT_CONNECT:
-    case CURLE_COULDNT_RESOLVE_HOST:
-        return ST_UNAVAILABLE;
-    case CURLE_OPERATION_TIMEDOUT:
-        (void)curl_easy_getinfo(easy, CURLINFO_CONNECT_TIME_T, &connected);
-        return connected ? ST_PEER_TIMEOUT : ST_UNAVAILABLE;
-    case CURLE_OUT_OF_MEMORY:
-        return ST_NO_MEMORY;
-    case CURLE_URL_MALFORMAT:
-    case CURLE_UNSUPPORTED_PROTOCOL:
-        return ST_BAD_REQUEST;
-    case CURLE_ABORTED_BY_CALLBACK:
-    case CURLE_WRITE_ERROR:
-        return ST_CLOSED;
-    default:
-        return ST_PEER;
-    }
-}
-
-/* --- asynchronous: the loop on one side, libcurl on the other --- */
-
-static size_t call_read(char *to, size_t size, size_t count, void *arg)
-{
-    struct http_call *call = arg;
-    if (call->stage == CALL_CANCELLED)
-        return CURL_READFUNC_ABORT;
-    size_t n = call->transfer.read(call->transfer.arg, to, size * count);
-    if (n == HTTP_READ_PAUSE) {
-        call->paused = true;
-        return CURL_READFUNC_PAUSE;
-    }
-    return n == HTTP_READ_ABORT ? CURL_READFUNC_ABORT : n;
-}
-
-static size_t call_write(char *data, size_t size, size_t count, void *arg)
-{
-    struct http_call *call = arg;
-    if (call->stage == CALL_CANCELLED)
-        return 0;
-    if (call->held) {
-        call->paused = true;
-        return CURL_WRITEFUNC_PAUSE; /* libcurl keeps the data and brings them again */
-    }
-    call->held = call->pause_after_write;
-    return transfer_take(&call->transfer, data, size * count);
-}
-
-static void call_unlink(struct http_call *call)
-{
-    *call->link = call->next;
-    if (call->next)
-        call->next->link = call->link;
-    if (!call->queued)
-        return;
-    struct http_call **at = &call->client->later;
-    while (*at != call)
-        at = &(*at)->next_later;
-    *at = call->next_later;
-}
-
-/* Outside of libcurl only. */
-static void call_free(struct http_call *call)
-{
-    struct http_client *client = call->client;
-    call_unlink(call);
-    if (call->stage != CALL_WAITING)
-        (void)curl_multi_remove_handle(client->multi, call->transfer.easy);
-    if (client->idle_count < IDLE_HANDLES) {
-        curl_easy_reset(call->transfer.easy);
-        client->idle[client->idle_count++] = call->transfer.easy;
-    } else {
-        curl_easy_cleanup(call->transfer.easy);
-    }
-    transfer_clear(&call->transfer);
-    free(call);
-}
-
-/* Tells the owners of the calls that have ended. They may start and cancel others meanwhile. */
-static void reap(struct http_client *client)
-{
-    CURLMsg *message;
-    int left;
-    while ((message = curl_multi_info_read(client->multi, &left))) {
-        char *private = NULL;
-        if (message->msg != CURLMSG_DONE)
-            continue;
-        (void)curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &private);
-        struct http_call *call = (struct http_call *)(void *)private;
-        enum status st = status_of_curl(call->transfer.easy, message->data.result);
-        if (call->stage != CALL_CANCELLED)
-            call->done(call->transfer.arg, call, st);
-        call_free(call);
-    }
-}
-
-static void run(struct http_client *client, curl_socket_t fd, int what)
-{
-    int running;
-    client->inside = true;
-    (void)curl_multi_socket_action(client->multi, fd, what, &running);
-    client->inside = false;
-    reap(client);
-}
-
-static void timer_due(void *arg)
-{
-    run(arg, CURL_SOCKET_TIMEOUT, 0);
-}
-
-static int timer_wanted(CURLM *multi UNUSED, long ms, void *arg)
-{
-    struct http_client *client = arg;
-    if (ms < 0)
-        loop_timer_clear(client->timer);
-    else
-        loop_timer_set(client->timer, (uint64_t)ms);
-    return 0;
-}
-
-/* A socket of libcurl's. */
-struct socket {
-    struct http_client *client;
-    curl_socket_t fd;
-    struct loop_watch *watch;
-};
-
-static void socket_ready(void *arg, bool readable, bool writable)
-{
-    struct socket *of = arg;
-    run(of->client, of->fd, (readable ? CURL_CSELECT_IN : 0) | (writable ? CURL_CSELECT_OUT : 0));
-}
-
-static int socket_wanted(CURL *easy UNUSED, curl_socket_t fd, int what, void *arg, void *known)
-{
-    struct http_client *client = arg;
-    struct socket *of = known;
-    if (what == CURL_POLL_REMOVE) {
-        if (of)
-            loop_watch_free(of->watch);
-        free(of);
-        (void)curl_multi_assign(client->multi, fd, NULL);
-        return 0;
-    }
-    if (!of) {
-        of = calloc(1, sizeof *of);
-        if (!of)
-            return -1;
-        of->client = client;
-        of->fd = fd;
-        (void)curl_multi_assign(client->multi, fd, of);
-    }
-    loop_watch_free(of->watch);
-    of->watch = loop_watch_new(client->loop, fd, what & CURL_POLL_IN, what & CURL_POLL_OUT,
-                               socket_ready, of);
-    return of->watch ? 0 : -1;
-}
-
-/* Puts a call on the list for the loop's next turn. */
-static void do_later(struct http_call *call)
-{
-    if (call->queued)
-        return;
-    call->queued = true;
-    call->next_later = call->client->later;
-    if (!call->client->later)
-        loop_timer_set(call->client->turn, 0);
-    call->client->later = call;
-}
-
-static void call_launch(struct http_call *call)
-{
-    call->stage = CALL_RUNNING;
-    if (curl_multi_add_handle(call->client->multi, call->transfer.easy) == CURLM_OK)
-        return;
-    call->stage = CALL_WAITING; /* libcurl does not know it */
-    call->done(call->transfer.arg, call, ST_NO_MEMORY);
-    call_free(call);
-}
-
-static void turn_due(void *arg)
-{
-    struct http_client *client = arg;
-    struct http_call *call;
-    while ((call = client->later)) {
-        client->later = call->next_later;
-        call->queued = false;
-        if (call->stage == CALL_CANCELLED) {
-            call_free(call);
-        } else if (call->stage == CALL_WAITING) {
-            call_launch(call);
-        } else if (call->paused) {
-            call->paused = false;
-            client->inside = true; /* it may call `read` or `write` at once */
-            (void)curl_easy_pause(call->transfer.easy, CURLPAUSE_CONT);
-            client->inside = false;
-        }
-    }
-    reap(client);
+    return http_curl_global_init();
 }
 
 struct http_client *http_client_new(struct loop *loop, unsigned max_idle)
@@ -370,20 +42,13 @@ struct http_client *http_client_new(struct loop *loop, unsigned max_idle)
     struct http_client *client = calloc(1, sizeof *client);
     if (!client)
         return NULL;
-    client->loop = loop;
-    client->multi = curl_multi_init();
-    client->timer = loop_timer_new(loop, timer_due, client);
-    client->turn = loop_timer_new(loop, turn_due, client);
-    if (!client->multi || !client->timer || !client->turn) {
-        http_client_free(client);
+    client->brief = http_short_new(loop, max_idle);
+    client->curl = client->brief ? http_curl_new(loop, max_idle) : NULL;
+    if (!client->curl) {
+        http_short_free(client->brief);
+        free(client);
         return NULL;
     }
-    (void)curl_multi_setopt(client->multi, CURLMOPT_SOCKETFUNCTION, socket_wanted);
-    (void)curl_multi_setopt(client->multi, CURLMOPT_SOCKETDATA, client);
-    (void)curl_multi_setopt(client->multi, CURLMOPT_TIMERFUNCTION, timer_wanted);
-    (void)curl_multi_setopt(client->multi, CURLMOPT_TIMERDATA, client);
-    (void)curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, (long)max_idle);
-    (void)curl_multi_setopt(client->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
     return client;
 }
 
@@ -394,61 +59,117 @@ void http_client_free(struct http_client *client)
     struct http_call *next;
     for (struct http_call *call = client->calls; call; call = next) {
         next = call->next;
-        call_free(call);
+        http_call_cancel(call);
     }
-    while (client->idle_count)
-        curl_easy_cleanup(client->idle[--client->idle_count]);
-    if (client->multi)
-        (void)curl_multi_cleanup(client->multi); /* closes connections: socket_wanted() is called */
-    loop_timer_free(client->timer);
-    loop_timer_free(client->turn);
+    http_short_free(client->brief);
+    http_curl_free(client->curl);
     free(client);
 }
 
-static struct http_call *call_new(struct http_client *client)
+static void call_free(struct http_call *call)
+{
+    *call->link = call->next;
+    if (call->next)
+        call->next->link = call->link;
+    free(call);
+}
+
+/* --- the short way --- */
+
+static void exchange_done(void *arg, struct http_exchange *exchange UNUSED, enum status st)
+{
+    struct http_call *call = arg;
+    call->done(call->arg, call, st);
+    call_free(call);
+}
+
+static bool is_short(const struct http_client *client, const struct http_call_spec *spec)
+{
+    return !spec->write && !spec->stall_ms && (!spec->has_body || spec->body) &&
+           http_short_can(client->brief, spec->url);
+}
+
+static void start_exchange(struct http_call *call, const struct http_call_spec *spec)
+{
+    const struct http_exchange_spec exchange = {
+        .method = spec->method,
+        .url = spec->url,
+        .fields = spec->fields,
+        .body = spec->body,
+        .body_len = (size_t)spec->body_length,
+        .has_body = spec->has_body,
+        .connect_timeout_ms = spec->connect_timeout_ms ? spec->connect_timeout_ms : 1000,
+        .timeout_ms = spec->timeout_ms,
+        .done = exchange_done,
+        .arg = call,
+    };
+    call->exchange = http_short_start(call->client->brief, &exchange);
+}
+
+/* --- libcurl's way --- */
+
+static size_t give_body(void *arg, char *to, size_t max)
+{
+    struct http_call *call = arg;
+    if (call->read)
+        return call->read(call->arg, to, max);
+    size_t left = call->body_len - call->given;
+    size_t n = left < max ? left : max;
+    memcpy(to, call->body + call->given, n);
+    call->given += n;
+    return n;
+}
+
+static bool take_answer(void *arg, const char *data, size_t len)
+{
+    const struct http_call *call = arg;
+    return call->write(call->arg, data, len);
+}
+
+static void transfer_over(void *arg, enum status st)
+{
+    struct http_call *call = arg;
+    const char *url;
+    const char *address = st ? NULL : http_curl_reached(call->transfer, &url);
+    if (address)
+        http_short_know(call->client->brief, url, address);
+    call->done(call->arg, call, st);
+    call_free(call);
+}
+
+static void start_transfer(struct http_call *call, const struct http_call_spec *spec)
+{
+    struct http_call_spec own = *spec;
+    own.arg = call;
+    own.read = give_body;
+    own.write = spec->write ? take_answer : NULL;
+    call->transfer = http_curl_start(call->client->curl, &own, transfer_over);
+}
+
+/* --- the interface --- */
+
+struct http_call *http_call_start(struct http_client *client, const struct http_call_spec *spec)
 {
     struct http_call *call = calloc(1, sizeof *call);
     if (!call)
         return NULL;
-    call->transfer.easy =
-        client->idle_count ? client->idle[--client->idle_count] : curl_easy_init();
-    if (!call->transfer.easy) {
-        free(call);
-        return NULL;
-    }
     call->client = client;
-    call->next = client->calls;
     call->link = &client->calls;
+    call->next = client->calls;
     if (call->next)
         call->next->link = &call->next;
     client->calls = call;
-    return call;
-}
-
-struct http_call *http_call_start(struct http_client *client, const struct http_call_spec *spec)
-{
-    struct http_call *call = call_new(client);
-    if (!call)
-        return NULL;
+    call->body = spec->body;
+    call->body_len = spec->body ? (size_t)spec->body_length : 0;
+    call->read = spec->read;
+    call->write = spec->write;
     call->done = spec->done;
-    call->pause_after_write = spec->pause_after_write;
-    if (transfer_prepare(&call->transfer, spec)) {
-        call_free(call);
-        return NULL;
-    }
-    CURL *easy = call->transfer.easy;
-    (void)curl_easy_setopt(easy, CURLOPT_PRIVATE, (char *)call);
-    (void)curl_easy_setopt(easy, CURLOPT_READFUNCTION, call_read);
-    (void)curl_easy_setopt(easy, CURLOPT_READDATA, call);
-    (void)curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, call_write);
-    (void)curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
-    if (client->inside) {
-        do_later(call);
-        return call;
-    }
-    call->stage = CALL_RUNNING;
-    if (curl_multi_add_handle(client->multi, easy) != CURLM_OK) {
-        call->stage = CALL_WAITING;
+    call->arg = spec->arg;
+    if (is_short(client, spec))
+        start_exchange(call, spec);
+    else
+        start_transfer(call, spec);
+    if (!call->exchange && !call->transfer) {
         call_free(call);
         return NULL;
     }
@@ -457,42 +178,45 @@ struct http_call *http_call_start(struct http_client *client, const struct http_
 
 void http_call_resume(struct http_call *call)
 {
-    call->held = false;
-    if (call->paused)
-        do_later(call);
+    if (call->transfer)
+        http_curl_resume(call->transfer);
 }
 
 void http_call_cancel(struct http_call *call)
 {
-    /* One that libcurl has not seen yet needs no care. */
-    if (!call->client->inside || call->stage != CALL_RUNNING) {
-        call_free(call);
-        return;
-    }
-    call->stage = CALL_CANCELLED;
-    do_later(call);
+    if (call->transfer)
+        http_curl_cancel(call->transfer);
+    else
+        http_short_cancel(call->exchange);
+    call_free(call);
 }
 
 int http_call_status(const struct http_call *call)
 {
-    return transfer_status(&call->transfer);
+    return call->transfer ? http_curl_status(call->transfer)
+                          : http_short_answer(call->exchange)->status;
 }
 
 const char *http_call_field(const struct http_call *call, const char *name)
 {
-    return transfer_field(&call->transfer, name);
+    return call->transfer ? http_curl_field(call->transfer, name)
+                          : http_answer_field(http_short_answer(call->exchange), name);
 }
 
 void http_call_each_field(const struct http_call *call,
                           void (*fn)(void *arg, const char *name, const char *value), void *arg)
 {
-    struct curl_header *header = NULL;
-    while ((header = curl_easy_nextheader(call->transfer.easy, CURLH_HEADER, -1, header)))
-        fn(arg, header->name, header->value);
+    if (call->transfer)
+        http_curl_each_field(call->transfer, fn, arg);
+    else
+        http_answer_each_field(http_short_answer(call->exchange), fn, arg);
 }
 
 const char *http_call_body(const struct http_call *call, size_t *len)
 {
-    *len = call->transfer.body.len;
-    return buf_text(&call->transfer.body);
+    if (call->transfer)
+        return http_curl_body(call->transfer, len);
+    const struct buf *body = &http_short_answer(call->exchange)->body;
+    *len = body->len;
+    return buf_text(body);
 }

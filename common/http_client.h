@@ -1,6 +1,8 @@
 /*
- * An HTTP client by libcurl: asynchronous on a loop (http_client), blocking on a thread
- * (http_fetch). Keep-alive, no Expect, no redirects followed, no proxies. The only user of libcurl.
+ * An HTTP client: asynchronous on a loop (http_client), blocking on a thread (http_fetch).
+ * Keep-alive, no Expect, no redirects followed, no proxies. Whatever streams, and hosts whose names
+ * must be resolved, go by libcurl (http_curl.h); short exchanges over connections of our own
+ * (http_short.h has the reason).
  */
 #ifndef LARDER_COMMON_HTTP_CLIENT_H
 #define LARDER_COMMON_HTTP_CLIENT_H
@@ -26,10 +28,12 @@ struct http_call_spec {
     const char *const *fields; /* "Name: value" lines, ended by NULL; may be NULL */
     /* The body, where there is one: its length (-1: not known, sent chunked) and who gives it.
      * `read` fills up to max bytes and returns how many; 0 ends a chunked body; HTTP_READ_PAUSE:
-     * none yet, ask again after http_call_resume(); HTTP_READ_ABORT breaks off. */
+     * none yet, ask again after http_call_resume(); HTTP_READ_ABORT breaks off. Or `body`: all of
+     * it in memory, which must stay as it is until the call is over; `read` is NULL then. */
     bool has_body;
     int64_t body_length;
     size_t (*read)(void *arg, char *to, size_t max);
+    const char *body;
     /* Takes bytes of the answer's body; false: break off. NULL: up to 64 KiB are kept for
      * http_call_body(). With `pause_after_write` the call is paused after each piece until
      * http_call_resume(). */

@@ -18,6 +18,7 @@
 
 enum {
     WINDOW = 512 * 1024,
+    WHOLE_MAX = 64 * 1024, /* a value up to this length is sent when it is here whole */
     WATCH_MS = 250,
     STALL_MS = 5000,    /* a replica that takes nothing for so long is dropped */
     ANSWER_MS = 120000, /* a volume may need so long to make a large value durable */
@@ -45,6 +46,8 @@ struct replicate {
     struct window window;
     struct md5 *digest;
     char md5[MD5_HEX + 1];
+    bool whole;          /* it is short: every replica gets it at once, as soon as it is complete */
+    bool launched;       /* replicas are under way, or have been */
     bool ended;          /* all bytes were given */
     bool starved;        /* the writer waits for room */
     bool no_space;       /* a volume said 507 */
@@ -173,7 +176,8 @@ static struct http_call *call_volume(struct replica *replica)
         .fields = fields,
         .has_body = true,
         .body_length = rep->spec.length,
-        .read = replica_read,
+        .read = rep->whole ? NULL : replica_read,
+        .body = rep->whole ? window_front(&rep->window) : NULL,
         .done = replica_answered,
         .arg = replica,
         .connect_timeout_ms = CONNECT_MS,
@@ -192,7 +196,7 @@ static void launch(struct replicate *rep, struct replica *replica)
     while (rep->next_candidate < rep->spec.candidate_count && rep->window.start == 0) {
         replica->rep = rep;
         replica->candidate = rep->next_candidate++;
-        replica->position = 0;
+        replica->position = rep->whole ? rep->window.end : 0;
         replica->progress_ms = loop_now_ms();
         replica->call = call_volume(replica);
         if (replica->call) {
@@ -211,6 +215,8 @@ static bool decided(const struct replicate *rep, enum status *st)
     *st = ST_OK;
     if (rep->verdict)
         *st = rep->verdict;
+    else if (!rep->launched)
+        return false; /* the value is not complete yet */
     else if (rep->running + rep->stored < rep->spec.minimum)
         *st = rep->no_space ? ST_NO_SPACE : ST_UNAVAILABLE;
     else
@@ -291,6 +297,7 @@ static enum status prepare(struct replicate *rep, const struct replicate_spec *s
     enum status st = copy_spec(rep, spec);
     if (st)
         return st;
+    rep->whole = spec->length > 0 && spec->length <= WHOLE_MAX;
     /* A small value needs a small window; one byte at least, for the ring's arithmetic. */
     bool small = spec->length >= 0 && spec->length < WINDOW;
     if (window_init(&rep->window, small ? (size_t)spec->length + 1 : WINDOW))
@@ -303,6 +310,15 @@ static enum status prepare(struct replicate *rep, const struct replicate_spec *s
     return rep->turn && rep->watch ? ST_OK : ST_NO_MEMORY;
 }
 
+static void launch_all(struct replicate *rep)
+{
+    rep->launched = true;
+    for (size_t i = 0; i < rep->spec.wanted; i++)
+        launch(rep, &rep->replicas[i]);
+    loop_timer_set(rep->watch, WATCH_MS);
+    loop_timer_set(rep->turn, 0); /* there may be too few candidates */
+}
+
 struct replicate *replicate_start(const struct replicate_spec *spec)
 {
     struct replicate *rep = calloc(1, sizeof *rep);
@@ -312,10 +328,8 @@ struct replicate *replicate_start(const struct replicate_spec *spec)
         replicate_free(rep);
         return NULL;
     }
-    for (size_t i = 0; i < spec->wanted; i++)
-        launch(rep, &rep->replicas[i]);
-    loop_timer_set(rep->watch, WATCH_MS);
-    loop_timer_set(rep->turn, 0); /* there may be too few candidates */
+    if (!rep->whole)
+        launch_all(rep);
     return rep;
 }
 
@@ -340,7 +354,9 @@ void replicate_end(struct replicate *rep)
 {
     unsigned char digest[MD5_SIZE];
     rep->ended = true;
-    if (rep->digest) {
+    if (rep->whole && rep->window.end != (uint64_t)rep->spec.length)
+        rep->verdict = ST_PEER; /* it broke off */
+    if (rep->digest && !rep->verdict) {
         rep->verdict = md5_finish(rep->digest, digest);
         md5_hex(digest, rep->md5);
         if (!rep->verdict && rep->expected[0] && strcmp(rep->expected, rep->md5) != 0)
@@ -348,7 +364,9 @@ void replicate_end(struct replicate *rep)
     }
     for (size_t i = 0; i < rep->spec.wanted; i++)
         rep->replicas[i].progress_ms = loop_now_ms();
-    if (!rep->verdict)
+    if (!rep->verdict && rep->whole)
+        launch_all(rep);
+    else if (!rep->verdict)
         resume_all(rep);
     loop_timer_set(rep->turn, 0);
 }

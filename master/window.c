@@ -49,3 +49,8 @@ size_t window_read(const struct window *window, uint64_t position, uint64_t limi
     memcpy((char *)to + first, window->bytes, n - first);
     return n;
 }
+
+const char *window_front(const struct window *window)
+{
+    return window->bytes;
+}

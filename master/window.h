@@ -29,5 +29,8 @@ size_t window_write(struct window *window, const void *data, size_t len, uint64_
  * `limit`. */
 size_t window_read(const struct window *window, uint64_t position, uint64_t limit, void *to,
                    size_t max);
+/* The value's bytes from its first on, window->end of them: only as long as the window has room for
+ * all of it. They stay where they are until the next write. */
+const char *window_front(const struct window *window);
 
 #endif

@@ -6,6 +6,7 @@
 #define LARDER_TESTS_UNIT_HTTP_PEER_H
 
 #include <arpa/inet.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -24,6 +25,7 @@ static int listener;
 static int port;
 static atomic_int connections;
 static char last_request[REQUEST_MAX]; /* written before its answer, read after it */
+static pthread_mutex_t last_lock = PTHREAD_MUTEX_INITIALIZER; /* of several connections' threads */
 
 static inline void send_all(int fd, const char *data, size_t len)
 {
@@ -46,6 +48,8 @@ static inline bool request_is_whole(const char *text, size_t len)
     const char *end = strstr(text, "\r\n\r\n");
     if (!end)
         return false;
+    if (strstr(text, " /early ")) /* answered before the body */
+        return true;
     const char *length = strcasestr(text, "\r\nContent-Length:");
     if (length && length < end)
         return len >= (size_t)(end + 4 - text) + strtoull(length + 17, NULL, 10);
@@ -77,6 +81,15 @@ static inline void send_big(int fd)
     send_all(fd, big, sizeof big);
 }
 
+/* Byte by byte, each in a packet of its own where the kernel goes along. */
+static inline void send_slowly(int fd, const char *text)
+{
+    const int one = 1;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    for (; *text; text++)
+        send_all(fd, text, 1);
+}
+
 /* Sends the answer to the request; false where the connection ends with it. */
 static inline bool answer(int fd, const char *text)
 {
@@ -94,11 +107,29 @@ static inline bool answer(int fd, const char *text)
         send_big(fd);
     else if (strncmp(path, "/cut ", 5) == 0)
         send_text(fd, "HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhalf");
+    else if (strncmp(path, "/pieces ", 8) == 0)
+        send_slowly(fd, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n"
+                        "Transfer-Encoding: chunked\r\nX-Word:  two \r\n\r\n"
+                        "3;x=y\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n");
+    else if (strncmp(path, "/until-end ", 11) == 0)
+        send_text(fd, "HTTP/1.1 200 OK\r\n\r\nhello");
+    else if (strncmp(path, "/last ", 6) == 0) /* it does not say that it closes */
+        send_text(fd, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlast");
+    else if (strncmp(path, "/junk ", 6) == 0)
+        send_text(fd, "220 mail.example.com ESMTP\r\n\r\n");
+    else if (strncmp(path, "/more ", 6) == 0)
+        send_text(fd, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nmore than that");
+    else if (strncmp(path, "/early ", 7) == 0)
+        send_text(fd, "HTTP/1.1 507 Full\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     else if (strncmp(path, "/slow ", 6) == 0)
         return recv(fd, (char[1]){0}, 1, 0) > 0; /* never answered */
     else
         send_text(fd, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
-    return strncmp(path, "/cut ", 5) != 0;
+    static const char *const ends[] = {"/cut ", "/until-end ", "/last ", "/early "};
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        if (strncmp(path, ends[i], strlen(ends[i])) == 0)
+            return false;
+    return true;
 }
 
 static inline void *serve(void *arg)
@@ -106,7 +137,9 @@ static inline void *serve(void *arg)
     int fd = (int)(intptr_t)arg;
     char *text = malloc(REQUEST_MAX);
     while (text && read_request(fd, text)) {
+        (void)pthread_mutex_lock(&last_lock);
         memcpy(last_request, text, strlen(text) + 1);
+        (void)pthread_mutex_unlock(&last_lock);
         if (!answer(fd, text))
             break;
     }

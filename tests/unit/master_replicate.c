@@ -47,7 +47,7 @@ static void setup(void)
                                    .candidate_count = 5,
                                    .wanted = 3,
                                    .minimum = 2,
-                                   .length = 5,
+                                   .length = -1, /* what is short and known goes another way */
                                    .digest = true,
                                    .room = has_room,
                                    .done = has_ended,
@@ -209,6 +209,92 @@ START_TEST(a_long_value_arrives_whole)
         stores(places[i], NULL);
     }
     ck_ended(ST_OK);
+}
+END_TEST
+
+/* --- short values: sent as soon as they are complete --- */
+
+static void start_short(void)
+{
+    spec.length = 5;
+    start();
+    ck_trace("");
+    ck_assert_uint_eq(replicate_data(rep, "val", 3), 3);
+    time_passes(60000); /* the client takes its time */
+    ck_trace("");
+    ck_assert_uint_eq(ends, 0);
+    ck_assert_uint_eq(replicate_data(rep, "ue", 2), 2);
+}
+
+START_TEST(a_short_value_leaves_when_it_is_complete)
+{
+    char md5[] = VALUE_MD5;
+    spec.expected_md5 = _i ? md5 : NULL;
+    start_short();
+    replicate_end(rep);
+    ck_trace("PUT:v1:1 PUT:v2:1 PUT:v3:1 ");
+    for (int i = 0; i < 3; i++) {
+        const struct http_call_spec *call = &call_to(places[i])->spec;
+        ck_assert(call->has_body && !call->read);
+        ck_assert_int_eq(call->body_length, 5);
+        ck_assert_mem_eq(call->body, "value", 5);
+        stores(places[i], VALUE_MD5);
+    }
+    ck_ended(ST_OK);
+    check_results("SSSUU");
+    ck_assert_uint_eq(replicate_length(rep), 5);
+}
+END_TEST
+
+START_TEST(another_volume_takes_a_short_value)
+{
+    start_short();
+    replicate_end(rep);
+    trace[0] = 0;
+    call_ends(call_to("v2:1"), ST_UNAVAILABLE, 0);
+    ck_trace("PUT:v4:1 ");
+    ck_assert_uint_eq(fake_volumes[1].failures, 1);
+    ck_assert_mem_eq(call_to("v4:1")->spec.body, "value", 5);
+    fake_volumes[3].lost = true;
+    time_passes(300);
+    ck_trace("cancel:v4:1 PUT:v5:1 ");
+    stores("v1:1", NULL);
+    stores("v3:1", OTHER_MD5);
+    stores("v5:1", VALUE_MD5);
+    ck_ended(ST_OK);
+    check_results("SFFFS");
+}
+END_TEST
+
+START_TEST(a_wrong_short_value_reaches_nobody)
+{
+    spec.expected_md5 = OTHER_MD5;
+    start_short();
+    replicate_end(rep);
+    ck_ended(ST_DIGEST);
+    ck_trace("");
+    check_results("UUUUU");
+}
+END_TEST
+
+START_TEST(a_short_value_that_breaks_off_reaches_nobody)
+{
+    spec.length = 6;
+    start();
+    give_value();
+    ck_ended(ST_PEER);
+    ck_trace("");
+}
+END_TEST
+
+START_TEST(a_short_value_needs_volumes_in_the_end)
+{
+    spec.length = 5;
+    spec.candidate_count = 1;
+    start();
+    ck_assert_uint_eq(ends, 0);
+    give_value();
+    ck_ended(ST_UNAVAILABLE);
 }
 END_TEST
 
@@ -445,9 +531,10 @@ START_TEST(breaking_off_cancels_all)
 }
 END_TEST
 
-static void play_without_memory(unsigned k)
+static void play_without_memory(unsigned k, int64_t length)
 {
     setup();
+    spec.length = length;
     spec.expected_md5 = VALUE_MD5;
     memory_arm(k);
     rep = replicate_start(&spec);
@@ -455,7 +542,8 @@ static void play_without_memory(unsigned k)
     if (rep && !ends)
         give_value();
     while (calls.first) {
-        (void)takes_all(calls.first->url + strlen("http://"));
+        if (calls.first->spec.read)
+            (void)takes_all(calls.first->url + strlen("http://"));
         call_ends(calls.first, ST_OK, 201);
     }
     loop_turns();
@@ -466,9 +554,20 @@ static void play_without_memory(unsigned k)
     rep = NULL;
 }
 
+static void stream_without_memory(unsigned k)
+{
+    play_without_memory(k, -1);
+}
+
+static void send_short_without_memory(unsigned k)
+{
+    play_without_memory(k, 5);
+}
+
 START_TEST(memory_may_run_out_anywhere)
 {
-    memory_sweep(play_without_memory);
+    memory_sweep(stream_without_memory);
+    memory_sweep(send_short_without_memory);
 }
 END_TEST
 
@@ -476,6 +575,11 @@ int main(void)
 {
     const struct played tests[] = {{stores_on_all_volumes, 1},
                                    {a_chunked_value_ends_with_its_last_byte, 1},
+                                   {a_short_value_leaves_when_it_is_complete, 2},
+                                   {another_volume_takes_a_short_value, 1},
+                                   {a_wrong_short_value_reaches_nobody, 1},
+                                   {a_short_value_that_breaks_off_reaches_nobody, 1},
+                                   {a_short_value_needs_volumes_in_the_end, 1},
                                    {the_slowest_sets_the_pace, 1},
                                    {a_long_value_arrives_whole, 1},
                                    {another_takes_over_while_the_beginning_is_here, 3},

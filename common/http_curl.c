@@ -1,0 +1,499 @@
+/*
+ * libcurl does not let its functions be called from inside its callbacks (adding, removing), and
+ * frees nothing there. So `curl->inside` is set while libcurl runs, and what is asked for
+ * meanwhile waits in `curl->later` for the loop's next turn.
+ */
+#include "common/http_curl.h"
+
+#include <curl/curl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "common/buf.h"
+
+enum {
+    ANSWER_MAX = 64 * 1024,       /* of a body that nobody takes by `write` */
+    UPLOAD_BUFFER = 128 * 1024,   /* what libcurl asks `read` for at once */
+    DOWNLOAD_BUFFER = 128 * 1024, /* what it reads from a socket at once */
+    IDLE_HANDLES = 128,           /* easy handles kept for reuse, each with those buffers freed */
+    IDLE_SECONDS = 60             /* less than a server's idle timeout, so both do not race */
+};
+
+/* The request, and the answer as it comes in. */
+struct transfer {
+    CURL *easy;
+    struct curl_slist *fields;
+    size_t (*read)(void *arg, char *to, size_t max);
+    bool (*write)(void *arg, const char *data, size_t len);
+    void *arg;
+    struct buf body; /* where there is no `write` */
+};
+
+enum call_stage {
+    CALL_WAITING,  /* not handed to libcurl yet */
+    CALL_RUNNING,  /* in the multi handle */
+    CALL_CANCELLED /* nobody is interested any more; to be freed outside of libcurl */
+};
+
+struct http_curl_call {
+    struct transfer transfer;
+    struct http_curl *curl;
+    enum call_stage stage;
+    void (*over)(void *arg, enum status st);
+    bool pause_after_write;
+    bool held;   /* a piece was taken, and the next has to wait for http_curl_resume() */
+    bool paused; /* libcurl was told to wait, one way or the other */
+    bool queued; /* in curl->later */
+    struct http_curl_call *next_later;
+    struct http_curl_call *next, **link; /* curl->calls */
+};
+
+struct http_curl {
+    struct loop *loop;
+    CURLM *multi;
+    struct loop_timer *timer; /* libcurl's */
+    struct loop_timer *turn;  /* for `later` */
+    struct http_curl_call *calls;
+    struct http_curl_call *later;
+    bool inside;
+    CURL *idle[IDLE_HANDLES];
+    unsigned idle_count;
+};
+
+bool http_curl_global_init(void)
+{
+    return curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
+}
+
+/* --- a transfer --- */
+
+static size_t transfer_take(struct transfer *transfer, const char *data, size_t len)
+{
+    if (transfer->write)
+        return transfer->write(transfer->arg, data, len) ? len : 0;
+    if (transfer->body.len + len > ANSWER_MAX)
+        return len; /* an answer that nobody wants in full */
+    buf_add(&transfer->body, data, len);
+    return buf_ok(&transfer->body) ? len : 0;
+}
+
+/* "Name: value" lines, and none of the headers that libcurl would add by itself. */
+static enum status make_fields(struct transfer *transfer, const char *const *fields)
+{
+    struct curl_slist *list = curl_slist_append(NULL, "Expect:");
+    for (size_t i = 0; list && fields && fields[i]; i++) {
+        struct curl_slist *more = curl_slist_append(list, fields[i]);
+        if (!more)
+            curl_slist_free_all(list);
+        list = more;
+    }
+    transfer->fields = list;
+    return list ? ST_OK : ST_NO_MEMORY;
+}
+
+static CURLcode set_request(CURL *easy, const struct http_call_spec *spec)
+{
+    CURLcode bad = curl_easy_setopt(easy, CURLOPT_URL, spec->url);
+    bad = bad ? bad : curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http");
+    bad = bad ? bad : curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    bad = bad ? bad : curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
+    bad = bad ? bad : curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    bad = bad ? bad : curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    bad = bad ? bad : curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, (long)IDLE_SECONDS);
+    bad = bad ? bad : curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)DOWNLOAD_BUFFER);
+    if (strcmp(spec->method, "HEAD") == 0)
+        bad = bad ? bad : curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+    else if (spec->has_body) {
+        bad = bad ? bad : curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
+        bad = bad ? bad : curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, (long)UPLOAD_BUFFER);
+        bad = bad ? bad
+                  : curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)spec->body_length);
+    }
+    bad = bad ? bad : curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, spec->method);
+    unsigned connect_ms = spec->connect_timeout_ms ? spec->connect_timeout_ms : 1000;
+    bad = bad ? bad : curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms);
+    bad = bad ? bad : curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)spec->timeout_ms);
+    if (spec->stall_ms) {
+        bad = bad ? bad : curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
+        bad = bad ? bad
+                  : curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME,
+                                     (long)(spec->stall_ms + 999) / 1000);
+    }
+    return bad;
+}
+
+/* Prepares transfer->easy. On failure the transfer is to be cleared all the same. */
+static enum status transfer_prepare(struct transfer *transfer, const struct http_call_spec *spec)
+{
+    transfer->read = spec->read;
+    transfer->write = spec->write;
+    transfer->arg = spec->arg;
+    if (set_request(transfer->easy, spec) != CURLE_OK)
+        return ST_NO_MEMORY;
+    enum status st = make_fields(transfer, spec->fields);
+    if (!st && curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, transfer->fields) != CURLE_OK)
+        st = ST_NO_MEMORY;
+    return st;
+}
+
+static void transfer_clear(struct transfer *transfer)
+{
+    curl_slist_free_all(transfer->fields);
+    transfer->fields = NULL;
+    buf_free(&transfer->body);
+}
+
+static enum status status_of_curl(CURL *easy, CURLcode code)
+{
+    curl_off_t connected = 0;
+    switch (code) {
+    case CURLE_OK:
+        return ST_OK;
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_COULDNT_RESOLVE_HOST:
+        return ST_UNAVAILABLE;
+    case CURLE_OPERATION_TIMEDOUT:
+        (void)curl_easy_getinfo(easy, CURLINFO_CONNECT_TIME_T, &connected);
+        return connected ? ST_PEER_TIMEOUT : ST_UNAVAILABLE;
+    case CURLE_OUT_OF_MEMORY:
+        return ST_NO_MEMORY;
+    case CURLE_URL_MALFORMAT:
+    case CURLE_UNSUPPORTED_PROTOCOL:
+        return ST_BAD_REQUEST;
+    case CURLE_ABORTED_BY_CALLBACK:
+    case CURLE_WRITE_ERROR:
+        return ST_CLOSED;
+    default:
+        return ST_PEER;
+    }
+}
+
+/* --- asynchronous: the loop on one side, libcurl on the other --- */
+
+static size_t call_read(char *to, size_t size, size_t count, void *arg)
+{
+    struct http_curl_call *call = arg;
+    if (call->stage == CALL_CANCELLED)
+        return CURL_READFUNC_ABORT;
+    size_t n = call->transfer.read(call->transfer.arg, to, size * count);
+    if (n == HTTP_READ_PAUSE) {
+        call->paused = true;
+        return CURL_READFUNC_PAUSE;
+    }
+    return n == HTTP_READ_ABORT ? CURL_READFUNC_ABORT : n;
+}
+
+static size_t call_write(char *data, size_t size, size_t count, void *arg)
+{
+    struct http_curl_call *call = arg;
+    if (call->stage == CALL_CANCELLED)
+        return 0;
+    if (call->held) {
+        call->paused = true;
+        return CURL_WRITEFUNC_PAUSE; /* libcurl keeps the data and brings them again */
+    }
+    call->held = call->pause_after_write;
+    return transfer_take(&call->transfer, data, size * count);
+}
+
+static void call_unlink(struct http_curl_call *call)
+{
+    *call->link = call->next;
+    if (call->next)
+        call->next->link = call->link;
+    if (!call->queued)
+        return;
+    struct http_curl_call **at = &call->curl->later;
+    while (*at != call)
+        at = &(*at)->next_later;
+    *at = call->next_later;
+}
+
+/* Outside of libcurl only. */
+static void call_free(struct http_curl_call *call)
+{
+    struct http_curl *curl = call->curl;
+    call_unlink(call);
+    if (call->stage != CALL_WAITING)
+        (void)curl_multi_remove_handle(curl->multi, call->transfer.easy);
+    if (curl->idle_count < IDLE_HANDLES) {
+        curl_easy_reset(call->transfer.easy);
+        curl->idle[curl->idle_count++] = call->transfer.easy;
+    } else {
+        curl_easy_cleanup(call->transfer.easy);
+    }
+    transfer_clear(&call->transfer);
+    free(call);
+}
+
+/* Tells the owners of the calls that have ended. They may start and cancel others meanwhile. */
+static void reap(struct http_curl *curl)
+{
+    CURLMsg *message;
+    int left;
+    while ((message = curl_multi_info_read(curl->multi, &left))) {
+        char *private = NULL;
+        if (message->msg != CURLMSG_DONE)
+            continue;
+        (void)curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &private);
+        struct http_curl_call *call = (struct http_curl_call *)(void *)private;
+        enum status st = status_of_curl(call->transfer.easy, message->data.result);
+        if (call->stage != CALL_CANCELLED)
+            call->over(call->transfer.arg, st);
+        call_free(call);
+    }
+}
+
+static void run(struct http_curl *curl, curl_socket_t fd, int what)
+{
+    int running;
+    curl->inside = true;
+    (void)curl_multi_socket_action(curl->multi, fd, what, &running);
+    curl->inside = false;
+    reap(curl);
+}
+
+static void timer_due(void *arg)
+{
+    run(arg, CURL_SOCKET_TIMEOUT, 0);
+}
+
+static int timer_wanted(CURLM *multi UNUSED, long ms, void *arg)
+{
+    struct http_curl *curl = arg;
+    if (ms < 0)
+        loop_timer_clear(curl->timer);
+    else
+        loop_timer_set(curl->timer, (uint64_t)ms);
+    return 0;
+}
+
+/* A socket of libcurl's. */
+struct socket {
+    struct http_curl *curl;
+    curl_socket_t fd;
+    struct loop_watch *watch;
+};
+
+static void socket_ready(void *arg, bool readable, bool writable)
+{
+    struct socket *of = arg;
+    run(of->curl, of->fd, (readable ? CURL_CSELECT_IN : 0) | (writable ? CURL_CSELECT_OUT : 0));
+}
+
+static int socket_wanted(CURL *easy UNUSED, curl_socket_t fd, int what, void *arg, void *known)
+{
+    struct http_curl *curl = arg;
+    struct socket *of = known;
+    if (what == CURL_POLL_REMOVE) {
+        if (of)
+            loop_watch_free(of->watch);
+        free(of);
+        (void)curl_multi_assign(curl->multi, fd, NULL);
+        return 0;
+    }
+    if (!of) {
+        of = calloc(1, sizeof *of);
+        if (!of)
+            return -1;
+        of->curl = curl;
+        of->fd = fd;
+        (void)curl_multi_assign(curl->multi, fd, of);
+    }
+    loop_watch_free(of->watch);
+    of->watch =
+        loop_watch_new(curl->loop, fd, what & CURL_POLL_IN, what & CURL_POLL_OUT, socket_ready, of);
+    return of->watch ? 0 : -1;
+}
+
+/* Puts a call on the list for the loop's next turn. */
+static void do_later(struct http_curl_call *call)
+{
+    if (call->queued)
+        return;
+    call->queued = true;
+    call->next_later = call->curl->later;
+    if (!call->curl->later)
+        loop_timer_set(call->curl->turn, 0);
+    call->curl->later = call;
+}
+
+static void call_launch(struct http_curl_call *call)
+{
+    call->stage = CALL_RUNNING;
+    if (curl_multi_add_handle(call->curl->multi, call->transfer.easy) == CURLM_OK)
+        return;
+    call->stage = CALL_WAITING; /* libcurl does not know it */
+    call->over(call->transfer.arg, ST_NO_MEMORY);
+    call_free(call);
+}
+
+static void turn_due(void *arg)
+{
+    struct http_curl *curl = arg;
+    struct http_curl_call *call;
+    while ((call = curl->later)) {
+        curl->later = call->next_later;
+        call->queued = false;
+        if (call->stage == CALL_CANCELLED) {
+            call_free(call);
+        } else if (call->stage == CALL_WAITING) {
+            call_launch(call);
+        } else if (call->paused) {
+            call->paused = false;
+            curl->inside = true; /* it may call `read` or `write` at once */
+            (void)curl_easy_pause(call->transfer.easy, CURLPAUSE_CONT);
+            curl->inside = false;
+        }
+    }
+    reap(curl);
+}
+
+struct http_curl *http_curl_new(struct loop *loop, unsigned max_idle)
+{
+    struct http_curl *curl = calloc(1, sizeof *curl);
+    if (!curl)
+        return NULL;
+    curl->loop = loop;
+    curl->multi = curl_multi_init();
+    curl->timer = loop_timer_new(loop, timer_due, curl);
+    curl->turn = loop_timer_new(loop, turn_due, curl);
+    if (!curl->multi || !curl->timer || !curl->turn) {
+        http_curl_free(curl);
+        return NULL;
+    }
+    (void)curl_multi_setopt(curl->multi, CURLMOPT_SOCKETFUNCTION, socket_wanted);
+    (void)curl_multi_setopt(curl->multi, CURLMOPT_SOCKETDATA, curl);
+    (void)curl_multi_setopt(curl->multi, CURLMOPT_TIMERFUNCTION, timer_wanted);
+    (void)curl_multi_setopt(curl->multi, CURLMOPT_TIMERDATA, curl);
+    (void)curl_multi_setopt(curl->multi, CURLMOPT_MAXCONNECTS, (long)max_idle);
+    (void)curl_multi_setopt(curl->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
+    return curl;
+}
+
+void http_curl_free(struct http_curl *curl)
+{
+
+    if (!curl)
+        return;
+    struct http_curl_call *next;
+    for (struct http_curl_call *call = curl->calls; call; call = next) {
+        next = call->next;
+        call_free(call);
+    }
+    while (curl->idle_count)
+        curl_easy_cleanup(curl->idle[--curl->idle_count]);
+    if (curl->multi)
+        (void)curl_multi_cleanup(curl->multi); /* closes connections: socket_wanted() is called */
+    loop_timer_free(curl->timer);
+    loop_timer_free(curl->turn);
+    free(curl);
+}
+
+static struct http_curl_call *call_new(struct http_curl *curl)
+{
+    struct http_curl_call *call = calloc(1, sizeof *call);
+    if (!call)
+        return NULL;
+    call->transfer.easy = curl->idle_count ? curl->idle[--curl->idle_count] : curl_easy_init();
+    if (!call->transfer.easy) {
+        free(call);
+        return NULL;
+    }
+    call->curl = curl;
+    call->next = curl->calls;
+    call->link = &curl->calls;
+    if (call->next)
+        call->next->link = &call->next;
+    curl->calls = call;
+    return call;
+}
+
+struct http_curl_call *http_curl_start(struct http_curl *curl, const struct http_call_spec *spec,
+                                       void (*over)(void *arg, enum status st))
+{
+    struct http_curl_call *call = call_new(curl);
+    if (!call)
+        return NULL;
+    call->over = over;
+    call->pause_after_write = spec->pause_after_write;
+    if (transfer_prepare(&call->transfer, spec)) {
+        call_free(call);
+        return NULL;
+    }
+    CURL *easy = call->transfer.easy;
+    (void)curl_easy_setopt(easy, CURLOPT_PRIVATE, (char *)call);
+    (void)curl_easy_setopt(easy, CURLOPT_READFUNCTION, call_read);
+    (void)curl_easy_setopt(easy, CURLOPT_READDATA, call);
+    (void)curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, call_write);
+    (void)curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
+    if (curl->inside) {
+        do_later(call);
+        return call;
+    }
+    call->stage = CALL_RUNNING;
+    if (curl_multi_add_handle(curl->multi, easy) != CURLM_OK) {
+        call->stage = CALL_WAITING;
+        call_free(call);
+        return NULL;
+    }
+    return call;
+}
+
+void http_curl_resume(struct http_curl_call *call)
+{
+    call->held = false;
+    if (call->paused)
+        do_later(call);
+}
+
+void http_curl_cancel(struct http_curl_call *call)
+{
+    /* One that libcurl has not seen yet needs no care. */
+    if (!call->curl->inside || call->stage != CALL_RUNNING) {
+        call_free(call);
+        return;
+    }
+    call->stage = CALL_CANCELLED;
+    do_later(call);
+}
+
+int http_curl_status(const struct http_curl_call *call)
+{
+    long status = 0;
+    (void)curl_easy_getinfo(call->transfer.easy, CURLINFO_RESPONSE_CODE, &status);
+    return (int)status;
+}
+
+const char *http_curl_field(const struct http_curl_call *call, const char *name)
+{
+    struct curl_header *header;
+    if (curl_easy_header(call->transfer.easy, name, 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
+        return NULL;
+    return header->value;
+}
+
+void http_curl_each_field(const struct http_curl_call *call,
+                          void (*fn)(void *arg, const char *name, const char *value), void *arg)
+{
+    struct curl_header *header = NULL;
+    while ((header = curl_easy_nextheader(call->transfer.easy, CURLH_HEADER, -1, header)))
+        fn(arg, header->name, header->value);
+}
+
+const char *http_curl_body(const struct http_curl_call *call, size_t *len)
+{
+    *len = call->transfer.body.len;
+    return buf_text(&call->transfer.body);
+}
+
+const char *http_curl_reached(const struct http_curl_call *call, const char **url)
+{
+    char *effective = NULL;
+    char *address = NULL;
+    (void)curl_easy_getinfo(call->transfer.easy, CURLINFO_EFFECTIVE_URL, &effective);
+    (void)curl_easy_getinfo(call->transfer.easy, CURLINFO_PRIMARY_IP, &address);
+    *url = effective;
+    return effective && address && *address ? address : NULL;
+}
