@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "common/log.h"
@@ -119,13 +120,14 @@ bool http_output_empty(const struct http_output *out)
     return out->bytes.len == out->sent && out->left == 0;
 }
 
-/* `err`: why its rest cannot be read, or 0. */
-static void close_file(struct http_output *out, int err)
+/* Of the file or the block. `err`: why its rest cannot be read, or 0. */
+static void end_body(struct http_output *out, int err)
 {
     void (*over)(void *arg, int err) = out->over;
     if (out->file >= 0)
         (void)close(out->file);
     out->file = -1;
+    out->block = NULL;
     out->left = 0;
     out->over = NULL;
     if (over)
@@ -138,12 +140,18 @@ void http_output_file(struct http_output *out, int fd, uint64_t offset, uint64_t
     out->offset = offset;
     out->left = length;
     if (length == 0)
-        close_file(out, 0);
+        end_body(out, 0);
+}
+
+void http_output_block(struct http_output *out, const char *block, size_t length)
+{
+    out->block = length ? block : NULL;
+    out->left = length;
 }
 
 void http_output_watch(struct http_output *out, void (*over)(void *arg, int err), void *arg)
 {
-    if (out->file < 0) {
+    if (out->file < 0 && !out->block) {
         over(arg, 0);
         return;
     }
@@ -173,9 +181,10 @@ static enum http_io failure(const struct http_output *out, const char *doing)
  * file's beginning. */
 static enum http_io send_bytes(struct http_output *out, int socket, uint64_t *sent)
 {
-    while (out->sent < out->bytes.len) {
+    int more = out->left && !out->block ? MSG_MORE : 0;
+    while (out->sent < out->bytes.len && !out->block) {
         ssize_t n = send(socket, out->bytes.data + out->sent, out->bytes.len - out->sent,
-                         MSG_NOSIGNAL | (out->left ? MSG_MORE : 0));
+                         MSG_NOSIGNAL | more);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
@@ -183,11 +192,53 @@ static enum http_io send_bytes(struct http_output *out, int socket, uint64_t *se
         out->sent += (size_t)n;
         *sent += (uint64_t)n;
     }
+    return HTTP_IO_OK;
+}
+
+/* Of what sendmsg took, the head's part comes first. */
+static void consume(struct http_output *out, size_t n)
+{
+    size_t head = out->bytes.len - out->sent;
+    if (head > n)
+        head = n;
+    out->sent += head;
+    out->block += n - head;
+    out->left -= n - head;
+}
+
+/* A head and the block behind it leave in one call. */
+static enum http_io send_block(struct http_output *out, int socket, uint64_t *sent)
+{
+    while (out->block && out->left && *sent < FLUSH_BUDGET) {
+        /* sendmsg reads what it is given, though iovec has no const for it. */
+        struct iovec parts[] = {
+            {out->bytes.data + out->sent, out->bytes.len - out->sent},
+            {(void *)(uintptr_t)out->block, (size_t)out->left},
+        };
+        bool head = parts[0].iov_len > 0;
+        struct msghdr message = {.msg_iov = head ? parts : parts + 1, .msg_iovlen = head ? 2 : 1};
+        ssize_t n = sendmsg(socket, &message, MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return failure(out, "sending");
+        consume(out, (size_t)n);
+        *sent += (uint64_t)n;
+    }
+    if (out->block && out->left)
+        return HTTP_IO_WAIT;
+    if (out->block)
+        end_body(out, 0);
+    return HTTP_IO_OK;
+}
+
+/* The bytes have left: their memory is for the next answer, unless it is much. */
+static void forget_bytes(struct http_output *out)
+{
     out->sent = 0;
     buf_clear(&out->bytes);
     if (out->bytes.cap > KEPT)
         buf_free(&out->bytes);
-    return HTTP_IO_OK;
 }
 
 /* The file goes from the page cache to the socket, and never through this process. */
@@ -202,7 +253,7 @@ static enum http_io send_file(struct http_output *out, int socket, uint64_t *sen
         if (n < 0) {
             enum http_io result = failure(out, "sending a file");
             if (is_of_the_file(errno))
-                close_file(out, errno);
+                end_body(out, errno);
             return result;
         }
         if (n == 0) {
@@ -210,7 +261,7 @@ static enum http_io send_file(struct http_output *out, int socket, uint64_t *sen
                       "error=\"a file became shorter while it was sent; the answer is cut off\" "
                       "left=%llu",
                       (unsigned long long)out->left);
-            close_file(out, EIO);
+            end_body(out, EIO);
             return HTTP_IO_FAILED;
         }
         out->offset = (uint64_t)at;
@@ -219,7 +270,7 @@ static enum http_io send_file(struct http_output *out, int socket, uint64_t *sen
     }
     if (out->left)
         return HTTP_IO_WAIT;
-    close_file(out, 0);
+    end_body(out, 0);
     return HTTP_IO_OK;
 }
 
@@ -227,12 +278,17 @@ enum http_io http_output_flush(struct http_output *out, int socket, uint64_t *se
 {
     *sent = 0;
     enum http_io result = send_bytes(out, socket, sent);
-    return result == HTTP_IO_OK ? send_file(out, socket, sent) : result;
+    if (result == HTTP_IO_OK)
+        result = send_block(out, socket, sent);
+    if (result != HTTP_IO_OK)
+        return result;
+    forget_bytes(out);
+    return send_file(out, socket, sent);
 }
 
 void http_output_drop(struct http_output *out)
 {
-    close_file(out, 0);
+    end_body(out, 0);
     buf_free(&out->bytes);
     out->sent = 0;
 }

@@ -42,13 +42,15 @@ void http_input_consume(struct http_input *in, size_t len);
 void http_input_trim(struct http_input *in);
 void http_input_free(struct http_input *in);
 
-/* To leave: the bytes, then part of the file. */
+/* To leave: the bytes, then either a block of another's memory or part of a file. */
 struct http_output {
     struct buf bytes;
-    size_t sent; /* of the bytes */
-    int file;    /* -1: none. Closed when it has been sent, or dropped */
-    uint64_t offset, left;
-    void (*over)(void *arg, int err); /* NULL, or told once, when the file is closed */
+    size_t sent;       /* of the bytes */
+    const char *block; /* NULL: none; what is left of it. Not ours: `over` tells its owner */
+    int file;          /* -1: none. Closed when it has been sent, or dropped */
+    uint64_t offset;   /* in the file */
+    uint64_t left;     /* of the block or the file */
+    void (*over)(void *arg, int err); /* NULL, or told once, when block or file is done with */
     void *over_arg;
 };
 
@@ -57,8 +59,11 @@ void http_output_init(struct http_output *out);
 bool http_output_empty(const struct http_output *out);
 /* Adds the file after the bytes; there must be none yet. Owns `fd` from here on. */
 void http_output_file(struct http_output *out, int fd, uint64_t offset, uint64_t length);
-/* Calls over(arg, err) once, when the file that was just added has left or is given up; at once
- * where it is over already. `err` is the errno of a read of the file that failed, else 0. */
+/* The same with `length` bytes of memory, which must stay until http_output_watch() says that it is
+ * over. */
+void http_output_block(struct http_output *out, const char *block, size_t length);
+/* Calls over(arg, err) once, when the file or block that was just added has left or is given up; at
+ * once where it is over already. `err` is the errno of a read of the file that failed, else 0. */
 void http_output_watch(struct http_output *out, void (*over)(void *arg, int err), void *arg);
 /* Sends what the socket takes, at most a few MiB, so that one fast client does not keep the loop to
  * itself. *sent is the number of bytes that have left, whatever it returns. */

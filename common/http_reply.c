@@ -215,23 +215,53 @@ void http_reply_watched_file(struct http_request *req, int status, int fd, uint6
         finish(req);
 }
 
+void http_reply_block(struct http_request *req, int status, const char *block, size_t length,
+                      void (*over)(void *arg, int err), void *arg)
+{
+    assert(!req->started);
+    bool leaves = can_answer(req);
+    if (leaves) {
+        prepare(req);
+        put_head(req, status, FRAME_LENGTH, length);
+    }
+    if (leaves && req->head.method != HTTP_HEAD) {
+        http_output_block(&req->conn->out, block, length);
+        http_output_watch(&req->conn->out, over, arg);
+    } else {
+        over(arg, 0);
+    }
+    if (leaves)
+        finish(req);
+}
+
 /* --- Answers in pieces ---
  *
- * The client of HTTP/1.1 gets chunks. That of 1.0 gets bytes until the connection is closed, and
- * cannot tell a whole answer from one that broke off but by a reset.
+ * Where the length is known it is announced. Else the client of HTTP/1.1 gets chunks. That of 1.0
+ * gets bytes until the connection is closed, and cannot tell a whole answer from one that broke off
+ * but by a reset.
  */
 
-void http_reply_start(struct http_request *req, int status)
+static void start(struct http_request *req, int status, enum frame frame, uint64_t length)
 {
     assert(!req->started);
     req->started = true;
     if (req->conn->phase == HTTP_PHASE_LOST)
         return; /* the next piece is told */
-    req->in_chunks = req->head.minor > 0;
-    if (!req->in_chunks && req->after == HTTP_AFTER_NEXT)
+    req->in_chunks = frame == FRAME_CHUNKS;
+    if (frame == FRAME_CLOSE && req->after == HTTP_AFTER_NEXT)
         req->after = HTTP_AFTER_CLOSE;
-    put_head(req, status, req->in_chunks ? FRAME_CHUNKS : FRAME_CLOSE, 0);
+    put_head(req, status, frame, length);
     http_conn_wake(req->conn);
+}
+
+void http_reply_start(struct http_request *req, int status)
+{
+    start(req, status, req->head.minor > 0 ? FRAME_CHUNKS : FRAME_CLOSE, 0);
+}
+
+void http_reply_start_length(struct http_request *req, int status, uint64_t length)
+{
+    start(req, status, FRAME_LENGTH, length);
 }
 
 void http_reply_piece(struct http_request *req, const void *data, size_t len,

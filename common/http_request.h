@@ -99,11 +99,20 @@ void http_reply_file(struct http_request *req, int status, int fd, uint64_t offs
 void http_reply_watched_file(struct http_request *req, int status, int fd, uint64_t offset,
                              uint64_t length, void (*over)(void *arg, int err), void *arg);
 
+/* Answers with `length` bytes of the caller's memory, which is not copied: it must stay until
+ * over(arg, 0), which is called once, when they have left or are given up, on the loop's thread and
+ * perhaps before this returns. */
+void http_reply_block(struct http_request *req, int status, const char *block, size_t length,
+                      void (*over)(void *arg, int err), void *arg);
+
 /* Answers in pieces: start, any number of pieces, end. `drained` is called when a piece has left
  * (not before the call returns), with false where the client is gone: then go straight to the end.
  * One piece at a time: its bytes are copied, and only `drained` tells that there is room for more,
  * so a slow client slows the flow down instead of filling the memory. */
 void http_reply_start(struct http_request *req, int status);
+/* The same, with a Content-Length: the pieces have `length` bytes together, or the answer ends with
+ * `whole` false. */
+void http_reply_start_length(struct http_request *req, int status, uint64_t length);
 void http_reply_piece(struct http_request *req, const void *data, size_t len,
                       void (*drained)(void *arg, bool alive), void *arg);
 /* `whole` false: the answer broke off; the connection is cut so that the client notices. */

@@ -275,6 +275,12 @@ static void add_requests(struct buf *text, struct service_counters *counters)
                atomic_load(&counters->bytes_written));
     add_metric(text, "holes_total", "counter", "Readers sent to a master for another copy.",
                atomic_load(&counters->holes));
+    add_metric(text, "reads_verified_total", "counter",
+               "Values compared with their MD5 before or while they were sent.",
+               atomic_load(&counters->reads_verified));
+    add_metric(text, "reads_damaged_total", "counter",
+               "Values that a reader wanted, and that were damaged or unreadable.",
+               atomic_load(&counters->reads_damaged));
 }
 
 static void add_http(struct buf *text, const struct http_server_stats *sum)

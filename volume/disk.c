@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -35,6 +36,28 @@ static int real_bypass(int fd, bool on)
 static void real_forget(int fd, uint64_t offset, uint64_t len)
 {
     (void)posix_fadvise(fd, (off_t)offset, (off_t)len, POSIX_FADV_DONTNEED);
+}
+
+/* cachestat(2), Linux 6.5; the C library of Debian 12 does not know it. Its layout is that of
+ * linux/mman.h. */
+#ifndef SYS_cachestat
+#define SYS_cachestat 451
+#endif
+
+static int real_cached(int fd, uint64_t offset, uint64_t len)
+{
+    struct {
+        uint64_t offset, len;
+    } range = {offset, len};
+    struct {
+        uint64_t cached, dirty, written_back, evicted, recently_evicted;
+    } pages = {0};
+    if (len == 0)
+        return 1;
+    if (syscall(SYS_cachestat, fd, &range, &pages, 0))
+        return -1;
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    return pages.cached >= (offset + len - 1) / page - offset / page + 1;
 }
 
 /* Only begins to write: it says nothing of the file's size or place, and no flush goes to the disk,
@@ -67,6 +90,7 @@ const struct disk disk_real = {
     .read = real_read,
     .bypass = real_bypass,
     .forget = real_forget,
+    .cached = real_cached,
     .spread = real_spread,
     .sync = fsync,
     .rename = renameat,
@@ -96,6 +120,7 @@ const struct disk disk_unsynced = {
     .read = real_read,
     .bypass = real_bypass,
     .forget = real_forget,
+    .cached = real_cached,
     .spread = unsynced_spread,
     .sync = unsynced_sync,
     .rename = renameat,

@@ -26,6 +26,9 @@ struct disk {
     int (*bypass)(int fd, bool on);
     /* These bytes of the file need not stay in the page cache. Advice: failures do not matter. */
     void (*forget)(int fd, uint64_t offset, uint64_t len);
+    /* Whether all of these bytes are in the page cache: 1, 0, or -1 where the kernel (before 6.5)
+     * or its rules do not tell. Never waits for a disk. */
+    int (*cached)(int fd, uint64_t offset, uint64_t len);
     /* Starts to write these bytes of the file to the disk, and does not wait for it. */
     int (*spread)(int fd, uint64_t offset, uint64_t len);
     /* fsync(2), of files and of directories. */

@@ -1,17 +1,17 @@
 /*
- * GET and HEAD /path: sends a value.
+ * GET and HEAD /path: sends a value, but never a damaged one as if it were whole.
  *
- * get_open (on the pool) → get_opened: the conditions of the request → 304, 412, 416, or the file
- * by sendfile: 200, 206.
+ * get_open (on the pool): opened, and what is asked for is looked at; one that has not been
+ * verified lately is read and compared with its MD5 here, if it is small → get_opened: 304, 412,
+ * 416, or its bytes: 200, 206. They leave out of the page cache   where the value was verified
+ * lately, cannot be, or need not be; out of memory           as they have just been read and
+ * verified; in a stream             that verifies them on the way (stream.c): large values.
  *
- * What is damaged, or cannot be read, is examined and set aside by the scrub: get_suspect, or
- * get_sent where it was found only while it left.
+ * What is damaged, or cannot be read, is examined and set aside by the scrub: get_suspect.
  *
  * Not here, or damaged: the reader is sent to the master for another copy, or gets 404 (hole.c). A
  * directory: 301 to the same with a '/'.
  */
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,35 +19,41 @@
 #include "common/buf.h"
 #include "common/http_server.h"
 #include "common/key.h"
-#include "volume/condition.h"
-#include "volume/date.h"
+#include "volume/answer.h"
+#include "volume/check.h"
+#include "volume/disk.h"
 #include "volume/flow.h"
 #include "volume/hole.h"
-#include "volume/range.h"
+#include "volume/room.h"
 #include "volume/scrub.h"
 #include "volume/service.h"
+#include "volume/stream.h"
+#include "volume/subvolumes.h"
+#include "volume/trusted.h"
 
-enum { ETAG_SIZE = MD5_HEX + 16 };
+/* Values up to this size (bytes) are verified before anything of them leaves. */
+enum { WHOLE_MAX = 1024 * 1024 };
+
+enum get_way { GET_FILE, GET_MEMORY, GET_STREAM };
 
 struct get {
     struct flow flow;
     struct store_value value; /* open where `result` is ST_OK */
     enum status result;
+    bool suspect; /* it is damaged, or could not be read */
+    struct answer answer;
+    enum get_way way;
+    struct answer_block *block; /* of GET_MEMORY */
 };
 
-/* An answer that leaves: whose file it is. */
-struct sending {
-    struct scrub *scrub;
-    unsigned subvolume;
-    char file[];
-};
-
-static void get_open(void *arg); /* on the pool */
+static void get_open(void *arg); /* on the pool, and so are the next three */
+static enum get_way get_choose(struct get *get);
+static void get_verify(struct get *get);
+static void get_set_result(struct get *get, enum check_result result);
 static void get_opened(void *arg);
 static void get_send(struct get *get);
 static void get_redirect_to_directory(struct get *get);
 static void get_suspect(struct get *get);
-static void get_sent(void *arg, int err);
 static void get_finish(struct get *get);
 
 void get_start(struct service *service, struct http_request *req, struct path *path)
@@ -73,131 +79,128 @@ static void get_open(void *arg)
 {
     struct get *get = arg;
     get->result = store_open(&get->flow.at, &get->value);
+    get->suspect = get->result == ST_IO || (get->result && get->value.damaged);
+    if (get->result)
+        return;
+    answer_plan(&get->answer, get->flow.req, &get->value);
+    get->way = get_choose(get);
+    if (get->way == GET_MEMORY)
+        get_verify(get);
 }
+
+/* --- Whether, and how, it is verified --- */
+
+static struct trusted_file identify(const struct store_value *value)
+{
+    return trusted_identify(value->device, value->inode, value->changed, value->size);
+}
+
+/* It was verified lately, and what is to be sent has not left the page cache since: that is what
+ * was verified. Else it is forgotten before anybody reads it from the disk again, so that nobody
+ * takes what comes from there for verified. */
+static bool is_trusted(const struct get *get)
+{
+    struct trusted *trusted = get->flow.service->trusted;
+    struct trusted_file file = identify(&get->value);
+    if (!trusted_has(trusted, &file))
+        return false;
+    const struct disk *disk =
+        subvolume_disk(subvolumes_find(get->flow.at.all, get->flow.at.subvolume));
+    if (disk->cached(get->value.fd, get->answer.offset, get->answer.length) != 0)
+        return true;
+    trusted_remove(trusted, &file);
+    return false;
+}
+
+/* Who compares digests himself need not wait for us to do it. */
+static bool is_checked_by_reader(const struct http_request *req)
+{
+    const char *check = http_request_field(req, "Larder-Check");
+    return check && !strcmp(check, "none");
+}
+
+static enum get_way get_choose(struct get *get)
+{
+    const struct store_value *value = &get->value;
+    bool known = value->attributes.md5[0] || value->attributes.broken;
+    if (!get->answer.sends || !known || is_checked_by_reader(get->flow.req) || is_trusted(get))
+        return GET_FILE;
+    if (value->size <= WHOLE_MAX)
+        return GET_MEMORY;
+    /* Of a part of a large value nothing is known, and all of it is too much to be read for it. */
+    return get->answer.length == value->size ? GET_STREAM : GET_FILE;
+}
+
+/* Room for the value, if slow readers leave any. */
+static void get_verify(struct get *get)
+{
+    struct service *service = get->flow.service;
+    size_t size = (size_t)get->value.size, got;
+    struct answer_block *block = malloc(sizeof *block + size);
+    struct check *check = check_new(&get->flow.at, &get->value);
+    enum check_result result =
+        block && check ? check_next(check, block->bytes, size, &got) : CHECK_FAILED;
+    check_free(check);
+    get_set_result(get, result);
+    if (result == CHECK_GOOD && room_take(service->room, sizeof *block + size)) {
+        block->room = service->room;
+        block->taken = sizeof *block + size;
+        get->block = block;
+        return;
+    }
+    /* What was just read and found good is in the page cache. */
+    get->way = GET_FILE;
+    free(block);
+}
+
+static void get_set_result(struct get *get, enum check_result result)
+{
+    struct service *service = get->flow.service;
+    if (result == CHECK_GOOD) {
+        struct trusted_file file = identify(&get->value);
+        trusted_add(service->trusted, &file);
+        atomic_fetch_add(&service->counters.reads_verified, 1);
+        return;
+    }
+    get->suspect = result == CHECK_DAMAGED || result == CHECK_UNREADABLE;
+    get->result = result == CHECK_DAMAGED      ? ST_NOT_FOUND
+                  : result == CHECK_UNREADABLE ? ST_IO
+                                               : ST_NO_MEMORY;
+    (void)close(get->value.fd);
+}
+
+/* --- The answer --- */
 
 static void get_opened(void *arg)
 {
     struct get *get = arg;
-    if (get->result == ST_IO || (get->result == ST_NOT_FOUND && get->value.damaged))
+    bool hole = get->result == ST_NOT_FOUND || (get->result && get->suspect);
+    if (get->suspect)
         get_suspect(get);
     if (get->result == ST_OK)
         get_send(get);
     else if (get->result == ST_CONFLICT)
         get_redirect_to_directory(get);
-    else if (get->result != ST_NOT_FOUND || !hole_redirect(&get->flow))
+    else if (!hole || !hole_redirect(&get->flow))
         flow_refuse(get->flow.req, get->result);
     get_finish(get);
 }
 
-/* --- The answer --- */
-
-/* The digest where it is known, else what nginx takes. */
-static void make_etag(const struct store_value *value, char etag[ETAG_SIZE])
-{
-    if (value->attributes.md5[0])
-        (void)snprintf(etag, ETAG_SIZE, "\"%s\"", value->attributes.md5);
-    else
-        (void)snprintf(etag, ETAG_SIZE, "\"%" PRIx64 "-%" PRIx64 "\"", (uint64_t)value->modified,
-                       value->size);
-}
-
-static struct condition read_conditions(const struct http_request *req)
-{
-    return (struct condition){
-        .if_match = http_request_field(req, "If-Match"),
-        .if_none_match = http_request_field(req, "If-None-Match"),
-        .if_modified_since = http_request_field(req, "If-Modified-Since"),
-        .if_unmodified_since = http_request_field(req, "If-Unmodified-Since"),
-        .if_range = http_request_field(req, "If-Range"),
-    };
-}
-
-static void add_fields(struct http_request *req, const struct store_value *value, const char *etag)
-{
-    char date[DATE_SIZE];
-    date_format(value->modified, date);
-    http_reply_field(req, "ETag", etag);
-    http_reply_field(req, "Last-Modified", date);
-}
-
-/* What is left of the request while its answer leaves. NULL (no memory): then it is not watched. */
-static struct sending *make_sending(const struct get *get)
-{
-    size_t size = strlen(get->flow.path->file) + 1;
-    struct sending *sending = malloc(sizeof *sending + size);
-    if (!sending)
-        return NULL;
-    sending->scrub = get->flow.service->scrub;
-    sending->subvolume = get->flow.path->subvolume;
-    memcpy(sending->file, get->flow.path->file, size);
-    return sending;
-}
-
-static void get_sent(void *arg, int err)
-{
-    struct sending *sending = arg;
-    if (sending && err)
-        scrub_suspect(sending->scrub, sending->subvolume, sending->file);
-    free(sending);
-}
-
-/* Owns the descriptor from here on. */
-static void send_bytes(struct get *get, int status, uint64_t offset, uint64_t length)
-{
-    struct http_request *req = get->flow.req;
-    const struct store_attributes *attributes = &get->value.attributes;
-    http_reply_field(req, "Content-Type",
-                     attributes->type[0] ? attributes->type : "application/octet-stream");
-    http_reply_field(req, "Accept-Ranges", "bytes");
-    if (attributes->md5[0] && status == 200) /* of what is sent: a part's is not known */
-        http_reply_field(req, "Content-MD5", attributes->md5);
-    if (length > 0) {
-        http_reply_watched_file(req, status, get->value.fd, offset, length, get_sent,
-                                make_sending(get));
-        return;
-    }
-    (void)close(get->value.fd);
-    http_reply(req, status, NULL, 0);
-}
-
-/* 412 and 304 have no body; a range that cannot be had is told the size. */
-static void send_nothing(struct get *get, int status)
-{
-    (void)close(get->value.fd);
-    if (status == 416) {
-        http_reply_fieldf(get->flow.req, "Content-Range", "bytes */%" PRIu64, get->value.size);
-        http_reply_status(get->flow.req, ST_RANGE, NULL);
-    } else {
-        http_reply(get->flow.req, status, NULL, 0);
-    }
-}
-
 static void get_send(struct get *get)
 {
-    struct http_request *req = get->flow.req;
-    const struct store_value *value = &get->value;
-    struct condition condition = read_conditions(req);
-    char etag[ETAG_SIZE];
-    uint64_t offset = 0, length = value->size;
-    make_etag(value, etag);
-    add_fields(req, value, etag);
-
-    enum condition_result result = condition_check(&condition, etag, value->modified);
-    if (result != CONDITION_SEND) {
-        send_nothing(get, result == CONDITION_FAILED ? 412 : 304);
-        return;
+    switch (get->way) {
+    case GET_FILE:
+        answer_file(&get->answer, &get->flow, &get->value);
+        break;
+    case GET_MEMORY:
+        (void)close(get->value.fd);
+        answer_memory(&get->answer, &get->flow, &get->value, get->block);
+        break;
+    case GET_STREAM:
+        stream_start(&get->flow, &get->value, &get->answer);
+        get->flow.path = NULL; /* the stream's */
+        break;
     }
-    enum range_result range = RANGE_WHOLE;
-    if (condition_range(&condition, etag, value->modified))
-        range = range_parse(http_request_field(req, "Range"), value->size, &offset, &length);
-    if (range == RANGE_UNSATISFIABLE) {
-        send_nothing(get, 416);
-        return;
-    }
-    if (range == RANGE_PART)
-        http_reply_fieldf(req, "Content-Range", "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64, offset,
-                          offset + length - 1, value->size);
-    send_bytes(get, range == RANGE_PART ? 206 : 200, offset, length);
 }
 
 /* As nginx, but relative: the client knows best under which address it reached us. */
@@ -223,7 +226,9 @@ static void get_redirect_to_directory(struct get *get)
 
 static void get_suspect(struct get *get)
 {
-    scrub_suspect(get->flow.service->scrub, get->flow.path->subvolume, get->flow.path->file);
+    struct service *service = get->flow.service;
+    atomic_fetch_add(&service->counters.reads_damaged, 1);
+    scrub_suspect(service->scrub, get->flow.path->subvolume, get->flow.path->file);
 }
 
 static void get_finish(struct get *get)

@@ -17,6 +17,7 @@
 #include "volume/config.h"
 #include "volume/flow.h"
 #include "volume/service.h"
+#include "volume/trusted.h"
 #include "volume/writing.h"
 
 enum { CHUNK_BYTES = 256 * 1024 };
@@ -202,6 +203,8 @@ static void put_write(void *arg)
         put->end.expected = put->expected[0] ? put->expected : NULL;
         st = writing_finish(put->value, &put->end);
         put->value = NULL;
+        if (!st) /* what was written was hashed, and is in the page cache */
+            trusted_add(put->flow.service->trusted, &put->end.stored);
     }
     if (st) {
         writing_abort(put->value);

@@ -14,17 +14,20 @@
 #include "volume/gate.h"
 #include "volume/path.h"
 #include "volume/register.h"
+#include "volume/room.h"
 #include "volume/routes.h"
 #include "volume/scrub.h"
 #include "volume/service.h"
 #include "volume/subvolumes.h"
+#include "volume/trusted.h"
 
 enum {
     CHECK_EVERY_MS = 1000,
     DRAIN_LOOK_MS = 10,
     SCRUB_STOP_MS = 2000,
     ADMIN_RESERVE = 16,
-    JOBS_A_THREAD = 64 /* that wait for a disk, or for the pool */
+    JOBS_A_THREAD = 64, /* that wait for a disk, or for the pool */
+    ROOM_BYTES = 64 * 1024 * 1024
 };
 
 /* One event loop and what belongs to it. */
@@ -198,6 +201,13 @@ static enum status make_pool(struct server *server)
     return server->service.gates ? ST_OK : ST_NO_MEMORY;
 }
 
+static enum status make_reading(struct service *service)
+{
+    service->trusted = trusted_new();
+    service->room = room_new(ROOM_BYTES);
+    return service->trusted && service->room ? ST_OK : ST_NO_MEMORY;
+}
+
 /* Prints what has not been printed yet. */
 static enum status start_all(struct server *server, const struct disk *disk)
 {
@@ -205,6 +215,8 @@ static enum status start_all(struct server *server, const struct disk *disk)
     if (st)
         return st;
     st = make_pool(server);
+    if (!st)
+        st = make_reading(&server->service);
     if (!st)
         st = make_lanes(server);
     if (st == ST_IO)
@@ -309,6 +321,8 @@ void server_free(struct server *server)
     }
     scrub_free(server->service.scrub);
     gates_free(server->service.gates);
+    trusted_free(server->service.trusted);
+    room_free(server->service.room);
     subvolumes_free(server->service.all);
     free(server);
 }

@@ -14,15 +14,19 @@ struct gates;
 struct http_server;
 struct loop;
 struct pool;
+struct room;
 struct scrub;
 struct subvolumes;
+struct trusted;
 
 /* What requests count, for /admin/metrics, and for the scrub, which gives way where they go up. Any
  * thread, by atomics. */
 struct service_counters {
     atomic_uint_least64_t puts, gets, deletes, unlinks, lists; /* that began */
-    atomic_uint_least64_t bytes_written; /* of values that were acknowledged */
-    atomic_uint_least64_t holes;         /* readers sent back to a master */
+    atomic_uint_least64_t bytes_written;  /* of values that were acknowledged */
+    atomic_uint_least64_t holes;          /* readers sent back to a master */
+    atomic_uint_least64_t reads_verified; /* values compared with their MD5 for a reader */
+    atomic_uint_least64_t reads_damaged;  /* that were not what they should be, or unreadable */
 };
 
 /* A loop and the HTTP server on it, to be touched on its thread. */
@@ -39,6 +43,8 @@ struct service {
     struct pool *pool;
     struct gates *gates; /* the ways into the pool, one a subvolume: requests take these */
     struct scrub *scrub;
+    struct trusted *trusted;          /* values that were verified lately */
+    struct room *room;                /* memory for answers that do not come from the page cache */
     const struct service_lane *lanes; /* the first */
     struct service_counters counters;
     uint64_t started_ms; /* unix time */

@@ -150,6 +150,7 @@ enum status store_open(const struct store_at *at, struct store_value *value)
     value->modified = is.st_mtime;
     value->device = is.st_dev;
     value->inode = is.st_ino;
+    value->changed = is.st_ctim;
     st = store_read_attributes(sub, value->fd, at, &value->attributes);
     value->damaged = !st && !has_right_size(at, value);
     if (value->damaged)

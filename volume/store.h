@@ -43,7 +43,8 @@ struct store_value {
     time_t modified;
     dev_t device; /* these two say which file it is, should another take its place */
     ino_t inode;
-    bool damaged; /* its size is not the one that it must have; nothing is open then */
+    struct timespec changed; /* its ctime: any change of bytes or attributes moves it */
+    bool damaged;            /* its size is not the one that it must have; nothing is open then */
     struct store_attributes attributes;
 };
 

@@ -30,6 +30,7 @@ struct writing {
     struct md5 *md5;
     uint64_t written;
     uint64_t spread; /* bytes that are on their way to the disk */
+    struct stat is;  /* of the temp file, when it was complete; st_ino 0: not known */
 };
 
 static enum status failed(struct writing *w, const char *doing, int err)
@@ -168,6 +169,8 @@ static enum status sync_file(struct writing *w)
 {
     if (!planted("skip-fsync") && w->disk->sync(w->fd))
         return subvolume_sync_error(w->sub, w->at->request, "fsync", w->at->file, errno);
+    if (fstat(w->fd, &w->is))
+        w->is.st_ino = 0;
     int fd = w->fd;
     w->fd = -1;
     if (w->disk->close(fd))
@@ -202,8 +205,20 @@ static enum status rename_into(struct writing *w, const struct parents *p, bool 
     return failed(w, "rename", errno);
 }
 
+/* The file under the value's name: ours, unless another has been renamed there meanwhile. The
+ * rename has changed its ctime. Plain calls: nothing durable depends on them. */
+static void identify(const struct writing *w, const struct parents *p, struct trusted_file *stored)
+{
+    struct stat is;
+    stored->inode = 0;
+    if (w->is.st_ino != 0 &&
+        fstatat(p->fd, parents_name(w->at->file), &is, AT_SYMLINK_NOFOLLOW) == 0 &&
+        is.st_ino == w->is.st_ino && is.st_dev == w->is.st_dev)
+        *stored = trusted_identify(is.st_dev, is.st_ino, is.st_ctim, (uint64_t)is.st_size);
+}
+
 /* Somebody may remove empty directories between the open and the rename, which says ENOENT then. */
-static enum status put_in_place(struct writing *w, bool *replaced)
+static enum status put_in_place(struct writing *w, struct writing_end *end)
 {
     enum status st = ST_NOT_FOUND;
     for (int i = 0; i < RENAME_TRIES && st == ST_NOT_FOUND; i++) {
@@ -211,7 +226,9 @@ static enum status put_in_place(struct writing *w, bool *replaced)
         st = parents_open(&p, w->sub, w->root, w->at->file, true, w->at->request);
         if (st)
             continue;
-        st = rename_into(w, &p, replaced);
+        st = rename_into(w, &p, &end->replaced);
+        if (!st)
+            identify(w, &p, &end->stored);
         enum status closed = parents_close(&p, st == ST_OK);
         if (closed)
             st = closed;
@@ -237,12 +254,13 @@ static void free_writing(struct writing *w)
 enum status writing_finish(struct writing *w, struct writing_end *end)
 {
     enum status st = check_digest(w, end);
+    end->stored.inode = 0;
     if (!st)
         st = set_attributes(w, end);
     if (!st)
         st = sync_file(w);
     if (!st)
-        st = put_in_place(w, &end->replaced);
+        st = put_in_place(w, end);
     if (!st)
         subvolume_note_written(w->sub, w->written);
     free_writing(w);

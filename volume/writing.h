@@ -13,6 +13,7 @@
 #include "common/md5.h"
 #include "common/status.h"
 #include "volume/store.h"
+#include "volume/trusted.h"
 
 struct writing;
 
@@ -28,6 +29,8 @@ struct writing_end {
     const char *expected;  /* 32 hex digits that the MD5 must be, or NULL */
     char md5[MD5_HEX + 1]; /* of what was stored: set */
     bool replaced;         /* there was a value before: set */
+    /* Which file it became: set, `inode` 0 where that is not certain. */
+    struct trusted_file stored;
 };
 
 /*

@@ -45,6 +45,7 @@ static struct {
     char failed[32];    /* the name of the call that did; "" */
     ino_t unreadable;   /* a file whose every read fails; 0: none */
     const char *locked; /* the end of a path that may not be opened (EACCES); NULL: none */
+    bool uncached;      /* no file is in the page cache */
     bool renamed;       /* a value was put in its place */
     int open_files;     /* opened and not closed again */
     unsigned syncs;     /* that were asked for */
@@ -58,6 +59,7 @@ static inline void faults_reset(void)
     faults.armed = faults.renamed = false;
     faults.unreadable = 0;
     faults.locked = NULL;
+    faults.uncached = false;
     faults.kind = FAULT_ERROR;
     faults.calls = faults.at = faults.syncs = 0;
     faults.failed[0] = 0;
@@ -197,6 +199,14 @@ static inline void twin_forget(int fd, uint64_t offset, uint64_t len)
     disk_real.forget(fd, offset, len);
 }
 
+static inline int twin_cached(int fd, uint64_t offset, uint64_t len)
+{
+    (void)pthread_mutex_lock(&faults.lock);
+    bool uncached = faults.uncached;
+    (void)pthread_mutex_unlock(&faults.lock);
+    return uncached ? 0 : disk_real.cached(fd, offset, len);
+}
+
 static inline int twin_spread(int fd, uint64_t offset, uint64_t len)
 {
     return fault_now("spread") ? -1 : disk_real.spread(fd, offset, len);
@@ -270,6 +280,7 @@ static const struct disk twin = {
     .read = twin_read,
     .bypass = twin_bypass,
     .forget = twin_forget,
+    .cached = twin_cached,
     .spread = twin_spread,
     .sync = twin_sync,
     .rename = twin_rename,
