@@ -1,7 +1,7 @@
 /*
  * A hash table of sets of WAYS entries, as a processor's cache: a file can only be in the set that
  * its device and inode choose, and a new entry takes the place of the one that expires first. So
- * nothing ever grows or is moved, and a look-up reads a line or two of memory. A few locks, each
+ * nothing ever grows or is moved, and a look-up reads a few lines of memory. A few locks, each
  * for every LOCKS-th set, so that loops and pool seldom meet.
  */
 #include "volume/trusted.h"
@@ -11,7 +11,7 @@
 
 #include "common/loop.h"
 
-enum { WAYS = 4, SETS = TRUSTED_ENTRIES / WAYS, LOCKS = 64 };
+enum { WAYS = 8, SETS = TRUSTED_ENTRIES / WAYS, LOCKS = 64 };
 
 struct entry {
     struct trusted_file file;

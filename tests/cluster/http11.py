@@ -57,8 +57,16 @@ def curl(*args, data=None, timeout=60):
 class Raw:
     """A connection on which anything can be sent."""
 
-    def __init__(self, port, timeout=20, host="127.0.0.1"):
-        self.sock = socket.create_connection((host, port), timeout)
+    def __init__(self, port, timeout=20, host="127.0.0.1", rcvbuf=None):
+        self.sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        if rcvbuf:  # so that it takes little before it is read
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
+        self.sock.settimeout(timeout)
+        try:
+            self.sock.connect((host, port))
+        except BaseException:
+            self.sock.close()
+            raise
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
 
