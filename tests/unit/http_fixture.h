@@ -34,6 +34,7 @@ static struct flow *stuck;        /* of /narrow?0, which never ends by itself */
 static atomic_int last_end;       /* status that a sink's `end` got; -1: none yet */
 static atomic_int drains;         /* `drained` calls, and their `alive` */
 static atomic_int last_alive;
+static atomic_int blocks;       /* of /block that have not left */
 static atomic_ulong body_bytes; /* that the sinks of this server have taken */
 
 /* What a flow of a test keeps; freed with its answer. */
@@ -185,6 +186,38 @@ static inline void start_pieces(struct http_request *req)
     http_reply_piece(req, "", 0, piece_drained, flow);
 }
 
+/* /length?NUMBER: the same as /pieces, with the length announced. */
+static inline void start_length(struct http_request *req)
+{
+    size_t len;
+    struct flow *flow = flow_new(req);
+    flow->pieces = (unsigned)atoi(http_request_query(req, &len));
+    for (int i = 0; i < 100; i++)
+        buf_adds(&flow->body, "0123456789");
+    http_reply_start_length(req, 200, flow->pieces * (uint64_t)1000);
+    http_reply_piece(req, "", 0, piece_drained, flow);
+}
+
+/* /block?SIZE: so many bytes of memory of ours, counted while they are in use. */
+static inline void block_over(void *arg, int err)
+{
+    ck_assert_int_eq(err, 0);
+    free(arg);
+    atomic_fetch_sub(&blocks, 1);
+}
+
+static inline void send_block(struct http_request *req)
+{
+    size_t len;
+    size_t size = (size_t)atol(http_request_query(req, &len));
+    char *block = malloc(size + 1);
+    ck_assert_ptr_nonnull(block);
+    for (size_t i = 0; i < size; i++)
+        block[i] = (char)('0' + i % 10);
+    atomic_fetch_add(&blocks, 1);
+    http_reply_block(req, 200, block, size, block_over, block);
+}
+
 /* /file?OFFSET-LENGTH of a file in which each byte is the lowest of its offset / 3. */
 static inline char file_byte(uint64_t offset)
 {
@@ -284,6 +317,10 @@ static inline void handle(struct http_request *req, void *arg UNUSED)
         send_test_file(req);
     else if (strcmp(path, "/pieces") == 0 || strcmp(path, "/cut") == 0)
         start_pieces(req);
+    else if (strcmp(path, "/length") == 0)
+        start_length(req);
+    else if (strcmp(path, "/block") == 0)
+        send_block(req);
     else if (strcmp(path, "/describe") == 0)
         reply_described(req);
     else if (strcmp(path, "/peer") == 0)
