@@ -35,8 +35,10 @@ static void expect_digits(size_t len)
     ck_assert_int_eq(answer.status, 200);
     ck_assert(answer_has(&answer, "\r\nContent-Length: "));
     ck_assert_uint_eq(answer.body.len, len);
-    for (size_t i = 0; i < len; i++)
-        ck_assert_int_eq(answer.body.data[i], (char)('0' + i % 10));
+    size_t good = 0; /* one assertion, for each of them takes its time */
+    while (good < len && answer.body.data[good] == (char)('0' + good % 10))
+        good++;
+    ck_assert_uint_eq(good, len);
     answer_free(&answer);
 }
 

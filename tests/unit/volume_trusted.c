@@ -104,15 +104,18 @@ START_TEST(test_full)
         kept += trusted_has_at(table, &file, inode);
     }
     ck_assert_uint_gt(kept, FITS - FITS / 10);
+    ino_t good = 0; /* one assertion, for each of them takes its time */
     for (ino_t inode = 1; inode <= MORE; inode++) {
         struct trusted_file file = file_of(inode);
         trusted_add_at(table, &file, inode);
-        ck_assert(trusted_has_at(table, &file, inode));
+        good += trusted_has_at(table, &file, inode);
     }
+    ck_assert_uint_eq(good, MORE);
     for (ino_t inode = NEVER; inode < NEVER + FITS; inode++) {
         struct trusted_file file = file_of(inode);
-        ck_assert(!trusted_has_at(table, &file, 1));
+        good -= trusted_has_at(table, &file, 1);
     }
+    ck_assert_uint_eq(good, MORE);
 }
 END_TEST
 
