@@ -156,6 +156,13 @@ void answer_file(const struct answer *answer, const struct flow *flow,
     http_reply(req, answer->status, NULL, 0);
 }
 
+void answer_bytes(const struct answer *answer, const struct flow *flow,
+                  const struct store_value *value, const char *bytes)
+{
+    answer_fields(answer, flow->req, value);
+    http_reply(flow->req, answer->status, bytes, (size_t)answer->length);
+}
+
 static void block_left(void *arg, int err UNUSED)
 {
     struct answer_block *block = arg;

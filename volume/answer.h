@@ -47,6 +47,10 @@ void answer_fields(const struct answer *answer, struct http_request *req,
 void answer_file(const struct answer *answer, const struct flow *flow,
                  const struct store_value *value);
 
+/* The same out of `bytes`, the part that is asked for, which are copied. Does not use value->fd. */
+void answer_bytes(const struct answer *answer, const struct flow *flow,
+                  const struct store_value *value, const char *bytes);
+
 /* The same out of `block`, which has the whole value; it is freed, and its memory given back, when
  * the bytes have left. Does not use value->fd. */
 void answer_memory(const struct answer *answer, const struct flow *flow,

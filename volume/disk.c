@@ -5,9 +5,11 @@
 #include "volume/disk.h"
 
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -18,9 +20,21 @@ static int real_open(int dir, const char *path, int flags, mode_t mode)
     return openat(dir, path, flags | O_CLOEXEC, mode);
 }
 
+static int real_open_cached(int dir, const char *path, int flags)
+{
+    struct open_how how = {.flags = (unsigned)(flags | O_CLOEXEC), .resolve = RESOLVE_CACHED};
+    return (int)syscall(SYS_openat2, dir, path, &how, sizeof how);
+}
+
 static ssize_t real_read(int fd, void *to, size_t len, uint64_t offset)
 {
     return pread(fd, to, len, (off_t)offset);
+}
+
+static ssize_t real_read_cached(int fd, void *to, size_t len, uint64_t offset)
+{
+    struct iovec part = {to, len};
+    return preadv2(fd, &part, 1, (off_t)offset, RWF_NOWAIT);
 }
 
 /* O_DIRECT (open(2)). A file system that cannot do it says EINVAL, here or only at the read. */
@@ -85,9 +99,11 @@ static int real_set_attribute(int fd, const char *name, const void *value, size_
 
 const struct disk disk_real = {
     .open = real_open,
+    .open_cached = real_open_cached,
     .close = close,
     .write = write,
     .read = real_read,
+    .read_cached = real_read_cached,
     .bypass = real_bypass,
     .forget = real_forget,
     .cached = real_cached,
@@ -115,9 +131,11 @@ static int unsynced_sync(UNUSED int fd)
 
 const struct disk disk_unsynced = {
     .open = real_open,
+    .open_cached = real_open_cached,
     .close = close,
     .write = write,
     .read = real_read,
+    .read_cached = real_read_cached,
     .bypass = real_bypass,
     .forget = real_forget,
     .cached = real_cached,

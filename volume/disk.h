@@ -18,10 +18,16 @@ struct stat;
  * close-on-exec. EINTR is the caller's to repeat. */
 struct disk {
     int (*open)(int dir, const char *path, int flags, mode_t mode);
+    /* For reading, where that needs nothing from a disk; else EAGAIN, or ENOSYS before Linux 5.12.
+     */
+    int (*open_cached)(int dir, const char *path, int flags);
     int (*close)(int fd);
     ssize_t (*write)(int fd, const void *data, size_t len);
     /* From `offset`, as pread(2): the descriptor's own place is not used. */
     ssize_t (*read)(int fd, void *to, size_t len, uint64_t offset);
+    /* Only what is in the page cache: else fewer bytes, or EAGAIN; EOPNOTSUPP on some file systems.
+     */
+    ssize_t (*read_cached)(int fd, void *to, size_t len, uint64_t offset);
     /* Reads of this descriptor go past the page cache from now on, or (`on` false) through it. */
     int (*bypass)(int fd, bool on);
     /* These bytes of the file need not stay in the page cache. Advice: failures do not matter. */

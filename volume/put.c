@@ -204,7 +204,7 @@ static void put_write(void *arg)
         st = writing_finish(put->value, &put->end);
         put->value = NULL;
         if (!st) /* what was written was hashed, and is in the page cache */
-            trusted_add(put->flow.service->trusted, &put->end.stored);
+            trusted_add(put->flow.service->trusted, &put->end.stored, NULL);
     }
     if (st) {
         writing_abort(put->value);

@@ -13,6 +13,7 @@
 #include "volume/parents.h"
 #include "volume/subvolume.h"
 #include "volume/subvolumes.h"
+#include "volume/trusted.h"
 
 int store_enter(const struct store_at *at, int use, struct subvolume **sub, enum status *st)
 {
@@ -129,6 +130,20 @@ static bool has_right_size(const struct store_at *at, const struct store_value *
     return false;
 }
 
+static void describe(struct store_value *value, const struct stat *is)
+{
+    value->size = (uint64_t)is->st_size;
+    value->modified = is->st_mtime;
+    value->device = is->st_dev;
+    value->inode = is->st_ino;
+    value->changed = is->st_ctim;
+}
+
+struct trusted_file store_identify(const struct store_value *value)
+{
+    return trusted_identify(value->device, value->inode, value->changed, value->size);
+}
+
 enum status store_open(const struct store_at *at, struct store_value *value)
 {
     struct subvolume *sub;
@@ -146,11 +161,7 @@ enum status store_open(const struct store_at *at, struct store_value *value)
     (void)subvolume_disk(sub)->close(root);
     if (value->fd < 0)
         return st;
-    value->size = (uint64_t)is.st_size;
-    value->modified = is.st_mtime;
-    value->device = is.st_dev;
-    value->inode = is.st_ino;
-    value->changed = is.st_ctim;
+    describe(value, &is);
     st = store_read_attributes(sub, value->fd, at, &value->attributes);
     value->damaged = !st && !has_right_size(at, value);
     if (value->damaged)
@@ -158,6 +169,36 @@ enum status store_open(const struct store_at *at, struct store_value *value)
     if (st)
         (void)subvolume_disk(sub)->close(value->fd);
     return st;
+}
+
+/* The attributes are those of the file in this very state, or it is not found. */
+static bool is_known(const struct disk *disk, struct trusted *trusted, struct store_value *value)
+{
+    struct stat is;
+    if (disk->stat(value->fd, &is) || !S_ISREG(is.st_mode))
+        return false;
+    describe(value, &is);
+    struct trusted_file file = store_identify(value);
+    return trusted_attributes(trusted, &file, &value->attributes);
+}
+
+bool store_open_now(const struct store_at *at, struct trusted *trusted, struct store_value *value)
+{
+    struct subvolume *sub = subvolumes_find(at->all, at->subvolume);
+    int root = sub && at->file[0] ? subvolume_enter_now(sub) : -1;
+    if (root < 0)
+        return false;
+    const struct disk *disk = subvolume_disk(sub);
+    const int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
+    value->damaged = false;
+    value->fd = disk->open_cached(root, at->file, flags);
+    (void)disk->close(root);
+    if (value->fd < 0)
+        return false;
+    if (is_known(disk, trusted, value))
+        return true;
+    (void)disk->close(value->fd);
+    return false;
 }
 
 /* --- Removing --- */

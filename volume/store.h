@@ -12,9 +12,11 @@
 #include "common/attr.h"
 #include "common/md5.h"
 #include "common/status.h"
+#include "volume/trusted_file.h"
 
 struct subvolumes;
 struct subvolume;
+struct trusted;
 
 /* What an operation works on; the strings are the caller's. */
 struct store_at {
@@ -48,6 +50,9 @@ struct store_value {
     struct store_attributes attributes;
 };
 
+/* Which file it is, and in which state, to the table of those that were verified. */
+struct trusted_file store_identify(const struct store_value *value);
+
 /* Enters the subvolume of `at`, see subvolume_enter(). A subvolume that is not known is made (in
  * memory). */
 int store_enter(const struct store_at *at, int use, struct subvolume **sub,
@@ -61,6 +66,11 @@ enum status store_read_attributes(struct subvolume *sub, int fd, const struct st
 /* Opens a value. ST_NOT_FOUND without one, or where its size is not the one that it must have
  * (logged, and value->damaged); ST_CONFLICT where it is a directory. */
 enum status store_open(const struct store_at *at, struct store_value *value) MUST_CHECK;
+
+/* The same without waiting for a disk, for a loop: a value that `trusted` knows with its
+ * attributes. False where anything is missing for that; nothing is open then. */
+bool store_open_now(const struct store_at *at, struct trusted *trusted,
+                    struct store_value *value) MUST_CHECK;
 
 /* Removes it, durably. ST_NOT_FOUND (that, too, is durable); ST_CONFLICT for a directory. */
 enum status store_delete(const struct store_at *at) MUST_CHECK;

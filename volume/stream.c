@@ -158,9 +158,8 @@ static void stream_drained(void *arg, bool alive)
 static void stream_verified(struct stream *stream)
 {
     const struct store_value *value = &stream->value;
-    struct trusted_file file =
-        trusted_identify(value->device, value->inode, value->changed, value->size);
-    trusted_add(stream->flow.service->trusted, &file);
+    struct trusted_file file = store_identify(value);
+    trusted_add(stream->flow.service->trusted, &file, &value->attributes);
     atomic_fetch_add(&stream->flow.service->counters.reads_verified, 1);
 }
 

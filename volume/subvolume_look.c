@@ -285,3 +285,19 @@ int subvolume_enter(struct subvolume *sub, enum subvolume_use use, const char *r
     (void)sub->home->disk->close(fd);
     return -1;
 }
+
+int subvolume_enter_now(struct subvolume *sub)
+{
+    const struct disk *disk = sub->home->disk;
+    struct stat st;
+    bool claimed;
+    if (subvolume_admit(sub, SUBVOLUME_READ, 0))
+        return -1;
+    int fd = disk->open_cached(sub->home->dir_fd, directory_name(sub), O_PATH | O_DIRECTORY);
+    if (fd < 0)
+        return -1;
+    if (disk->stat(fd, &st) == 0 && is_known(sub, &st, &claimed))
+        return fd;
+    (void)disk->close(fd);
+    return -1;
+}

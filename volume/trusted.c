@@ -8,14 +8,20 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/loop.h"
+#include "volume/store.h"
 
-enum { WAYS = 8, SETS = TRUSTED_ENTRIES / WAYS, LOCKS = 64 };
+/* A value with a longer Content-Type is known without its attributes. */
+enum { WAYS = 8, SETS = TRUSTED_ENTRIES / WAYS, LOCKS = 64, TYPE = 38 };
 
 struct entry {
     struct trusted_file file;
     uint64_t until; /* loop_now_ms(); 0: empty */
+    bool described; /* what follows is known */
+    char md5[MD5_HEX + 1];
+    char type[TYPE];
 };
 
 struct trusted {
@@ -89,7 +95,18 @@ static struct entry *first_to_expire(struct entry *set)
     return first;
 }
 
-void trusted_add_at(struct trusted *trusted, const struct trusted_file *file, uint64_t now_ms)
+/* What an answer needs of them, where it fits. */
+static void describe(struct entry *entry, const struct store_attributes *attributes)
+{
+    if (!attributes || attributes->broken || strlen(attributes->type) >= TYPE)
+        return;
+    memcpy(entry->md5, attributes->md5, sizeof entry->md5);
+    memcpy(entry->type, attributes->type, TYPE);
+    entry->described = true;
+}
+
+void trusted_add_at(struct trusted *trusted, const struct trusted_file *file,
+                    const struct store_attributes *attributes, uint64_t now_ms)
 {
     if (file->inode == 0)
         return;
@@ -100,18 +117,56 @@ void trusted_add_at(struct trusted *trusted, const struct trusted_file *file, ui
     if (!entry)
         entry = first_to_expire(set);
     *entry = (struct entry){.file = *file, .until = now_ms + TRUSTED_MS};
+    describe(entry, attributes);
     (void)pthread_mutex_unlock(&trusted->locks[number % LOCKS]);
+}
+
+/* The entry of the file in this very state, that holds still; else NULL. With the lock held. */
+static struct entry *find_good(struct entry *set, const struct trusted_file *file, uint64_t now_ms)
+{
+    struct entry *entry = find(set, file);
+    bool good = entry && entry->until > now_ms && entry->file.size == file->size &&
+                entry->file.changed_ns == file->changed_ns;
+    return good ? entry : NULL;
 }
 
 bool trusted_has_at(struct trusted *trusted, const struct trusted_file *file, uint64_t now_ms)
 {
     unsigned number = set_of(file);
     (void)pthread_mutex_lock(&trusted->locks[number % LOCKS]);
-    const struct entry *entry = find(trusted->sets[number], file);
-    bool has = entry && entry->until > now_ms && entry->file.size == file->size &&
-               entry->file.changed_ns == file->changed_ns;
+    bool has = find_good(trusted->sets[number], file, now_ms) != NULL;
     (void)pthread_mutex_unlock(&trusted->locks[number % LOCKS]);
     return has;
+}
+
+bool trusted_attributes(struct trusted *trusted, const struct trusted_file *file,
+                        struct store_attributes *attributes)
+{
+    unsigned number = set_of(file);
+    (void)pthread_mutex_lock(&trusted->locks[number % LOCKS]);
+    const struct entry *entry = find_good(trusted->sets[number], file, loop_now_ms());
+    bool described = entry && entry->described;
+    if (described) {
+        memcpy(attributes->md5, entry->md5, sizeof entry->md5);
+        memcpy(attributes->type, entry->type, TYPE);
+        attributes->size = file->size;
+        attributes->has_size = true;
+        attributes->created = 0;
+        attributes->unlinked = attributes->broken = false;
+    }
+    (void)pthread_mutex_unlock(&trusted->locks[number % LOCKS]);
+    return described;
+}
+
+void trusted_describe(struct trusted *trusted, const struct trusted_file *file,
+                      const struct store_attributes *attributes)
+{
+    unsigned number = set_of(file);
+    (void)pthread_mutex_lock(&trusted->locks[number % LOCKS]);
+    struct entry *entry = find_good(trusted->sets[number], file, loop_now_ms());
+    if (entry && !entry->described)
+        describe(entry, attributes);
+    (void)pthread_mutex_unlock(&trusted->locks[number % LOCKS]);
 }
 
 void trusted_remove(struct trusted *trusted, const struct trusted_file *file)
@@ -124,9 +179,10 @@ void trusted_remove(struct trusted *trusted, const struct trusted_file *file)
     (void)pthread_mutex_unlock(&trusted->locks[number % LOCKS]);
 }
 
-void trusted_add(struct trusted *trusted, const struct trusted_file *file)
+void trusted_add(struct trusted *trusted, const struct trusted_file *file,
+                 const struct store_attributes *attributes)
 {
-    trusted_add_at(trusted, file, loop_now_ms());
+    trusted_add_at(trusted, file, attributes, loop_now_ms());
 }
 
 bool trusted_has(struct trusted *trusted, const struct trusted_file *file)

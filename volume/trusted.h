@@ -13,39 +13,38 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/types.h>
-#include <time.h>
 
 #include "common/attr.h"
+#include "volume/trusted_file.h"
 
 /* Entries, and how long they hold (milliseconds). */
 enum { TRUSTED_ENTRIES = 64 * 1024, TRUSTED_MS = 60 * 1000 };
 
+struct store_attributes;
 struct trusted;
 
-/* Which file, and in which state. */
-struct trusted_file {
-    uint64_t device, inode; /* inode 0: none */
-    uint64_t changed_ns;    /* its ctime */
-    uint64_t size;
-};
-
-/* What fstat said before the value was read, or after it was written. */
-struct trusted_file trusted_identify(dev_t device, ino_t inode, struct timespec changed,
-                                     uint64_t size);
-
-/* About 2.5 MiB, from now on and for good. NULL: no memory. */
+/* About 7 MiB, from now on and for good. NULL: no memory. */
 struct trusted *trusted_new(void) MUST_CHECK;
 void trusted_free(struct trusted *trusted);
 
-/* The value was found to be what its MD5 says. No-op for no file. */
-void trusted_add(struct trusted *trusted, const struct trusted_file *file);
+/* The value was found to be what its MD5 says. No-op for no file. `attributes` are those that it
+ * has in this state; NULL: they are not at hand. */
+void trusted_add(struct trusted *trusted, const struct trusted_file *file,
+                 const struct store_attributes *attributes);
 bool trusted_has(struct trusted *trusted, const struct trusted_file *file) MUST_CHECK;
+/* True where it is there, and so are its attributes: sets what an answer needs of them, MD5, size
+ * and Content-Type. The others are as if there were none. */
+bool trusted_attributes(struct trusted *trusted, const struct trusted_file *file,
+                        struct store_attributes *attributes) MUST_CHECK;
+/* Adds the attributes to an entry that was made without; it does not hold for longer by that. */
+void trusted_describe(struct trusted *trusted, const struct trusted_file *file,
+                      const struct store_attributes *attributes);
 /* It has to be verified again: its bytes have left the page cache. */
 void trusted_remove(struct trusted *trusted, const struct trusted_file *file);
 
 /* The same at a given time of loop_now_ms(): for tests. */
-void trusted_add_at(struct trusted *trusted, const struct trusted_file *file, uint64_t now_ms);
+void trusted_add_at(struct trusted *trusted, const struct trusted_file *file,
+                    const struct store_attributes *attributes, uint64_t now_ms);
 bool trusted_has_at(struct trusted *trusted, const struct trusted_file *file,
                     uint64_t now_ms) MUST_CHECK;
 

@@ -13,7 +13,7 @@
 #include "common/md5.h"
 #include "common/status.h"
 #include "volume/store.h"
-#include "volume/trusted.h"
+#include "volume/trusted_file.h"
 
 struct writing;
 

@@ -154,6 +154,13 @@ static inline int twin_open(int dir, const char *path, int flags, mode_t mode)
     return fd;
 }
 
+static inline int twin_open_cached(int dir, const char *path, int flags)
+{
+    int fd = disk_real.open_cached(dir, path, flags);
+    count_open(fd >= 0);
+    return fd;
+}
+
 /* As Linux: the descriptor is gone, whatever the result. */
 static inline int twin_close(int fd)
 {
@@ -189,6 +196,22 @@ static inline ssize_t twin_read(int fd, void *to, size_t len, uint64_t offset)
     return fault_now("read") ? -1 : disk_real.read(fd, to, len, offset);
 }
 
+static inline bool is_uncached(void)
+{
+    (void)pthread_mutex_lock(&faults.lock);
+    bool uncached = faults.uncached;
+    (void)pthread_mutex_unlock(&faults.lock);
+    return uncached;
+}
+
+static inline ssize_t twin_read_cached(int fd, void *to, size_t len, uint64_t offset)
+{
+    if (!is_uncached())
+        return disk_real.read_cached(fd, to, len, offset);
+    errno = EAGAIN;
+    return -1;
+}
+
 static inline int twin_bypass(int fd, bool on)
 {
     return disk_real.bypass(fd, on);
@@ -201,10 +224,7 @@ static inline void twin_forget(int fd, uint64_t offset, uint64_t len)
 
 static inline int twin_cached(int fd, uint64_t offset, uint64_t len)
 {
-    (void)pthread_mutex_lock(&faults.lock);
-    bool uncached = faults.uncached;
-    (void)pthread_mutex_unlock(&faults.lock);
-    return uncached ? 0 : disk_real.cached(fd, offset, len);
+    return is_uncached() ? 0 : disk_real.cached(fd, offset, len);
 }
 
 static inline int twin_spread(int fd, uint64_t offset, uint64_t len)
@@ -275,9 +295,11 @@ static inline ssize_t twin_attribute(int fd, const char *name, void *to, size_t 
 
 static const struct disk twin = {
     .open = twin_open,
+    .open_cached = twin_open_cached,
     .close = twin_close,
     .write = twin_write,
     .read = twin_read,
+    .read_cached = twin_read_cached,
     .bypass = twin_bypass,
     .forget = twin_forget,
     .cached = twin_cached,

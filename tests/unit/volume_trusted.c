@@ -29,7 +29,7 @@ START_TEST(test_known_and_unknown)
 {
     struct trusted_file file = file_of(5);
     ck_assert(!trusted_has(table, &file));
-    trusted_add(table, &file);
+    trusted_add(table, &file, NULL);
     ck_assert(trusted_has(table, &file));
     trusted_remove(table, &file);
     ck_assert(!trusted_has(table, &file));
@@ -49,7 +49,7 @@ START_TEST(test_every_field_counts)
         trusted_identify(7, 5, (struct timespec){1700000001, 123456789}, 1000),
         trusted_identify(7, 5, changed, 1001),
     };
-    trusted_add(table, &file);
+    trusted_add(table, &file, NULL);
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
         ck_assert_msg(!trusted_has(table, &others[i]), "%zu", i);
     ck_assert(trusted_has(table, &file));
@@ -61,8 +61,8 @@ START_TEST(test_new_state_replaces_the_old)
 {
     struct trusted_file before = file_of(5);
     struct trusted_file after = trusted_identify(7, 5, (struct timespec){1700000009, 0}, 1000);
-    trusted_add(table, &before);
-    trusted_add(table, &after);
+    trusted_add(table, &before, NULL);
+    trusted_add(table, &after, NULL);
     ck_assert(!trusted_has(table, &before));
     ck_assert(trusted_has(table, &after));
 }
@@ -71,11 +71,11 @@ END_TEST
 START_TEST(test_it_expires)
 {
     struct trusted_file file = file_of(5);
-    trusted_add_at(table, &file, 1000);
+    trusted_add_at(table, &file, NULL, 1000);
     ck_assert(trusted_has_at(table, &file, 1000));
     ck_assert(trusted_has_at(table, &file, 1000 + TRUSTED_MS - 1));
     ck_assert(!trusted_has_at(table, &file, 1000 + TRUSTED_MS));
-    trusted_add_at(table, &file, 1000 + TRUSTED_MS);
+    trusted_add_at(table, &file, NULL, 1000 + TRUSTED_MS);
     ck_assert(trusted_has_at(table, &file, 1000 + TRUSTED_MS));
 }
 END_TEST
@@ -83,7 +83,7 @@ END_TEST
 START_TEST(test_no_file)
 {
     struct trusted_file none = {.inode = 0};
-    trusted_add(table, &none);
+    trusted_add(table, &none, NULL);
     ck_assert(!trusted_has(table, &none));
 }
 END_TEST
@@ -97,7 +97,7 @@ START_TEST(test_full)
     unsigned kept = 0;
     for (ino_t inode = 1; inode <= FITS; inode++) {
         struct trusted_file file = file_of(inode);
-        trusted_add_at(table, &file, inode);
+        trusted_add_at(table, &file, NULL, inode);
     }
     for (ino_t inode = 1; inode <= FITS; inode++) {
         struct trusted_file file = file_of(inode);
@@ -107,7 +107,7 @@ START_TEST(test_full)
     ino_t good = 0; /* one assertion, for each of them takes its time */
     for (ino_t inode = 1; inode <= MORE; inode++) {
         struct trusted_file file = file_of(inode);
-        trusted_add_at(table, &file, inode);
+        trusted_add_at(table, &file, NULL, inode);
         good += trusted_has_at(table, &file, inode);
     }
     ck_assert_uint_eq(good, MORE);
@@ -127,7 +127,7 @@ static void *add_and_look(void *arg)
         for (ino_t inode = first; inode < first + 100; inode++) {
             struct trusted_file file = file_of(inode), changed = file;
             changed.changed_ns++;
-            trusted_add(table, &file);
+            trusted_add(table, &file, NULL);
             if (trusted_has(table, &changed))
                 return arg;
             trusted_remove(table, &file);
