@@ -171,7 +171,8 @@ enum status store_open(const struct store_at *at, struct store_value *value)
     return st;
 }
 
-/* The attributes are those of the file in this very state, or it is not found. */
+/* The attributes are those of the file in this very state, or it is not found. It was opened by way
+ * of the right disk once, and its device and inode say that it is that file still. */
 static bool is_known(const struct disk *disk, struct trusted *trusted, struct store_value *value)
 {
     struct stat is;
@@ -185,16 +186,12 @@ static bool is_known(const struct disk *disk, struct trusted *trusted, struct st
 bool store_open_now(const struct store_at *at, struct trusted *trusted, struct store_value *value)
 {
     struct subvolume *sub = subvolumes_find(at->all, at->subvolume);
-    int root = sub && at->file[0] ? subvolume_enter_now(sub) : -1;
-    if (root < 0)
-        return false;
-    const struct disk *disk = subvolume_disk(sub);
     const int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
     value->damaged = false;
-    value->fd = disk->open_cached(root, at->file, flags);
-    (void)disk->close(root);
+    value->fd = sub && at->file[0] ? subvolume_open_now(sub, at->file, flags) : -1;
     if (value->fd < 0)
         return false;
+    const struct disk *disk = subvolume_disk(sub);
     if (is_known(disk, trusted, value))
         return true;
     (void)disk->close(value->fd);

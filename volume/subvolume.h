@@ -82,9 +82,10 @@ enum status subvolume_admit(struct subvolume *sub, enum subvolume_use use,
 int subvolume_enter(struct subvolume *sub, enum subvolume_use use, const char *request,
                     enum status *st) MUST_CHECK;
 
-/* The same for a read, without waiting for anything but other threads' short look-ups: -1 where it
- * cannot be done so, whatever the reason. */
-int subvolume_enter_now(struct subvolume *sub) MUST_CHECK;
+/* Opens a file below it for reading, without waiting for anything but other threads' short
+ * look-ups: -1 where that cannot be done, whatever the reason. Does not look at the directory: the
+ * caller must know the file itself, by its device and inode. */
+int subvolume_open_now(struct subvolume *sub, const char *file, int flags) MUST_CHECK;
 
 /*
  * Notes and logs that an operation failed with errno `err`. An I/O error makes the subvolume

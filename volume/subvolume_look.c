@@ -12,6 +12,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -286,18 +287,12 @@ int subvolume_enter(struct subvolume *sub, enum subvolume_use use, const char *r
     return -1;
 }
 
-int subvolume_enter_now(struct subvolume *sub)
+int subvolume_open_now(struct subvolume *sub, const char *file, int flags)
 {
+    char path[PATH_MAX];
     const struct disk *disk = sub->home->disk;
-    struct stat st;
-    bool claimed;
     if (subvolume_admit(sub, SUBVOLUME_READ, 0))
         return -1;
-    int fd = disk->open_cached(sub->home->dir_fd, directory_name(sub), O_PATH | O_DIRECTORY);
-    if (fd < 0)
-        return -1;
-    if (disk->stat(fd, &st) == 0 && is_known(sub, &st, &claimed))
-        return fd;
-    (void)disk->close(fd);
-    return -1;
+    int len = snprintf(path, sizeof path, "%s/%s", directory_name(sub), file);
+    return len < (int)sizeof path ? disk->open_cached(sub->home->dir_fd, path, flags) : -1;
 }

@@ -5,6 +5,7 @@
 #include "common/attr.h"
 #include "tests/unit/suite.h"
 #include "volume/room.h"
+#include "volume/store.h"
 #include "volume/trusted.h"
 
 static struct trusted *table;
@@ -77,6 +78,41 @@ START_TEST(test_it_expires)
     ck_assert(!trusted_has_at(table, &file, 1000 + TRUSTED_MS));
     trusted_add_at(table, &file, NULL, 1000 + TRUSTED_MS);
     ck_assert(trusted_has_at(table, &file, 1000 + TRUSTED_MS));
+}
+END_TEST
+
+START_TEST(test_attributes)
+{
+    struct trusted_file file = file_of(5), changed = file_of(5);
+    struct store_attributes is = {.md5 = "0123456789abcdef0123456789abcdef", .type = "text/plain"};
+    struct store_attributes got = {.type = "before", .unlinked = true, .broken = true};
+    trusted_describe(table, &file, &is);
+    ck_assert(!trusted_has(table, &file));
+    trusted_add(table, &file, NULL);
+    ck_assert(!trusted_attributes(table, &file, &got));
+    trusted_describe(table, &file, &is);
+    ck_assert(trusted_attributes(table, &file, &got));
+    ck_assert_str_eq(got.md5, is.md5);
+    ck_assert_str_eq(got.type, is.type);
+    ck_assert(got.has_size && got.size == 1000 && !got.unlinked && !got.broken);
+    changed.changed_ns++;
+    ck_assert(!trusted_attributes(table, &changed, &got));
+    trusted_add(table, &changed, &is);
+    ck_assert(trusted_attributes(table, &changed, &got));
+}
+END_TEST
+
+/* What does not fit, or cannot be right, is not kept in part. */
+START_TEST(test_attributes_that_are_not_kept)
+{
+    struct trusted_file file = file_of(5);
+    struct store_attributes got, longer = {.type = "application/of-a-type-that-is-rather-long"};
+    struct store_attributes broken = {.broken = true};
+    trusted_add(table, &file, &longer);
+    ck_assert(trusted_has(table, &file));
+    ck_assert(!trusted_attributes(table, &file, &got));
+    trusted_describe(table, &file, &broken);
+    ck_assert(!trusted_attributes(table, &file, &got));
 }
 END_TEST
 
@@ -175,6 +211,8 @@ int main(void)
                                   test_every_field_counts,
                                   test_new_state_replaces_the_old,
                                   test_it_expires,
+                                  test_attributes,
+                                  test_attributes_that_are_not_kept,
                                   test_no_file,
                                   test_full,
                                   test_many_threads,
