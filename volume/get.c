@@ -32,9 +32,10 @@
 #include "volume/subvolumes.h"
 #include "volume/trusted.h"
 
-/* Values up to WHOLE_MAX bytes are verified before anything of them leaves; what is copied instead
- * of being sent by sendfile has COPY_MAX at most. */
-enum { WHOLE_MAX = 1024 * 1024, COPY_MAX = 8 * 1024 };
+/* Values up to WHOLE_MAX bytes are verified before anything of them leaves. Up to NOW_MAX the loop
+ * itself looks whether they are in the page cache: of larger ones that takes too long. What is
+ * copied instead of being sent by sendfile has COPY_MAX at most. */
+enum { WHOLE_MAX = 1024 * 1024, NOW_MAX = 4 * 1024 * 1024, COPY_MAX = 8 * 1024 };
 
 enum get_way { GET_FILE, GET_MEMORY, GET_STREAM };
 
@@ -87,7 +88,7 @@ static const struct disk *get_disk(const struct get *get)
     return subvolume_disk(subvolumes_find(get->flow.at.all, get->flow.at.subvolume));
 }
 
-/* A small part leaves with its head in one piece. False: it is not in the page cache. */
+/* A small part leaves with its head in one piece. False: it could not be read so. */
 static bool get_copy(const struct get *get)
 {
     char bytes[COPY_MAX];
@@ -99,7 +100,10 @@ static bool get_copy(const struct get *get)
     return true;
 }
 
-/* Without waiting for anything, and with half of the system calls. False: it takes the long way. */
+/* Without waiting for anything, and with half of the system calls. False: it takes the long way.
+ * The look at the page cache comes before the first read, also before one that would not wait:
+ * that, too, has the kernel fetch what is not there, and nobody could tell afterwards when it came.
+ */
 static bool get_now(struct get *get)
 {
     const struct answer *answer = &get->answer;
@@ -107,14 +111,14 @@ static bool get_now(struct get *get)
     if (!store_open_now(&get->flow.at, get->flow.service->trusted, value))
         return false;
     answer_plan(&get->answer, get->flow.req, value);
-    if (answer->sends && answer->length <= COPY_MAX && get_copy(get))
-        return true;
-    if (!answer->sends || get_disk(get)->cached(value->fd, answer->offset, answer->length) == 1) {
-        answer_file(answer, &get->flow, value);
-        return true;
+    if (answer->sends &&
+        (value->size > NOW_MAX || get_disk(get)->cached(value->fd, 0, value->size) != 1)) {
+        (void)close(value->fd);
+        return false;
     }
-    (void)close(value->fd);
-    return false;
+    if (!answer->sends || answer->length > COPY_MAX || !get_copy(get))
+        answer_file(answer, &get->flow, value);
+    return true;
 }
 
 static void get_open(void *arg)
@@ -132,9 +136,9 @@ static void get_open(void *arg)
 
 /* --- Whether, and how, it is verified --- */
 
-/* It was verified lately, and what is to be sent has not left the page cache since: that is what
- * was verified. Else it is forgotten before anybody reads it from the disk again, so that nobody
- * takes what comes from there for verified. */
+/* It was verified lately, and nothing of it has left the page cache since: that is what was
+ * verified. (Nothing: reading one part has the kernel fetch others.) Else it is forgotten before
+ * anybody reads it from the disk again, so that nobody takes what comes from there for verified. */
 static bool is_trusted(const struct get *get)
 {
     struct trusted *trusted = get->flow.service->trusted;
@@ -142,7 +146,7 @@ static bool is_trusted(const struct get *get)
     if (!trusted_has(trusted, &file))
         return false;
     const struct disk *disk = get_disk(get);
-    if (disk->cached(get->value.fd, get->answer.offset, get->answer.length) != 0) {
+    if (disk->cached(get->value.fd, 0, get->value.size) != 0) {
         trusted_describe(trusted, &file, &get->value.attributes);
         return true;
     }
@@ -161,7 +165,8 @@ static enum get_way get_choose(struct get *get)
 {
     const struct store_value *value = &get->value;
     bool known = value->attributes.md5[0] || value->attributes.broken;
-    if (!get->answer.sends || !known || is_checked_by_reader(get->flow.req) || is_trusted(get))
+    /* Whether it is trusted comes first: also who does not care has its pages fetched. */
+    if (!get->answer.sends || !known || is_trusted(get) || is_checked_by_reader(get->flow.req))
         return GET_FILE;
     if (value->size <= WHOLE_MAX)
         return GET_MEMORY;

@@ -76,6 +76,15 @@ def flip_in_file(path, at):
     os.utime(path, ns=(is_.st_atime_ns, is_.st_mtime_ns))
 
 
+def replace_by_damaged(path, at):
+    """The same by a rename, so that whoever is reading the good file goes on with it."""
+    shutil.copyfile(path, path + ".damaged")
+    for name in os.listxattr(path):
+        os.setxattr(path + ".damaged", name, os.getxattr(path, name))
+    flip_in_file(path + ".damaged", at)
+    os.rename(path + ".damaged", path)
+
+
 def forget_pages(path):
     """What of the file is in the page cache leaves it."""
     with open(path, "rb") as f:
@@ -121,7 +130,7 @@ class FlippedBitsTest(ReadsTest):
         try:
             for i, (key, value) in enumerate(values.items()):
                 path = self.copy(c, key, i % 3)[1]
-                flip_in_file(path, self.position(len(value), i))
+                replace_by_damaged(path, self.position(len(value), i))
                 time.sleep(0.2)  # in which they read; nothing is waited for
         finally:
             stop.set()
@@ -208,6 +217,10 @@ class DiskTest(ReadsTest):
             place = c.record(key)["volumes"][i // 3 % 3]
             copies[key] = self.copy(c, key, i // 3 % 3)
             images[c.volume_of(place)].flip(copies[key][1], value, self.position(len(value), i))
+        for key in values:  # who does not care has the damage brought into the page cache
+            headers = {"Larder-Check": "none", "Range": "bytes=0-99"}
+            self.expect(fetch("GET", copies[key][0], headers=headers), 206)
+            fetch("GET", copies[key][0], headers={"Larder-Check": "none"})
         for key, value in values.items():
             good = self.read(copies[key][0], value)
             self.assertTrue(good or len(value) == LARGE, "%s has two good copies" % key)
