@@ -78,6 +78,8 @@ class Client:
             status, headers, data = self._once(method, host, path, body)
             if host == self.master and status == 302:
                 self.digest = headers["Content-Md5"]
+            elif status == 302:
+                self.history.sent_on += 1
             if status != 302:
                 return status, data, host == self.master
             host, _, path = headers["Location"].partition("//")[2].partition("/")
@@ -126,13 +128,14 @@ class Client:
         try:
             status, data, from_master = self.request("GET", quote(key))
         except (NotSent, *BROKEN) as e:
+            self.history.cut += isinstance(e, http.client.IncompleteRead)
             if must:
                 self.history.complain("failures", "%s cannot be read: %r" % (key, e))
             return 0
         if status == 200:
             verdict, text = judge(key, data)
             if self.compare_md5 and self.digest and md5(data) != self.digest:
-                self.history.noticed += 1
+                status = 0
             elif verdict == "good":
                 self.history.add(self.name, key, GET, text, start, FOUND)
             else:
