@@ -1,6 +1,8 @@
 """A store under test: a cluster of real processes, what clients did with it, and the judgement of it
 at the end."""
+import glob
 import os
+import shutil
 import signal
 import time
 import unittest
@@ -92,6 +94,16 @@ class Store(Cluster):
             server.check()
             if server.process is None:
                 server.start()
+
+    def rebuild(self):
+        """Makes a new index from the volumes, where the old one is or was; the master is stopped."""
+        done = self.larder("rebuild", "--db", self.master.dir, "--volumes",
+                           ",".join(v.address for v in self.volumes), "--subvolumes",
+                           str(self.subvolumes), "--replicas", str(self.replicas), master=False)
+        if done.returncode:
+            raise AssertionError("rebuild: %s" % (done.stdout + done.stderr).decode())
+        for old in glob.glob(glob.escape(self.master.dir) + ".old-*"):
+            shutil.rmtree(old)
 
     def volumes_up(self, count=None):
         """Waits until the master sees so many volumes (all of them) as usable."""

@@ -9,13 +9,47 @@ import unittest
 import means  # first: it says where the harness is
 
 from damage import KINDS, damage
+from history import GET, LIST, MISSING
 from store import FaultTest, fetch, poll
+from workload import BROKEN, NotSent
 
 
 class IndexTest(FaultTest):
-    """The index, on copies of it: the master refuses with a message, or all that it says is true."""
+    """The master refuses with a message, or all that it says is true; a rebuild brings all back."""
 
-    def files(self, folder, kind):
+    PARTS, KEYS = 3, 60  # several tables, and a log
+
+    def filled_store(self):
+        """With its master stopped, and a copy of its index in "good"."""
+        store = self.new_store(volumes=3, master_options=["--log-level", "error"])
+        client = store.new_client("one")
+        for part in range(self.PARTS):
+            for number in range(self.KEYS):
+                client.put("/f/%d/%d" % (part, number), 200)
+            store.settle()
+            store.master.stop()
+            client.close()
+            if part + 1 < self.PARTS:
+                store.master.start()
+                store.wait_master_ready()
+                store.volumes_up()
+        shutil.copytree(store.master.dir, store.path("good"))
+        return store
+
+    @staticmethod
+    def put_back(store):
+        shutil.rmtree(store.master.dir, ignore_errors=True)
+        shutil.copytree(store.path("good"), store.master.dir)
+
+    def hurt(self, store, rng):
+        """Damages some file of the index; a text that says what, or None where nothing changed."""
+        kind = rng.choice(KINDS)
+        path = rng.choice(self.files(store.master.dir, kind))
+        how = damage(path, rng, kind)
+        return how and "%s: %s" % (os.path.relpath(path, store.master.dir), how)
+
+    @staticmethod
+    def files(folder, kind):
         found = [p for p in glob.glob(folder + "/**", recursive=True)
                  if os.path.isfile(p) and os.path.basename(p) not in ("LOCK", "LOG", "LOG.old",
                                                                       "lock")]
@@ -24,49 +58,99 @@ class IndexTest(FaultTest):
         return sorted(p for p in found if kind != "cut"
                       or not os.path.basename(p).startswith("MANIFEST") and not p.endswith(".log"))
 
-    def test_index(self):
+    def test_stopped(self):
         rounds = means.rounds(30, 400)
-        rng = random.Random(self.seed)
-        store = self.new_store(volumes=3, master_options=["--log-level", "error"])
-        client = store.new_client("one")
-        for part in range(3):  # several tables, and a log
-            for number in range(60):
-                client.put("/f/%d/%d" % (part, number), 200)
-            if part < 2:
-                store.settle()
-                store.master.stop()
-                store.master.start()
-                store.wait_master_ready()
-                store.volumes_up()
-                client.close()
-        store.settle()
-        store.master.stop()
-        good = store.path("good")
-        shutil.copytree(store.master.dir, good)
-        refused = served = 0
-        silent = []
+        rng, store = random.Random(self.seed), self.filled_store()
+        refused = served = rebuilt = 0
         for _ in range(rounds):
-            shutil.rmtree(store.master.dir)
-            shutil.copytree(good, store.master.dir)
-            kind = rng.choice(KINDS)
-            path = rng.choice(self.files(store.master.dir, kind))
-            how = damage(path, rng, kind)
-            if how is None:
+            self.put_back(store)
+            what = self.hurt(store, rng)
+            if what is None:
                 continue
-            what = "%s: %s" % (os.path.relpath(path, store.master.dir), how)
             if self.starts(store, what):
                 served += 1
-                silent += self.read_all(store, rng, what)
+                self.none_hidden(store, what)
                 store.master.stop()
-            else:
-                refused += 1
-        client.close()
-        shutil.rmtree(store.master.dir)
-        shutil.copytree(good, store.master.dir)
+                continue
+            refused += 1
+            if rng.random() < 0.1:  # the way out that the README names
+                rebuilt += 1
+                store.rebuild()
+                self.assertTrue(self.starts(store, "a rebuild after " + what))
+                self.none_hidden(store, "a rebuild after " + what, 302)
+                store.master.stop()
+        self.put_back(store)
         store.master.start()
-        store.history.failures += silent
-        self.end(store, "a damaged block in the index", refused + served,
-                 "%d refused at the start, %d served, %d hid keys" % (refused, served, len(silent)))
+        self.end(store, "a damaged block in the index, while stopped", refused + served,
+                 "%d refused at the start, %d served, %d rebuilt" % (refused, served, rebuilt))
+
+    def test_running(self):
+        """Under a client that goes on; then the master is killed. It starts and knows everything that
+        was acknowledged, or it refuses and a rebuild knows it."""
+        rounds = means.rounds(8, 120)
+        rng, store = random.Random(self.seed), self.filled_store()
+        client = store.new_client("running")
+        crashed = refused = done = 0
+        store.master.start()
+        for number in range(rounds):
+            store.wait_master_ready()
+            store.volumes_up()
+            self.put_some(store, client, number)
+            what = self.hurt(store, rng)
+            done += bool(what)
+            print(number, what)
+            self.put_some(store, client, number)
+            for _ in range(60):
+                client.get("/f/%d/%d" % (rng.randrange(self.PARTS), rng.randrange(self.KEYS)))
+            self.list_all(store, client)
+            client.close()
+            crashed += not store.master.running()
+            self.note_missing(store, what)
+            self.end_master(store)
+            if rng.random() < 0.5 and self.starts(store, what):
+                self.none_hidden(store, what)
+                self.end_master(store)
+            elif store.master.process is None:
+                refused += 1
+            store.rebuild()
+            store.master.start()
+        self.end(store, "a damaged block in the index, while running", done,
+                 "%d ended the master, a rebuild after each" % crashed)
+
+    @staticmethod
+    def list_all(store, client):
+        """A list that comes through says the truth."""
+        try:
+            listed = client.list_all("/f/")
+        except (NotSent, *BROKEN, ValueError):
+            return
+        for key in store.history.keys():
+            client.note_listed(key, listed)
+
+    @staticmethod
+    def note_missing(store, what):
+        """So that a complaint of the checker can be traced back to what was damaged."""
+        missing = [o for key in store.history.keys() for o in store.history.by_key[key]
+                   if o.op in (GET, LIST) and o.result == MISSING]
+        if missing:
+            store.history.complain("failures", "%d reads said 404 after damage of %s" % (
+                len(missing), what))
+
+    @staticmethod
+    def put_some(store, client, number):
+        for n in range(4):
+            client.put("/f/%d/%d" % (number % 3, n), 300)
+        client.delete("/f/%d/%d" % (number % 3, 4))
+        client.put("/f/%d/%d" % (number % 3, 4), 300)
+
+    @staticmethod
+    def end_master(store):
+        """However it ends: a page of a mapped file that is not there any more is a SIGBUS, and what
+        matters is that a restart, or a rebuild, cures it."""
+        if store.master.running():
+            store.master.process.kill()
+        store.master.process.wait()
+        store.master.process = None
 
     def starts(self, store, what):
         store.master.start(wait=False)
@@ -86,15 +170,20 @@ class IndexTest(FaultTest):
             what, store.master.log_tail()))
         return False
 
-    def read_all(self, store, rng, what):
-        """A key that is in the index must not be answered with 404; an error is right."""
-        hidden = 0
-        for part in range(3):
-            for number in range(60):
-                answer = store.request("GET", "/f/%d/%d" % (part, number), follow=False)
-                hidden += answer.status == 404
+    def none_hidden(self, store, what, *statuses):
+        """A key that is in the index must not be answered with 404; an error is right, where
+        `statuses` does not say more."""
+        hidden = []
+        for part in range(self.PARTS):
+            for number in range(self.KEYS):
+                key = "/f/%d/%d" % (part, number)
+                status = store.request("GET", key, follow=False).status
+                if status == 404 or (statuses and status not in statuses):
+                    hidden.append(key)
         store.client.close()
-        return ["%d keys are silently gone after damage of %s" % (hidden, what)] if hidden else []
+        if hidden:
+            store.history.complain("failures", "%d keys are silently gone after damage of %s: %s" % (
+                len(hidden), what, hidden[:5]))
 
 
 class IdentityTest(FaultTest):
