@@ -124,7 +124,7 @@ class Client:
         try:
             status, data, from_master = self.request("GET", quote(key))
         except (NotSent, *BROKEN) as e:
-            self.history.cut += isinstance(e, http.client.IncompleteRead)
+            self.history.cut += not isinstance(e, NotSent)
             if must:
                 self.history.complain("failures", "%s cannot be read: %r" % (key, e))
             return 0
