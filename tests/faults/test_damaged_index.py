@@ -188,7 +188,8 @@ class IndexTest(FaultTest):
 
 class IdentityTest(FaultTest):
     def test_identity(self):
-        """Damaged files of identity: the server refuses them, and goes on once they are back."""
+        """Damaged while it runs or while it is stopped: a volume that is started then refuses, or is as
+        good as before; it goes on once the file is back. Readers notice nothing."""
         rng = random.Random(self.seed)
         store = self.new_store(volumes=3, subvolumes=2)
         client = store.new_client("one")
@@ -202,22 +203,38 @@ class IdentityTest(FaultTest):
             files = glob.glob(volume.dir + "/.larder/**", recursive=True, include_hidden=True)
             files += glob.glob(volume.dir + "/sv*/.larder/id")
             path = rng.choice([f for f in files if os.path.isfile(f) and not f.endswith("lock")])
-            volume.stop()
             shutil.copy2(path, store.path("good"))
-            damage(path, rng, rng.choice(KINDS))
+            if rng.random() < 0.5:
+                damage(path, rng, rng.choice(KINDS))
+                self.read_all(client)
+                volume.stop()
+            else:
+                volume.stop()
+                damage(path, rng, rng.choice(KINDS))
             volume.start(wait=False)
             poll("it starts or refuses", 20, lambda v=volume: self.decided(v))
             if volume.process.poll() is not None:
                 self.assertGreater(volume.process.returncode, 0, volume.log_tail())
                 refused, volume.process = refused + 1, None
-            for number in range(20):
-                client.get("/f/%d" % number)
+            self.read_all(client)
             volume.stop()
             shutil.copy2(store.path("good"), path)
             volume.start()
             client.close()
             store.volumes_up()
-        self.end(store, "a damaged identity file", rounds, "%d refused at the start" % refused)
+        self.end(store, "a damaged identity file, while running or stopped", rounds,
+                 "%d refused at the start" % refused)
+
+    @staticmethod
+    def read_all(client):
+        """What cannot be read now is on a volume that is away, and has copies elsewhere."""
+        for number in range(20):
+            for _ in range(10):
+                if client.get("/f/%d" % number) == 200:
+                    break
+                client.close()
+            else:
+                client.history.complain("failures", "/f/%d cannot be read" % number)
 
     @staticmethod
     def decided(volume):
