@@ -19,7 +19,9 @@ SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all)
 CPPFLAGS += -D_GNU_SOURCE -I. $(if $(PLANTED),-DLARDER_PLANTED) $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 CFLAGS += -std=c11 -g $(OPT) $(WARN) $(HARDEN) $(SANFLAGS) -pthread
 LDFLAGS += -pie -Wl,-z,relro,-z,now $(SANFLAGS) -pthread
-LDLIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lleveldb
+# LevelDB's archive, not its shared library, which hides what common/ldb.c needs to have files read, not
+# mapped. What it is built on is there wherever the shared one is installed, which comes with it.
+LDLIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -l:libleveldb.a -l:libsnappy.so.1 -l:libstdc++.so.6
 
 PREFIX ?= /usr/local
 DESTDIR ?=

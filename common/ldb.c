@@ -10,6 +10,7 @@
 #include "common/ldb.h"
 
 #include <leveldb/c.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,9 +50,25 @@ const char *__tsan_default_suppressions(void);
 
 const char *__tsan_default_suppressions(void)
 {
-    return "race:libleveldb.so\n";
+    return "race:leveldb::\n";
 }
 #endif
+
+/* leveldb::EnvPosixTestHelper::SetReadOnlyMMapLimit(int), which the C interface has no word for. */
+void ldb_limit_mappings(int files) __asm__(
+    "_ZN7leveldb18EnvPosixTestHelper20SetReadOnlyMMapLimitEi");
+
+static pthread_once_t mapping_once = PTHREAD_ONCE_INIT;
+
+/* LevelDB maps up to 1000 tables into memory. What it compared with its checksum once, a table's
+ * index and its filter, it then believes for good, though the pages may be read from the disk again
+ * and again: a bit that has changed there is a key that is silently not found. And a page that
+ * cannot be read, or is not there any more, is a SIGBUS. With pread it keeps what it has compared,
+ * in its cache, and errors are errors. To be called before the library is used at all. */
+static void map_nothing(void)
+{
+    ldb_limit_mappings(0);
+}
 
 /* LevelDB's C interface gives errors as text only, made by its util/status.cc ("IO error: ",
  * "Corruption: ", …) and strerror(). A full disk is looked for first: a text can be both that and
@@ -120,6 +137,7 @@ enum status ldb_open(struct ldb **to, const char *path, const struct ldb_options
     struct ldb *db = calloc(1, sizeof *db);
     if (!db)
         return ST_NO_MEMORY;
+    (void)pthread_once(&mapping_once, map_nothing);
     db->options = leveldb_options_create();
     db->read = leveldb_readoptions_create();
     db->write = leveldb_writeoptions_create();
@@ -289,6 +307,7 @@ enum status ldb_iter_status(const struct ldb_iter *iter)
 enum status ldb_destroy(const char *path)
 {
     char *text = NULL;
+    (void)pthread_once(&mapping_once, map_nothing);
     leveldb_options_t *options = leveldb_options_create();
     leveldb_destroy_db(options, path, &text);
     leveldb_options_destroy(options);

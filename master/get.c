@@ -32,7 +32,9 @@ static bool is_listed(const char *list, const char *place)
     return false;
 }
 
-/* One of the places that are up, at random, and not to be avoided; NULL where there is none. */
+/* One of the places that are up, at random, and not to be avoided; NULL where there is none. One
+ * that may be standing still just now comes last: its reader would hang, and come back to us only
+ * when his patience ends. */
 static const char *choose_place(struct worker *worker, const struct record *rec, const char *avoid)
 {
     const char *good[RECORD_COPIES_MAX];
@@ -43,7 +45,7 @@ static const char *choose_place(struct worker *worker, const struct record *rec,
         enum volume_state state = volumes_state(worker->master->volumes, rec->places[i]);
         if (is_listed(avoid, rec->places[i]) || !volume_readable(state))
             continue;
-        if (state == VOLUME_SLOW)
+        if (state == VOLUME_SLOW || volumes_hesitates(worker->master->volumes, rec->places[i]))
             slow[slow_count++] = rec->places[i];
         else
             good[count++] = rec->places[i];

@@ -148,6 +148,8 @@ static void ask(struct check *check)
         .timeout_ms = timeout,
     };
     check->call = buf_ok(&url) ? http_call_start(worker->client, &spec) : NULL;
+    if (check->call)
+        volumes_asked(worker->master->volumes, check->volume);
     buf_free(&url);
 }
 

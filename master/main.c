@@ -1,5 +1,6 @@
 /* larder-master: options, start, signals, stop. */
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +25,15 @@ static void raise_descriptor_limit(void)
         return;
     limit.rlim_cur = limit.rlim_max;
     (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* The windows of values come and go in all orders. Left to itself, malloc raises its threshold with
+ * the first that is freed, takes all that follow out of its arenas, and gives back nothing that
+ * lies below something still in use: 8 clients with values of 4 MB made 43 MB of it, and make 14
+ * where each window is a mapping of its own. */
+static void keep_memory_small(void)
+{
+    (void)mallopt(M_MMAP_THRESHOLD, 128 << 10);
 }
 
 static void block_signals(sigset_t *wanted)
@@ -112,6 +122,7 @@ static int serve(const struct config *config, const char *self, bool rebalance)
     struct server *server;
     block_signals(&wanted);
     raise_descriptor_limit();
+    keep_memory_small();
     if (!http_client_global_init()) {
         (void)fprintf(stderr, "larder-master: libcurl cannot be used here\n");
         return EXIT_FAILURE;

@@ -112,6 +112,13 @@ bool volumes_lost(struct volumes *volumes, const char *place);
  * when it went away have ended by now, so what is deleted there stays deleted. */
 bool volumes_settled(struct volumes *volumes, const char *place);
 
+/* A health check of volume i goes out; volumes_checked() ends it. */
+void volumes_asked(struct volumes *volumes, size_t i);
+
+/* True where a health check of its volume has waited for an answer longer than they take: too early
+ * to call it slow, but readers are better sent elsewhere, if there is an elsewhere. */
+bool volumes_hesitates(struct volumes *volumes, const char *place);
+
 /* Takes what a health check of volume i found. A second silence in a row makes it down. Returns
  * true where its identity was seen for the first time (to be kept in the index). */
 bool volumes_checked(struct volumes *volumes, size_t i, struct volume_report *report);

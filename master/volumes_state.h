@@ -16,6 +16,7 @@ struct volume {
     bool lost;              /* down for longer than --down-after */
     uint64_t down_since_ms; /* of loop_now_ms(); 0 while it answers */
     uint64_t up_since_ms;   /* of loop_now_ms(); 0 while it is not up */
+    uint64_t asked_ms;      /* of loop_now_ms(); when the check went out that runs; 0: none runs */
     unsigned silences;      /* health checks in a row without an answer */
     uint64_t errors;        /* failures of requests and checks, since the start */
     uint64_t free, total;

@@ -39,7 +39,8 @@ class History:
         self.operations = 0
         self.acknowledged = 0  # PUTs and DELETEs
         self.unknown = 0
-        self.noticed = 0  # wrong bytes that a client which compares MD5s did not take
+        self.sent_on = 0  # reads that a volume sent back to the master for another copy
+        self.cut = 0  # answers that broke off
         self.wrong = []  # answers with status 200 and bytes that nobody wrote under this key
         self.torn = []  # the same, and they are a beginning of something written, or a mixture
         self.failures = []  # statuses that must not be, clients that broke
@@ -49,13 +50,14 @@ class History:
     def now():
         return time.monotonic()
 
-    def add(self, client, key, op, value, start, result):
-        """Notes an operation that has just ended (or whose answer was lost)."""
+    def add(self, client, key, op, value, start, result, counts=True):
+        """Notes an operation that has just ended (or whose answer was lost). `counts`: it is one of
+        a client, not one of the judgement."""
         end = OPEN if result == UNKNOWN else self.now()
         operation = Operation(client, key, op, value, start, end, result)
         with self._lock:
             self.by_key.setdefault(key, []).append(operation)
-            self.operations += 1
+            self.operations += counts
             self.unknown += result == UNKNOWN
             self.acknowledged += op in (PUT, DELETE) and result == OK
 

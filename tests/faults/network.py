@@ -99,7 +99,10 @@ class Hosts:
         return ["ip", "netns", "exec", self.names[name]] + argv
 
     def spoil(self, name, fault):
+        master = self.addresses["master"]
         rules = {"drop-in": "in drop", "drop-out": "out drop",
+                 "drop-in from the master": "in ip saddr %s drop" % master,
+                 "drop-out to the master": "out ip daddr %s drop" % master,
                  "reset": "in meta l4proto tcp reject with tcp reset",
                  "loss": "in numgen random mod 100 < 30 drop"}
         space = self.names[name]

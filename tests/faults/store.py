@@ -1,6 +1,9 @@
 """A store under test: a cluster of real processes, what clients did with it, and the judgement of it
 at the end."""
+import glob
 import os
+import shutil
+import signal
 import time
 import unittest
 
@@ -9,6 +12,7 @@ import harness
 from harness import Cluster, Server, fetch, free_port, poll
 
 import checker
+import copies
 import table
 from history import History
 from workload import Client, Workload
@@ -87,10 +91,19 @@ class Store(Cluster):
     def start_again(self):
         """Everything that is not running is started."""
         for server in self.volumes + [self.master]:
-            if server.process is not None and server.process.poll() is not None:
-                server.process = None
+            server.check()
             if server.process is None:
                 server.start()
+
+    def rebuild(self):
+        """Makes a new index from the volumes, where the old one is or was; the master is stopped."""
+        done = self.larder("rebuild", "--db", self.master.dir, "--volumes",
+                           ",".join(v.address for v in self.volumes), "--subvolumes",
+                           str(self.subvolumes), "--replicas", str(self.replicas), master=False)
+        if done.returncode:
+            raise AssertionError("rebuild: %s" % (done.stdout + done.stderr).decode())
+        for old in glob.glob(glob.escape(self.master.dir) + ".old-*"):
+            shutil.rmtree(old)
 
     def volumes_up(self, count=None):
         """Waits until the master sees so many volumes (all of them) as usable."""
@@ -128,19 +141,17 @@ class Store(Cluster):
         client.close()
         return listed[1]
 
-    def judge(self, deep=True, copies=True, settle=True):
+    def judge(self):
         """A list of complaints: empty where everything is as it was promised."""
         complaints = []
         try:
-            if settle:
-                self.settle()
+            self.settle()
             listed = self.read_back()
-            if deep:
-                complaints += self.verify()
-            if copies:
-                complaints += self.superfluous(listed)
+            complaints += self.verify()
+            complaints += copies.complaints_about(self, listed)
         except (AssertionError, OSError) as e:
             complaints.append("%s" % e)
+        complaints += self.crashes()
         h = self.history
         complaints += checker.check(h, self.overwrite)
         return complaints + h.wrong[:20] + h.torn[:20] + h.failures[:20]
@@ -152,24 +163,19 @@ class Store(Cluster):
         return ["verify --deep exits with %d: %s" % (
             done.returncode, (done.stdout + done.stderr).decode(errors="replace")[-2000:])]
 
-    def superfluous(self, listed):
-        """Files that should not be there, or too few of them."""
-        complaints = []
-        files = sum(map(len, self.all_files().values()))
-        if files != self.replicas * len(listed):
-            complaints.append("%d files for %d keys with %d copies each" % (
-                files, len(listed), self.replicas))
-        for volume in self.volumes:
-            for folder, _, names in os.walk(volume.dir):
-                if folder.endswith("/.larder/tmp") and names:
-                    complaints.append("temp files are left in %s: %s" % (folder, names[:5]))
-        return complaints
+    def crashes(self):
+        """Processes that were ended by a signal that was not the test's SIGKILL, and what a sanitizer
+        or an assertion had to say."""
+        return [p for p in self.check() if not p.endswith("with -%d" % signal.SIGKILL)]
 
-    def row(self, fault, rounds, complaints=(), notes=""):
+    def row(self, fault, tried, complaints, seed, notes=""):
+        """`tried`: rounds, or faults that really took place. They are judged together, so none of
+        them is said to have been survived where there is a complaint."""
         h = self.history
         lost = sum("no order explains" in c or "cannot be read" in c for c in complaints)
         took = "%.0f s" % (time.monotonic() - self.began)
-        table.add_row(fault, rounds, h.operations, h.acknowledged, lost, len(h.wrong), len(h.torn),
+        table.add_row(fault, tried, 0 if complaints else tried, h.operations, h.acknowledged, lost,
+                      len(h.wrong), len(h.torn), len(h.by_key), seed,
                       "; ".join(filter(None, (notes, took))))
 
 
@@ -185,10 +191,10 @@ class FaultTest(unittest.TestCase):
         self.addCleanup(store.close, False)
         return store
 
-    def end(self, store, fault, rounds, notes="", **options):
+    def end(self, store, fault, tried, notes=""):
         """The judgement on a store; it fails the test where there are complaints."""
-        complaints = store.judge(**options)
-        store.row(fault, rounds, complaints, notes)
+        complaints = store.judge()
+        store.row(fault, tried, complaints, self.seed, notes)
         self.assertEqual(complaints, [], "seed %d:\n%s\n%s" % (
             self.seed, "\n".join(complaints)[:6000], store.logs()))
 

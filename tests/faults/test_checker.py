@@ -1,11 +1,17 @@
 """The checker tells histories that can be explained from those that cannot."""
 import itertools
+import os
 import random
+import tempfile
 import unittest
 
-from checker import check_key
+import means  # first: it says where the harness is
+from layout import file_path
+
+import copies
+from checker import check, check_key
 from history import (ABSENT, DELETE, EXISTS, FOUND, GET, LIST, MISSING, OK, OPEN, PUT, UNKNOWN,
-                     Operation)
+                     History, Operation)
 from values import judge, make_value
 
 
@@ -182,6 +188,87 @@ class ValuesTest(unittest.TestCase):
         flipped[4000] ^= 1
         self.assertEqual(judge("/k", bytes(flipped))[0], "wrong")
         self.assertEqual(judge("/other", value)[0], "wrong")
+
+
+class Disk:
+    """A volume's directory."""
+
+    def __init__(self, folder, number):
+        self.name, self.dir = "volume%d" % number, os.path.join(folder, str(number))
+
+    def write(self, path, data):
+        path = self.dir + path
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as f:
+            f.write(data)
+
+
+class CopiesTest(unittest.TestCase):
+    """The look at the disks sees what is too little, too much, and not what it should be."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="larder-copies.")
+        self.addCleanup(folder.cleanup)
+        self.volumes = [Disk(folder.name, n) for n in (1, 2, 3)]
+        self.replicas, self.history = 2, History()
+        self.value = make_value("/f/1", "c.1", 400)
+        self.history.add("c", "/f/1", PUT, "c.1", self.history.now(), OK)
+        for volume in self.volumes[:2]:
+            volume.write(file_path("/f/1", 17), self.value)
+
+    @staticmethod
+    def files(volume):
+        return [os.path.relpath(os.path.join(folder, name), volume.dir)
+                for folder, _, names in os.walk(volume.dir) for name in names
+                if "/.larder" not in folder]
+
+    def complaints(self, listed=("/f/1",)):
+        return copies.complaints_about(self, set(listed)) + check(self.history)
+
+    def test_right(self):
+        self.assertEqual(self.complaints(), [])
+        self.assertEqual(self.history.operations, 1)  # the look is nobody's operation
+
+    def test_too_few(self):
+        os.unlink(self.volumes[0].dir + file_path("/f/1", 17))
+        self.assertIn("copies", self.complaints()[0])
+
+    def test_too_many(self):
+        self.volumes[2].write(file_path("/f/1", 17), self.value)
+        self.assertIn("copies", self.complaints()[0])
+
+    def test_two_versions(self):
+        os.unlink(self.volumes[0].dir + file_path("/f/1", 17))
+        self.volumes[0].write(file_path("/f/1", 16), self.value)
+        self.assertIn("one version", self.complaints()[0])
+
+    def test_damaged(self):
+        self.volumes[0].write(file_path("/f/1", 17), self.value[:200] + b"x" + self.value[201:])
+        self.assertIn("is wrong", self.complaints()[0])
+
+    def test_cut(self):
+        self.volumes[0].write(file_path("/f/1", 17), self.value[:200])
+        self.assertIn("is torn", self.complaints()[0])
+
+    def test_old_value(self):
+        """Whole, but not what the key holds since."""
+        self.history.add("c", "/f/1", PUT, "c.2", self.history.now(), OK)
+        self.assertIn("no order explains", self.complaints()[0])
+
+    def test_orphan(self):
+        self.volumes[0].write(file_path("/f/2"), make_value("/f/2", "c.9", 300))
+        self.assertIn("which is not there", self.complaints()[0])
+
+    def test_no_key(self):
+        self.volumes[0].write("/aa/bb/no base64!", b"")
+        self.assertIn("holds", self.complaints()[0])
+
+    def test_temp_file(self):
+        self.volumes[0].write("/.larder/tmp/7", b"half")
+        self.assertIn("temp files", self.complaints()[0])
+
+    def test_no_file_at_all(self):
+        self.assertIn("no file", self.complaints(("/f/1", "/f/3"))[0])
 
 
 if __name__ == "__main__":

@@ -1,52 +1,48 @@
-"""One damaged block in values, their attributes, the index, and identity files; while the servers run
-and while they are stopped. No reader may take what is damaged for whole, no key may go missing
-silently, and everything can be had back."""
-import glob
-import os
+"""One damaged block in values and their attributes; while the servers run and while they are stopped. No
+reader gets a wrong byte, and one scrub repairs everything."""
 import random
-import shutil
 import unittest
 
 import means  # first: it says where the harness is
-from layout import file_path, md5
+from layout import file_path
 
 from damage import KINDS, damage, damage_attribute
-from store import FaultTest, fetch, poll
+from store import FaultTest
+
+KEYS = 30  # each with one bad copy, again and again
+TRIES = 10
 
 
 class ValueTest(FaultTest):
-    @staticmethod
-    def file_of(record, key):
-        return file_path(key, record["generation"])
-
-    def play(self, name, attribute, stopped, rounds, keys):
+    def play(self, name, attribute, stopped, rounds):
         rng = random.Random(self.seed)
         store = self.new_store(volumes=3)
         client = store.new_client("one")
-        client.compare_md5 = True
-        for number in range(keys):
-            client.put("/f/%d" % number, rng.choice((300, 4000, 50000)))
+        for number in range(KEYS):
+            # Also some larger than what a volume holds back until it has compared all of it.
+            client.put("/f/%d" % number, rng.choice((300, 4000, 50000, 50000, 1500000)))
         store.settle()
         done = 0
-        for begin in range(0, rounds, keys):
-            hurts = self.plan(store, rng, attribute, min(keys, rounds - begin))
+        for begin in range(0, rounds, KEYS):
+            hurts = self.plan(store, rng, attribute, min(KEYS, rounds - begin))
             if stopped:
                 client.close()
                 for volume in store.volumes:
                     volume.stop()
-                done += sum(bool(h()) for h in hurts)
+                done += sum(bool(hurt()) for hurt in hurts)
                 store.start_again()
+                store.wait_master_ready()
                 store.volumes_up()
-                for number in range(keys):
-                    client.get("/f/%d" % number)
+                for number in range(len(hurts)):
+                    self.read_until_well(store, client, number, 2)
             else:
                 for number, hurt in enumerate(hurts):
                     done += bool(hurt())
-                    for _ in range(4):
-                        client.get("/f/%d" % number)
-            self.heal(store, attribute)
+                    self.read_until_well(store, client, number, 4)
+            self.scrub_once(store)
         client.close()
-        self.end(store, name, done, "%d wrong copies noticed by their MD5" % store.history.noticed)
+        self.end(store, name, done, "%d reads sent to another copy, %d broken off" % (
+            store.history.sent_on, store.history.cut))
 
     def plan(self, store, rng, attribute, count):
         """What to damage, known before the volumes stop."""
@@ -55,179 +51,41 @@ class ValueTest(FaultTest):
             key = "/f/%d" % number
             record = store.record(key)
             volume = store.volume_of(rng.choice(record["volumes"]))
-            path = volume.dir + self.file_of(record, key)
+            path = volume.dir + file_path(key, record["generation"])
             plan.append(lambda path=path: damage_attribute(path, rng) if attribute
                         else damage(path, rng, rng.choice(KINDS)))
         return plan
 
-    def heal(self, store, attribute):
-        """By a scrub; as long as larder has none, by hand: damaged copies away, copied again."""
-        if b"scrub" in store.larder("help").stdout:
-            done = store.larder("scrub")
-            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-            poll("the scrub has repaired everything", 60,
-                 lambda: store.larder("verify", "--deep").returncode == 0, every=0.5)
-            return
-        if not attribute:  # a value without attributes is as good
-            self.assertNotEqual(store.larder("verify", "--deep").returncode, 0,
-                                "verify --deep does not see the damage")
-        self.heal_by_hand(store)
+    def read_until_well(self, store, client, number, times):
+        """So many good answers: what comes is whole and right, or breaks off, and then the next try
+        (or one of those after it) has it."""
+        good = 0
+        for _ in range(TRIES):
+            good += client.get("/f/%d" % number) == 200
+            if good == times:
+                return
+        store.history.complain("failures", "/f/%d is answered well only %d of %d times" % (
+            number, good, TRIES))
 
-    def heal_by_hand(self, store):
-        for key in store.history.keys():
-            record = store.record(key)
-            for place in record["volumes"]:
-                path = store.volume_of(place).dir + self.file_of(record, key)
-                if self.is_damaged(path, record["md5"]):
-                    os.unlink(path)
-            store.request("REBALANCE", key)
-
-    @staticmethod
-    def is_damaged(path, digest):
-        with open(path, "rb") as f:
-            data = f.read()
-        names = {"user.larder.md5": digest.encode(), "user.larder.size": str(len(data)).encode()}
-        have = {n: os.getxattr(path, n) for n in os.listxattr(path) if n.startswith("user.larder")}
-        created = have.get("user.larder.created", b"")
-        return (md5(data) != digest or any(have.get(n) != v for n, v in names.items())
-                or not created.isdigit())
+    def scrub_once(self, store):
+        """One scrub, and what it found is repaired; a second one is not needed."""
+        done = store.larder("scrub", "--wait")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        store.settle()
+        self.assertEqual(store.verify(), [], "after one scrub; seed %d" % self.seed)
 
     def test_values_running(self):
-        self.play("a damaged block in values, while running", False, False, means.rounds(60, 600), 30)
+        self.play("a damaged block in values, while running", False, False, means.rounds(60, 600))
 
     def test_values_stopped(self):
-        self.play("a damaged block in values, while stopped", False, True, means.rounds(60, 600), 30)
+        self.play("a damaged block in values, while stopped", False, True, means.rounds(60, 600))
 
-    def test_attributes(self):
-        self.play("a damaged attribute of a value", True, False, means.rounds(40, 300), 20)
+    def test_attributes_running(self):
+        self.play("a damaged attribute of a value, while running", True, False,
+                  means.rounds(30, 300))
 
-
-class IndexTest(FaultTest):
-    """The index, on copies of it: the master refuses with a message, or all that it says is true."""
-
-    def files(self, folder, kind):
-        found = [p for p in glob.glob(folder + "/**", recursive=True)
-                 if os.path.isfile(p) and os.path.basename(p) not in ("LOCK", "LOG", "LOG.old",
-                                                                      "lock")]
-        # The end of a log that is missing looks like a write that a crash cut short, to every
-        # database; file systems do not lose what was synced that way.
-        return sorted(p for p in found if kind != "cut"
-                      or not os.path.basename(p).startswith("MANIFEST") and not p.endswith(".log"))
-
-    def test_index(self):
-        rounds = means.rounds(30, 400)
-        rng = random.Random(self.seed)
-        store = self.new_store(volumes=3, master_options=["--log-level", "error"])
-        client = store.new_client("one")
-        for part in range(3):  # several tables, and a log
-            for number in range(60):
-                client.put("/f/%d/%d" % (part, number), 200)
-            if part < 2:
-                store.settle()
-                store.master.stop()
-                store.master.start()
-                store.wait_master_ready()
-                store.volumes_up()
-                client.close()
-        store.settle()
-        store.master.stop()
-        good = store.path("good")
-        shutil.copytree(store.master.dir, good)
-        refused = served = 0
-        silent = []
-        for _ in range(rounds):
-            shutil.rmtree(store.master.dir)
-            shutil.copytree(good, store.master.dir)
-            kind = rng.choice(KINDS)
-            path = rng.choice(self.files(store.master.dir, kind))
-            how = damage(path, rng, kind)
-            if how is None:
-                continue
-            what = "%s: %s" % (os.path.relpath(path, store.master.dir), how)
-            if self.starts(store, what):
-                served += 1
-                silent += self.read_all(store, rng, what)
-                store.master.stop()
-            else:
-                refused += 1
-        client.close()
-        shutil.rmtree(store.master.dir)
-        shutil.copytree(good, store.master.dir)
-        store.master.start()
-        store.history.failures += silent
-        self.end(store, "a damaged block in the index", refused + served,
-                 "%d refused at the start, %d served, %d hid keys" % (refused, served, len(silent)))
-
-    def starts(self, store, what):
-        store.master.start(wait=False)
-
-        def decided():
-            if store.master.process.poll() is not None:
-                return "ended"
-            try:
-                return store.request("GET", "/f/0/0", follow=False).status
-            except OSError:
-                store.client.close()
-                return None
-        if poll("the master starts or refuses", 20, decided) != "ended":
-            return True
-        code, store.master.process = store.master.process.returncode, None
-        self.assertGreater(code, 0, "the master was ended by a signal after damage of %s:\n%s" % (
-            what, store.master.log_tail()))
-        return False
-
-    def read_all(self, store, rng, what):
-        """A key that is in the index must not be answered with 404; an error is right."""
-        hidden = 0
-        for part in range(3):
-            for number in range(60):
-                answer = store.request("GET", "/f/%d/%d" % (part, number), follow=False)
-                hidden += answer.status == 404
-        store.client.close()
-        return ["%d keys are silently gone after damage of %s" % (hidden, what)] if hidden else []
-
-
-class IdentityTest(FaultTest):
-    def test_identity(self):
-        """Damaged files of identity: the server refuses them, and goes on once they are back."""
-        rng = random.Random(self.seed)
-        store = self.new_store(volumes=3, subvolumes=2)
-        client = store.new_client("one")
-        for number in range(20):
-            client.put("/f/%d" % number, 300)
-        store.settle()
-        rounds = means.rounds(12, 120)
-        refused = 0
-        for _ in range(rounds):
-            volume = rng.choice(store.volumes)
-            files = glob.glob(volume.dir + "/.larder/**", recursive=True, include_hidden=True)
-            files += glob.glob(volume.dir + "/sv*/.larder/id")
-            path = rng.choice([f for f in files if os.path.isfile(f) and not f.endswith("lock")])
-            volume.stop()
-            shutil.copy2(path, store.path("good"))
-            damage(path, rng, rng.choice(KINDS))
-            volume.start(wait=False)
-            poll("it starts or refuses", 20, lambda v=volume: self.decided(v))
-            if volume.process.poll() is not None:
-                self.assertGreater(volume.process.returncode, 0, volume.log_tail())
-                refused, volume.process = refused + 1, None
-            for number in range(20):
-                client.get("/f/%d" % number)
-            volume.stop()
-            shutil.copy2(store.path("good"), path)
-            volume.start()
-            client.close()
-            store.volumes_up()
-        self.end(store, "a damaged identity file", rounds, "%d refused at the start" % refused)
-
-    @staticmethod
-    def decided(volume):
-        if volume.process.poll() is not None:
-            return True
-        try:
-            return fetch("GET", volume.url + "/admin/health").status == 200
-        except OSError:
-            return False
+    def test_attributes_stopped(self):
+        self.play("a damaged attribute of a value, while stopped", True, True, means.rounds(30, 300))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,12 @@ import unittest
 
 import means
 from network import FlippingProxy, Hosts
-from store import FaultTest, poll
+from store import FaultTest
+
+
+# What happens to a volume's link. Where only the master is cut off from it, clients still reach it.
+FAULTS = ("drop-in", "drop-out", "reset", "loss", "slow", "drop-in from the master",
+          "drop-out to the master")
 
 
 class FlipTest(FaultTest):
@@ -34,14 +39,14 @@ class FlipTest(FaultTest):
             proxy.flips = False
             client.get("/f/%d" % (number % 20))
         client.close()
-        self.end(store, "a byte flipped on the way to a volume", rounds,
-                 "%d flipped" % proxy.flipped)
+        self.end(store, "a byte flipped on the way to a volume", proxy.flipped,
+                 "%d PUTs" % rounds)
         self.assertGreater(proxy.flipped, rounds // 5)
 
 
 class FrozenTest(FaultTest):
     def test_frozen(self):
-        """Volumes stop (SIGSTOP) and go on, also all but one; reads go elsewhere."""
+        """Volumes stop (SIGSTOP) and go on, also all but one. (How long reads take: test_frozen.py.)"""
         rounds = means.rounds(3, 30)
         rng = random.Random(self.seed)
         store = self.new_store(volumes=4)
@@ -54,35 +59,7 @@ class FrozenTest(FaultTest):
                 load.more(100, 1 + rng.random() * 2)
                 for victim in victims:
                     victim.resume()
-        with_hole = self.reads_with_frozen(store, rng)
-        longest = max(with_hole)
-        self.end(store, "volumes frozen for seconds", rounds,
-                 "GET with 2 of 4 frozen: longest %.2f s" % longest)
-        self.assertLess(sorted(with_hole)[int(len(with_hole) * 0.99)], 2)
-
-    def reads_with_frozen(self, store, rng):
-        """Seconds of each GET while replicas - 1 volumes stand still. (What was sent to them before
-        the master noticed waits for them.)"""
-        store.settle()
-        keys = sorted(store.new_client("list").list_all()[1])
-        client, took = store.new_client("reader"), []
-        victims = rng.sample(store.volumes, 2)
-        for victim in victims:
-            victim.pause()
-        try:
-            began = time.monotonic()
-            poll("the frozen volumes are known", 10,
-                 lambda: sum(v["state"] == "up" for v in store.states()) == 2)
-            print("known after %.2f s" % (time.monotonic() - began))
-            for _ in range(200):
-                began = time.monotonic()
-                client.get(rng.choice(keys))
-                took.append(time.monotonic() - began)
-        finally:
-            for victim in victims:
-                victim.resume()
-            client.close()
-        return took
+        self.end(store, "volumes frozen for seconds under writers", rounds)
 
 
 class PartitionTest(FaultTest):
@@ -90,22 +67,22 @@ class PartitionTest(FaultTest):
 
     def test_cut_off(self):
         means.need_namespaces()
-        rounds = means.rounds(4, 24)
+        rounds = len(FAULTS) * means.rounds(1, 5)
         rng = random.Random(self.seed)
         hosts = Hosts()
         self.addCleanup(hosts.close)
         store = self.new_store(volumes=4, hosts=hosts)
-        faults = ("drop-in", "drop-out", "reset", "loss", "slow")
         with store.workload(self.seed, keys=40, sizes=(500, 20000, 300000), weights=(6, 2, 1),
                             timeout=8) as load:
             for number in range(rounds):
                 load.more(rng.randrange(1, 100), 20)
                 host = rng.choice(store.volumes).name
-                fault = faults[number % len(faults)]
+                fault = FAULTS[number % len(FAULTS)]
                 hosts.spoil(host, fault)
                 load.more(150, 2 + rng.random() * 2)
                 hosts.mend(host)
-        self.end(store, "a volume cut off, one-way, reset, with loss, slow", rounds)
+        self.end(store, "a volume cut off (each way), reset, with 30 % loss, at 1 Mbit/s, cut off "
+                 "from the master only (each way)", rounds)
 
 
 if __name__ == "__main__":

@@ -57,8 +57,8 @@ class PlantedTest(unittest.TestCase):
     def note(self, fault, name, caught):
         if self.table:
             os.environ["FAULTS_TABLE"] = self.table
-        table.add_row("planted: %s" % fault, 1, notes="%s by %s" % (
-            "caught" if caught else "NOT caught", name))
+        table.add_row("planted: %s, watched by %s" % (fault, name), 1, int(caught),
+                      notes="caught" if caught else "NOT caught")
         os.environ.pop("FAULTS_TABLE", None)
 
     def test_no_fault(self):

@@ -124,7 +124,8 @@ class SyscallTest(FaultTest):
             if store.history.wrong or store.history.torn or store.history.failures:
                 self.fail("after %s %s: %s" % (call, what, store.history.wrong
                                                + store.history.torn + store.history.failures))
-        self.end(store, name, len(faults), "%d met a call; %d ended the process" % (hits, ends))
+        self.end(store, name, hits, "of %d planned, the others met no call; %d ended the process" % (
+            len(faults), ends))
         self.assertGreater(hits, len(faults) // 4)
 
     def test_volume(self):
@@ -169,7 +170,7 @@ class KilledAtTest(FaultTest):
         for number, (who, call, when) in enumerate(points):
             server = store.master if who == "master" else rng.choice(store.volumes)
             died += self.one(store, rng, server, call, when, number)
-        self.end(store, "kill -9 at a chosen system call", len(points), "%d kills" % died)
+        self.end(store, "kill -9 at a chosen system call", died, "of %d planned" % len(points))
         self.assertGreater(died, len(points) // 3)
 
 

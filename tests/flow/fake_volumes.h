@@ -14,6 +14,7 @@ struct fake_volume {
     bool lost, settled;
     bool discounted; /* its copies do not count */
     bool removed;
+    bool hesitates;
     unsigned failures; /* that it was blamed for */
 };
 
@@ -96,6 +97,11 @@ void volumes_failed(struct volumes *volumes UNUSED, const char *place)
 bool volumes_lost(struct volumes *volumes UNUSED, const char *place)
 {
     return volume_at(place)->lost;
+}
+
+bool volumes_hesitates(struct volumes *volumes UNUSED, const char *place)
+{
+    return volume_at(place)->hesitates;
 }
 
 bool volumes_settled(struct volumes *volumes UNUSED, const char *place)

@@ -94,6 +94,20 @@ START_TEST(passes_over_volumes_that_are_down)
 }
 END_TEST
 
+START_TEST(a_volume_that_may_stand_still_comes_last)
+{
+    fake_volumes[0].hesitates = true;
+    fake_volumes[2].hesitates = true;
+    for (int i = 0; i < 20; i++) {
+        get();
+        ck_assert_int_eq(sent_to(), '2');
+    }
+    fake_volumes[1].state = VOLUME_DOWN;
+    get();
+    ck_assert_int_ne(sent_to(), '2'); /* better than nothing */
+}
+END_TEST
+
 START_TEST(avoids_what_the_reader_has_seen_fail)
 {
     client.query = "avoid=v1:1,v3:1";
@@ -173,10 +187,14 @@ END_TEST
 
 int main(void)
 {
-    const struct played tests[] = {
-        {sends_readers_to_all_copies, 1},       {says_where_a_later_version_is, 1},
-        {passes_over_volumes_that_are_down, 1}, {avoids_what_the_reader_has_seen_fail, 1},
-        {what_is_not_visible_is_not_found, 4},  {damage_is_no_absence, 1},
-        {memory_may_run_out_anywhere, 1},       {NULL, 0}};
+    const struct played tests[] = {{sends_readers_to_all_copies, 1},
+                                   {says_where_a_later_version_is, 1},
+                                   {passes_over_volumes_that_are_down, 1},
+                                   {a_volume_that_may_stand_still_comes_last, 1},
+                                   {avoids_what_the_reader_has_seen_fail, 1},
+                                   {what_is_not_visible_is_not_found, 4},
+                                   {damage_is_no_absence, 1},
+                                   {memory_may_run_out_anywhere, 1},
+                                   {NULL, 0}};
     return play_all("master_get", tests, setup, teardown);
 }

@@ -204,7 +204,9 @@ START_TEST(two_silences_make_it_down)
     answers("v1:1", "nginx");
     answers("v2:1", "nginx");
     time_passes(1000);
+    ck_assert(volumes_hesitates(volumes, "v1:1")); /* asked half a second ago */
     call_ends(call_to("v1:1"), ST_PEER_TIMEOUT, 0);
+    ck_assert(!volumes_hesitates(volumes, "v1:1"));
     ck_assert_int_eq(state_of("v1:1"), VOLUME_SLOW);
     time_passes(1000);
     call_ends(call_to("v1:1"), ST_PEER_TIMEOUT, 0);

@@ -146,6 +146,24 @@ START_TEST(one_silence_makes_it_slow)
 }
 END_TEST
 
+START_TEST(it_hesitates_while_an_answer_is_late)
+{
+    (void)checked(0, ID_A);
+    fake_now += 5000; /* nobody has asked */
+    ck_assert(!volumes_hesitates(volumes, "a:1/sv00"));
+    volumes_asked(volumes, 0);
+    fake_now += 249;
+    ck_assert(!volumes_hesitates(volumes, "a:1/sv00"));
+    fake_now += 1;
+    ck_assert(volumes_hesitates(volumes, "a:1/sv00"));
+    ck_assert(!volumes_hesitates(volumes, "b:1"));
+    ck_assert(!volumes_hesitates(volumes, "nobody:1"));
+    ck_state("a:1", VOLUME_UP); /* no more than that */
+    (void)checked(0, ID_A);
+    ck_assert(!volumes_hesitates(volumes, "a:1/sv00"));
+}
+END_TEST
+
 START_TEST(one_that_never_answered_is_down_at_once)
 {
     (void)checked(0, NULL);
@@ -354,6 +372,7 @@ int main(void)
                                    {what_states_allow, 1},
                                    {ranking_follows_placement, 1},
                                    {one_silence_makes_it_slow, 1},
+                                   {it_hesitates_while_an_answer_is_late, 1},
                                    {one_that_never_answered_is_down_at_once, 1},
                                    {a_failed_request_makes_it_down, 1},
                                    {it_is_settled_after_a_while, 1},
