@@ -58,7 +58,7 @@ static void setup(void)
     calls_forget();
     pause_ms = PAUSE_MS;
     ends = 0;
-    counts = (struct orphans_counts){0, 0};
+    counts = (struct orphans_counts){0, 0, false};
 }
 
 static void teardown(void)
