@@ -191,6 +191,8 @@ static bool find_key(struct orphans *orphans, const char *name)
     struct buf path = BUF_INIT;
     const char *volume = volumes_name(orphans->worker->master->volumes, orphans->volume);
     buf_addf(&path, "%s%s", orphans->path, name);
+    if (!buf_ok(&path))
+        leaves_out(orphans);
     const char *below = buf_text(&path);
     size_t sub = 0;
     if (strncmp(below, "/sv", 3) == 0)
