@@ -24,7 +24,7 @@ import table  # noqa: E402
 
 # The basic ones first; what is left of the files follows.
 ORDER = ["test_checker", "test_kill", "test_power", "test_syscalls", "test_damage", "test_away",
-         "test_space", "test_network", "test_planted"]
+         "test_space", "test_network", "test_speed", "test_planted"]
 SHORT_LIMIT, FULL_LIMIT = 240, 3 * 3600  # seconds for one file
 
 

@@ -11,7 +11,7 @@
 #include "tests/flow/fake_pool.h"
 #include "tests/flow/fake_scan.h"
 
-enum { AT_ONCE = 32, AT_ONCE_BUSY = 12 };
+enum { AT_ONCE = 32, AT_ONCE_BUSY = 8 };
 
 /* --- tending, as far as the janitor sees it --- */
 
