@@ -89,7 +89,8 @@ START_TEST(a_few_dozen_at_a_time)
     ck_assert_uint_eq(questions.items, _i ? 64 : 70);
     char answers[70 * 4 + 1] = "";
     for (unsigned i = 0; i < questions.items; i++)
-        strcat(answers, i ? " 204" : "204");
+        memcpy(answers + (size_t)4 * i, i + 1 < questions.items ? "204 " : "204",
+               i + 1 < questions.items ? 4 : 3);
     trace[0] = 0;
     volumes_answer(answers);
     ck_assert_uint_eq(rec.garbage.count, _i ? 6 : 0);
