@@ -33,7 +33,7 @@ enum {
     AT_ONCE = 32,      /* keys that are worked on at the same time, for each loop, */
     AT_ONCE_MAX = 128, /* for all of them, */
     AT_ONCE_BUSY = 8,  /* and while clients are busy: their requests wait for the same disks */
-    BUSY_RATE = 20,    /* requests of clients a second: so many are busy */
+    BUSY_RATE = 40,    /* requests of clients a second: so many are busy */
     WATCH_MS = 250,    /* between two looks at the volumes */
     SETTLED_MS = 3100  /* after a volume has come back its garbage can be removed */
 };
