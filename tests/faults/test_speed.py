@@ -134,7 +134,7 @@ class SpeedTest(FaultTest):
         return meanwhile / ((before + after) / 2)
 
     def test_large_values(self):
-        self.measure("a volume with values of 8 MiB drained", means.rounds(32, 128), 8 * MIB)
+        self.measure("a volume with values of 8 MiB drained", means.rounds(48, 128), 8 * MIB)
 
     def test_small_values(self):
         self.measure("a volume with values of 4 KiB drained", means.rounds(2000, 20000), 4096)
