@@ -98,8 +98,10 @@ $(patsubst %,$(OUT)/tests/unit/master_%,health replicate volumes): LDFLAGS += $(
 unit: $(UNIT)
 	@tools/run-unit.sh $(UNIT)
 
+# Programs that tests with real processes use.
 MKVDB := $(OUT)/tests/cluster/mkvdb
-$(MKVDB): $(OUT)/tests/cluster/mkvdb.o $(COMMON_LIB)
+LOADER := $(OUT)/tests/cluster/loader
+$(MKVDB) $(LOADER): %: %.o $(COMMON_LIB)
 	$(if $(Q),@echo "  LINK $@")
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 cluster: all $(MKVDB)
@@ -107,9 +109,9 @@ cluster: all $(MKVDB)
 
 # The short form takes a few minutes; HOURS=2 makes it a soak of that length.
 HOURS ?=
-faults: all
+faults: all $(LOADER)
 	@$(MAKE) -s PLANTED=1 all
-	@LARDER_BIN=$(abspath $(BIN)) LARDER_PLANTED_BIN=$(abspath build/planted/bin) HOURS=$(HOURS) \
+	@LARDER_BIN=$(abspath $(BIN)) FAULTS_LOADER=$(abspath $(LOADER)) LARDER_PLANTED_BIN=$(abspath build/planted/bin) HOURS=$(HOURS) \
 		python3 -B tests/faults/run.py $(FAULTS)
 
 check: unit cluster

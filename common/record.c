@@ -131,11 +131,19 @@ enum status record_add_place(struct record *rec, const char *place)
 enum status record_add_garbage(struct record *rec, uint64_t generation, enum naming naming,
                                const char *place)
 {
+    return record_add_late_garbage(rec, generation, naming, place, 0);
+}
+
+enum status record_add_late_garbage(struct record *rec, uint64_t generation, enum naming naming,
+                                    const char *place, uint64_t due)
+{
     struct copies *garbage = &rec->garbage;
     for (size_t i = 0; i < garbage->count; i++) {
-        const struct copy *copy = &garbage->list[i];
-        if (copy->generation == generation && strcmp(copy->place, place) == 0)
-            return ST_OK;
+        struct copy *copy = &garbage->list[i];
+        if (copy->generation != generation || strcmp(copy->place, place) != 0)
+            continue;
+        copy->due = due > copy->due ? due : copy->due;
+        return ST_OK;
     }
     struct copy *more = realloc(garbage->list, (garbage->count + 1) * sizeof *more);
     if (more)
@@ -145,8 +153,24 @@ enum status record_add_garbage(struct record *rec, uint64_t generation, enum nam
         free(copy);
         return ST_NO_MEMORY;
     }
-    more[garbage->count++] = (struct copy){generation, naming, copy};
+    more[garbage->count++] = (struct copy){generation, naming, copy, due};
     return ST_OK;
+}
+
+void record_hurry_garbage(struct record *rec)
+{
+    for (size_t i = 0; i < rec->garbage.count; i++)
+        rec->garbage.list[i].due = 0;
+}
+
+bool record_has_due(const struct record *rec, uint64_t now)
+{
+    for (size_t i = 0; i < rec->garbage.count; i++)
+        if (rec->garbage.list[i].due <= now)
+            return true;
+    bool repair_alone = !rec->has_tombstone && !rec->holder_count && !rec->maybe_count &&
+                        (rec->few_copies || rec->suspect);
+    return rec->garbage.count == 0 && !repair_alone;
 }
 
 static enum status add_once(char ***list, size_t *count, const char *text)
@@ -229,7 +253,7 @@ enum status record_copy(struct record *to, const struct record *from)
         st = record_add_maybe(to, from->maybes[i]);
     for (size_t i = 0; i < from->garbage.count && !st; i++) {
         const struct copy *copy = &from->garbage.list[i];
-        st = record_add_garbage(to, copy->generation, copy->naming, copy->place);
+        st = record_add_late_garbage(to, copy->generation, copy->naming, copy->place, copy->due);
     }
     if (st)
         record_free(to);

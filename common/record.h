@@ -36,7 +36,9 @@ enum key_state { KEY_ABSENT, KEY_PENDING, KEY_LIVE, KEY_UNLINKED, KEY_DELETED };
 struct copy {
     uint64_t generation;
     enum naming naming;
-    char *place; /* "host:port[/path][/svXX]" */
+    char *place;  /* "host:port[/path][/svXX]" */
+    uint64_t due; /* of garbage: it stays until then for readers who were sent there (unix
+                     milliseconds); 0: nobody was */
 };
 
 struct copies {
@@ -64,7 +66,6 @@ struct record {
                           writes the number of `places` instead */
     bool suspect;      /* a copy may be missing or damaged: its copies are to be looked at */
     uint64_t since;    /* when it became few or suspect (unix milliseconds), 0: not known */
-    uint64_t due;      /* the janitor leaves it alone before then (unix milliseconds) */
 };
 
 /* An empty record, KEY_ABSENT. Owns nothing yet. */
@@ -108,9 +109,19 @@ enum status record_set_places(struct record *rec, const char *const *places,
 /* At the end of the list, whether it is in it or not. The string is copied. ST_NO_MEMORY: the list
  * is as before. */
 enum status record_add_place(struct record *rec, const char *place) MUST_CHECK;
-/* Once a generation and place; else the same. */
+/* A copy that may go at once. One that is on the list already stays there as it is. */
 enum status record_add_garbage(struct record *rec, uint64_t generation, enum naming naming,
                                const char *place) MUST_CHECK;
+/* A copy that readers may have been sent to, to be removed from `due` on; one that is on the list
+ * already stays there until the later of both times. */
+enum status record_add_late_garbage(struct record *rec, uint64_t generation, enum naming naming,
+                                    const char *place, uint64_t due) MUST_CHECK;
+/* All garbage may go at once: the key is deleted, and no reader is owed anything. */
+void record_hurry_garbage(struct record *rec);
+/* True where something could be removed at `now` (unix milliseconds), as far as the record tells:
+ * garbage that is due, or a tombstone and its files where there is no garbage. A record of the work
+ * alone will do. */
+bool record_has_due(const struct record *rec, uint64_t now) MUST_CHECK;
 /* A volume that keeps the tombstone as it is now; it is no maybe any more. */
 enum status record_add_holder(struct record *rec, const char *place) MUST_CHECK;
 

@@ -187,7 +187,7 @@ bool record_encode(const struct record *rec, const struct key *key, struct buf *
 /* --- what is still to do --- */
 
 /* garbage GENERATION NAMING place ; `text` begins behind "garbage ". */
-static enum status decode_garbage(struct record *rec, struct text text)
+static enum status decode_garbage(struct record *rec, struct text text, uint64_t due)
 {
     const char *piece[3];
     size_t len[3];
@@ -202,10 +202,12 @@ static enum status decode_garbage(struct record *rec, struct text text)
     char place[PLACE_MAX + 1];
     memcpy(place, piece[2], len[2]);
     place[len[2]] = 0;
-    return record_add_garbage(rec, generation, naming, place);
+    return record_add_late_garbage(rec, generation, naming, place, due);
 }
 
-static enum status decode_work_line(struct record *rec, const char *line, size_t line_len)
+/* `due` is that of the garbage that follows, as the lines so far say. */
+static enum status decode_work_line(struct record *rec, const char *line, size_t line_len,
+                                    uint64_t *due)
 {
     struct text text = {line, line + line_len};
     const char *word;
@@ -215,7 +217,7 @@ static enum status decode_work_line(struct record *rec, const char *line, size_t
     const char *rest = text.at;
     size_t rest_len = text.at < text.end ? (size_t)(text.end - text.at) : 0;
     if (is_word(word, len, "due"))
-        return parse_number(rest, rest_len, &rec->due) ? ST_OK : ST_CORRUPT;
+        return parse_number(rest, rest_len, due) ? ST_OK : ST_CORRUPT;
     if (is_word(word, len, "tombstone")) {
         rec->has_tombstone = true;
         return parse_number(rest, rest_len, &rec->tombstone) ? ST_OK : ST_CORRUPT;
@@ -235,7 +237,7 @@ static enum status decode_work_line(struct record *rec, const char *line, size_t
     if (is_word(word, len, "since"))
         return parse_number(rest, rest_len, &rec->since) ? ST_OK : ST_CORRUPT;
     if (is_word(word, len, "garbage"))
-        return decode_garbage(rec, text);
+        return decode_garbage(rec, text, *due);
     if (is_word(word, len, "holder"))
         return take_place(rec, rest, rest_len, record_add_holder);
     if (is_word(word, len, "maybe"))
@@ -248,10 +250,11 @@ static enum status decode_work(struct record *rec, const char *work, size_t work
     struct text text = {work, work + work_len};
     const char *line;
     size_t len;
+    uint64_t due = 0;
     if (!next_piece(&text, '\n', &line, &len) || !is_word(line, len, "W1"))
         return ST_CORRUPT;
     while (next_piece(&text, '\n', &line, &len)) {
-        enum status st = decode_work_line(rec, line, len);
+        enum status st = decode_work_line(rec, line, len, &due);
         if (st)
             return st;
     }
@@ -266,8 +269,6 @@ bool record_encode_work(const struct record *rec, struct buf *out)
         !rec->maybe_count)
         return false;
     buf_adds(out, "W1\n");
-    if (rec->due)
-        buf_addf(out, "due %llu\n", (unsigned long long)rec->due);
     if (rec->has_tombstone)
         buf_addf(out, "tombstone %llu\n", (unsigned long long)rec->tombstone);
     /* How many are left stands in the work too, so that the janitor finds those first that have the
@@ -278,8 +279,12 @@ bool record_encode_work(const struct record *rec, struct buf *out)
         buf_adds(out, "suspect\n");
     if (repair && rec->since)
         buf_addf(out, "since %llu\n", (unsigned long long)rec->since);
+    uint64_t due = 0;
     for (size_t i = 0; i < rec->garbage.count; i++) {
         const struct copy *copy = &rec->garbage.list[i];
+        if (copy->due != due)
+            buf_addf(out, "due %llu\n", (unsigned long long)copy->due);
+        due = copy->due;
         buf_addf(out, "garbage %llu %s %s\n", (unsigned long long)copy->generation,
                  naming_text(copy->naming), copy->place);
     }

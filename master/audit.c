@@ -197,7 +197,7 @@ static void orphans_ended(void *arg, const struct orphans_counts *counts)
     atomic_store(&audit->found, counts->orphans);
     audit->orphans = NULL; /* it is gone after this */
     /* Where the index was not read to its end, it was no whole round. */
-    round_over(audit, !audit->stopped && !audit->st && buf_ok(&audit->start));
+    round_over(audit, counts->whole && !audit->stopped && !audit->st && buf_ok(&audit->start));
 }
 
 /* Keeps keys under way: many where it was demanded, else one, with pauses between. */

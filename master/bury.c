@@ -20,7 +20,10 @@
 #include "master/volumes.h"
 #include "master/worker.h"
 
-enum { TIMEOUT_MS = 10000 };
+enum {
+    TIMEOUT_MS = 10000,
+    CAREFUL_MAX = 64 /* copies at a time: a key that is written all the time has thousands */
+};
 
 struct bury {
     struct worker *worker;
@@ -118,11 +121,13 @@ static enum status erase(struct bury *bury)
 {
     struct volumes *volumes = bury->worker->master->volumes;
     const struct copies *garbage = &bury->rec->garbage;
+    uint64_t now = loop_wall_ms();
     forget_removed(bury);
-    enum status st = reserve_items(bury, garbage->count);
-    for (size_t i = 0; i < garbage->count && !st; i++) {
+    size_t most = bury->careful && garbage->count > CAREFUL_MAX ? CAREFUL_MAX : garbage->count;
+    enum status st = reserve_items(bury, most);
+    for (size_t i = 0; i < garbage->count && bury->count < most && !st; i++) {
         const struct copy *copy = &garbage->list[i];
-        if (volume_erasable(volumes_state(volumes, copy->place)) &&
+        if (copy->due <= now && volume_erasable(volumes_state(volumes, copy->place)) &&
             (!bury->careful || volumes_settled(volumes, copy->place)))
             st = add_item(bury, copy->place, copy->generation, copy->naming, NULL);
     }

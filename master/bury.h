@@ -16,8 +16,9 @@ struct record;
 struct worker;
 
 /*
- * Asks the volumes that are up (`careful`: and have been so for a while) to delete the copies in
- * rec->garbage; those that are known to be gone, and cannot come yet, leave the list. Where some
+ * Asks the volumes that are up to delete the copies in rec->garbage that are due; those that are
+ * known to be gone, and cannot come yet, leave the list. `careful`, for who has time: only volumes
+ * that have been up for a while, and no more than a few dozen copies at a time. Where some
  * stay and the key has a tombstone, it is put on volumes that are up, so that an index made anew
  * from the volumes knows it too; where none stay, it is taken off them again. `rec` and `key` stay
  * the caller's, and must stay until `buried` is called: once, never before bury_start() returned.

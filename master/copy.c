@@ -1,7 +1,7 @@
 /*
- * The path: copy_start → copy_from_next (a GET to a source) → copy_arrived (its bytes, into the
- * window) → copy_source_ended → copy_replicated → copy_finish; or, where the source fails or is not
- * what the index says, back to copy_from_next.
+ * The path: copy_start → copy_granted (its turn) → copy_from_next (a GET to a source) →
+ * copy_arrived (its bytes, into the window) → copy_source_ended → copy_replicated → copy_finish;
+ * or, where the source fails or is not what the index says, back to copy_from_next.
  */
 #include "master/copy.h"
 
@@ -13,6 +13,7 @@
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/md5.h"
+#include "master/ration.h"
 #include "master/replicate.h"
 #include "master/volumes.h"
 #include "master/worker.h"
@@ -39,9 +40,11 @@ struct copy_job {
     bool source_ended;
     uint64_t heard_ms; /* when the source last sent something, or had to wait for us */
     struct loop_timer *watch;
+    struct ration_share share;
     enum status st; /* of the last source that was tried */
 };
 
+static void copy_granted(void *arg);
 static void copy_from_next(struct copy_job *job);
 static bool copy_arrived(void *arg, const char *data, size_t len);
 static void copy_source_ended(void *arg, struct http_call *call, enum status st);
@@ -69,6 +72,10 @@ static void copy_room(void *arg)
 static bool start_replicas(struct copy_job *job)
 {
     const char *length = http_call_field(job->call, "Content-Length");
+    bool checked_there = job->md5[0] != 0;
+    for (size_t i = 0; i < job->target_count && checked_there; i++)
+        checked_there =
+            volumes_kind(job->worker->master->volumes, job->targets[i]) == VOLUME_LARDER;
     const struct replicate_spec spec = {
         .worker = job->worker,
         .request = job->request,
@@ -79,7 +86,8 @@ static bool start_replicas(struct copy_job *job)
         .minimum = 1,
         .length = length ? strtoll(length, NULL, 10) : -1,
         .type = http_call_field(job->call, "Content-Type"),
-        .digest = true,
+        .digest = !checked_there,
+        .checked_there = checked_there,
         .expected_md5 = job->md5[0] ? job->md5 : NULL,
         .room = copy_room,
         .done = copy_replicated,
@@ -146,7 +154,8 @@ static void watched(void *arg)
 
 static enum status call_source(struct copy_job *job, const char *source)
 {
-    static const char *const fields[] = {"Larder-Internal: 1", NULL};
+    /* Its bytes are compared with the MD5 at their destination; the source need not do it, too. */
+    static const char *const fields[] = {"Larder-Internal: 1", "Larder-Check: none", NULL};
     struct buf url = BUF_INIT;
     buf_addf(&url, "http://%s%s", source, job->path);
     const struct http_call_spec spec = {
@@ -204,6 +213,7 @@ static void copy_replicated(void *arg, enum status st)
 
 static void copy_free(struct copy_job *job)
 {
+    ration_return(&job->share);
     for (size_t i = 0; job->sources && i < job->source_count; i++)
         free(job->sources[i]);
     for (size_t i = 0; job->targets && i < job->target_count; i++)
@@ -239,13 +249,9 @@ static char **copy_strings(const char *const *from, size_t count)
     return list;
 }
 
-static void first_turn(void *arg)
+static void copy_granted(void *arg)
 {
-    struct copy_job *job = arg;
-    if (!job->call && !job->rep)
-        copy_from_next(job);
-    else
-        watched(job);
+    copy_from_next(arg);
 }
 
 enum status copy_start(const struct copy_spec *spec)
@@ -265,11 +271,13 @@ enum status copy_start(const struct copy_spec *spec)
     job->sources = copy_strings(spec->sources, spec->source_count);
     job->targets = copy_strings(spec->targets, spec->target_count);
     job->stored = calloc(spec->target_count + 1, sizeof *job->stored);
-    job->watch = loop_timer_new(spec->worker->loop, first_turn, job);
+    job->watch = loop_timer_new(spec->worker->loop, watched, job);
     if (!job->path || !job->sources || !job->targets || !job->stored || !job->watch) {
         copy_free(job);
         return ST_NO_MEMORY;
     }
-    loop_timer_set(job->watch, 0);
+    job->share.granted = copy_granted;
+    job->share.arg = job;
+    ration_ask(spec->worker->copies, &job->share, spec->length);
     return ST_OK;
 }

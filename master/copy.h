@@ -1,7 +1,8 @@
 /*
  * Copies one version of a value from a volume that has it to others, through the master, in the
  * window of replicate.h. What does not match the MD5 in the index is never made a copy of: the next
- * source is tried then.
+ * source is tried then. Volumes of larder compare it themselves before the copy is there; for
+ * others the master does, and holds the last byte back.
  */
 #ifndef LARDER_MASTER_COPY_H
 #define LARDER_MASTER_COPY_H
@@ -26,6 +27,7 @@ struct copy_spec {
     size_t source_count;
     const char *const *targets; /* places to write to, all of them; copied */
     size_t target_count;
+    uint64_t length; /* of the value, as far as it is known: how many are copied at once */
     /* Once: ST_OK where at least one target has a durable copy: stored[i] says which. `bytes` is
      * the value's length. The job is gone afterwards. */
     void (*done)(void *arg, enum status st, const bool *stored, uint64_t bytes);

@@ -63,7 +63,7 @@ static enum status entomb(struct record *rec)
     rec->md5[0] = 0;
     rec->few_copies = rec->suspect = false;
     rec->since = 0;
-    rec->due = 0;
+    record_hurry_garbage(rec);
     return st;
 }
 

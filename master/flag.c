@@ -7,6 +7,7 @@
 
 #include "common/loop.h"
 #include "common/record.h"
+#include "master/bell.h"
 #include "master/index.h"
 #include "master/keylock.h"
 #include "master/worker.h"
@@ -81,8 +82,11 @@ static void flag_turned(void *arg)
     flag->locked = keylock_try_quietly(master->locks, &flag->key);
     if (!flag->locked && try_again(flag))
         return;
-    if (!flag->locked || index_get_all(master->index, &flag->key, &flag->rec) || !set_flag(flag)) {
-        flag_finish(flag, ST_OK);
+    enum status st = ST_BUSY;
+    if (flag->locked)
+        st = index_get_all(master->index, &flag->key, &flag->rec);
+    if (st || !set_flag(flag)) {
+        flag_finish(flag, st);
         return;
     }
     index_change_begin(&flag->change, flag->worker->loop, flag_committed, flag);
@@ -92,7 +96,10 @@ static void flag_turned(void *arg)
 
 static void flag_committed(void *arg, enum status st)
 {
-    flag_finish(arg, st); /* a failed write was logged */
+    struct flag *flag = arg;
+    if (!st && flag->reason == FLAG_SUSPECT)
+        bell_ring(flag->worker->master->bell);
+    flag_finish(flag, st); /* a failed write was logged */
 }
 
 static void flag_finish(struct flag *flag, enum status st)

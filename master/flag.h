@@ -16,11 +16,11 @@ enum flag_reason {
 
 /*
  * Locks the key, and commits the flag where the key is visible and does not have it yet. A key that
- * somebody else works on just now is tried again for two seconds where `flagged` is given, and then
- * left alone: who works on a key for so long writes or moves its copies, and looks at them anyway.
+ * somebody else works on just now is tried again for two seconds where `flagged` is given.
  * `flagged` (may be NULL) is called once, never before flag_start() returned, with why the flag
- * could not be written (ST_OK also where there was nothing to write). False: no memory, nothing
- * will be called.
+ * could not be written: ST_BUSY where the key stayed locked (ST_OK also where there was nothing to
+ * write). The janitor is called to a key that is suspect now. False: no memory, nothing will be
+ * called.
  */
 bool flag_start(struct worker *worker, const struct key *key, enum flag_reason reason,
                 void (*flagged)(void *arg, enum status st), void *arg);

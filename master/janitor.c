@@ -1,8 +1,10 @@
 /*
- * A round: janitor_begin → (page_read → page_arrived → tend … tended) until the last page → pause.
+ * A round: janitor_begin → (page_read → page_arrived → tend … tended) until the last page →
+ * round_over → a pause, which ends early where the bell is rung or a volume has come or gone.
  *
  * A round goes through the queue several times: first come keys that have no or one copy left, then
- * those with two, and so on; in the last pass everything else.
+ * those with two, and so on; in the last pass everything else. The next page is read while the last
+ * keys of the one before are still worked on.
  */
 #include "master/janitor.h"
 
@@ -11,105 +13,168 @@
 #include <stdlib.h>
 
 #include "common/buf.h"
+#include "common/http_server.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/pool.h"
+#include "common/record.h"
 #include "master/audit.h"
+#include "master/bell.h"
 #include "master/config.h"
 #include "master/index.h"
+#include "master/pace.h"
 #include "master/sweep.h"
 #include "master/tend.h"
+#include "master/volumes.h"
 #include "master/worker.h"
 
 enum {
-    PAGE = 256,          /* keys that are read at once */
-    AT_ONCE = 16,        /* keys that are worked on at the same time */
-    PAUSE_MS = 500,      /* between rounds, */
-    PAUSE_MAX_MS = 4000, /* growing while nothing can be settled */
+    PAGE = 256,        /* keys that are read at once */
+    AT_ONCE = 32,      /* keys that are worked on at the same time, for each loop, */
+    AT_ONCE_MAX = 128, /* for all of them, */
+    AT_ONCE_BUSY = 8,  /* and while clients are busy: their requests wait for the same disks */
+    BUSY_RATE = 40,    /* requests of clients a second: so many are busy */
+    WATCH_MS = 250,    /* between two looks at the volumes */
+    SETTLED_MS = 3100  /* after a volume has come back its garbage can be removed */
+};
+
+/* A part of the queue, as the pool has read it. */
+struct page {
+    struct key *keys;
+    enum tend_scope *scopes; /* [i]: of keys[i] */
+    size_t count, next;
+    uint64_t seen;      /* keys with work, those included whose time has not come */
+    uint64_t to_repair; /* of them */
+    uint64_t oldest_ms; /* since when the oldest of these needs it; 0: none */
+    uint64_t due_ms;    /* when garbage that is not due yet will be: the first; 0: none */
+    bool last;
+    uint64_t took_ms;
+    enum status st;
+};
+
+/* What a round has found and done so far. */
+struct round {
+    struct pace_round sum; /* of all pages so far */
+    uint64_t wall_ms;      /* when it began */
+    unsigned passes;       /* --replicas, or one where nothing is to be repaired */
+    unsigned pass;      /* 1 … replicas: keys with so many copies left; the last takes the rest */
+    uint64_t oldest_ms; /* see struct page */
 };
 
 struct janitor {
     struct worker *worker;
-    struct loop_timer *timer;
+    struct bell *bell;
+    struct loop_timer *timer; /* ends the pause */
+    struct loop_timer *watch; /* looks at the volumes */
     struct pool_job job;
-    bool reading; /* the job is the pool's now */
+    bool reading; /* the job and the page are the pool's now */
+    bool pausing; /* no round is under way */
+    bool rung;    /* another round was asked for meanwhile */
     bool stopped;
-    bool last_page;
-    enum status st;   /* of the reading */
     struct buf start; /* where the next page begins */
-    struct key *page;
-    size_t page_count, page_next;
+    struct page page;
+    struct round round; /* this or the last */
     size_t under_way;
+    size_t next_worker;
+    uint64_t requests;         /* on this loop, when the watch last looked */
+    bool busy;                 /* clients are */
     struct index_change probe; /* an empty change: tells whether the index can be written again */
     bool probing;
     struct sweep *sweep;
     struct audit *audit;
-    unsigned passes; /* of this round: --replicas, or one where nothing is to be repaired */
-    unsigned pass;   /* 1 … replicas: keys with so many copies left; the last takes the rest */
-    uint64_t repair, oldest_ms; /* of this round: keys to repair, since when the oldest needs it */
+    struct pace pace;
+    uint64_t epoch;         /* of the volumes, when they were last looked at, */
+    size_t writable;        /* and how many could be written to */
+    uint64_t settled_at_ms; /* a volume that came back is settled then; 0: none did */
     _Atomic uint64_t repairs, oldest, rounds;
-    uint64_t pause_ms;
-    uint64_t settled_before; /* at the beginning of this round */
-    uint64_t seen;           /* keys with work in this round */
     _Atomic uint64_t waiting, settled;
 };
 
 static void janitor_begin(void *arg);
 static void page_read(void *arg);
 static void page_arrived(void *arg);
-static void tended(void *arg, enum tend_end end);
+static void key_cleared(void *arg, enum tend_end end);
+static void key_repaired(void *arg, enum tend_end end);
+static void round_over(struct janitor *janitor);
 
-/* Whether a key's turn is in this pass. */
-static bool is_turn(const struct janitor *janitor, const struct record *work)
+/* --- reading, on the pool --- */
+
+/* Of two times; 0 is none. */
+static uint64_t earlier(uint64_t a, uint64_t b)
 {
-    bool urgent = work->few_copies && work->few_left < janitor->passes;
-    unsigned turn = !urgent ? janitor->passes : work->few_left ? work->few_left : 1;
-    return turn == janitor->pass || janitor->passes == 1;
+    return a && (!b || a < b) ? a : b;
 }
 
-static void count_repair(struct janitor *janitor, const struct record *work)
+/* Whether a key's turn is in this pass. */
+static bool is_turn(const struct round *round, const struct record *work)
 {
-    if (!work->few_copies && !work->suspect)
+    bool urgent = work->few_copies && work->few_left < round->passes;
+    unsigned turn = !urgent ? round->passes : work->few_left ? work->few_left : 1;
+    return turn == round->pass || round->passes == 1;
+}
+
+static bool needs_repair(const struct record *work)
+{
+    return work->few_copies || work->suspect;
+}
+
+/* Notes what is to be known of a key, whether its time has come or not. */
+static void count_key(struct page *page, const struct record *work, uint64_t now)
+{
+    page->seen++;
+    for (size_t i = 0; i < work->garbage.count; i++)
+        if (work->garbage.list[i].due > now)
+            page->due_ms = earlier(page->due_ms, work->garbage.list[i].due);
+    if (!needs_repair(work))
         return;
-    janitor->repair++;
-    if (work->since && (!janitor->oldest_ms || work->since < janitor->oldest_ms))
-        janitor->oldest_ms = work->since;
+    page->to_repair++;
+    page->oldest_ms = earlier(page->oldest_ms, work->since);
 }
 
 static bool take_key(void *arg, const char *bytes, size_t len, const struct record *work)
 {
     struct janitor *janitor = arg;
-    if (!is_turn(janitor, work))
+    struct page *page = &janitor->page;
+    if (!is_turn(&janitor->round, work))
         return true;
-    if (janitor->page_count == PAGE) {
+    if (page->count == PAGE) {
         buf_clear(&janitor->start);
         buf_add(&janitor->start, bytes, len);
-        janitor->last_page = !buf_ok(&janitor->start);
+        page->last = !buf_ok(&janitor->start);
         return false;
     }
-    if (key_from_bytes(&janitor->page[janitor->page_count], bytes, len) == ST_OK)
-        janitor->page_count++;
-    count_repair(janitor, work);
+    count_key(page, work, janitor->round.wall_ms);
+    bool repair = janitor->round.sum.repairs && needs_repair(work);
+    if ((repair || record_has_due(work, janitor->round.wall_ms)) &&
+        key_from_bytes(&page->keys[page->count], bytes, len) == ST_OK)
+        page->scopes[page->count++] = repair ? TEND_REPAIR : TEND_CLEAR;
     return true;
 }
 
-/* On the pool. */
 static void page_read(void *arg)
 {
     struct janitor *janitor = arg;
-    janitor->page_count = janitor->page_next = 0;
-    janitor->last_page = true;
-    janitor->st =
-        index_scan_work(janitor->worker->master->index, &janitor->start, take_key, janitor);
+    struct page *page = &janitor->page;
+    uint64_t began = loop_now_ms();
+    *page = (struct page){.keys = page->keys, .scopes = page->scopes, .last = true};
+    page->st = index_scan_work(janitor->worker->master->index, &janitor->start, take_key, janitor);
+    page->took_ms = loop_now_ms() - began;
 }
 
+/* --- on the loop --- */
+
+/* Where the pool has no room the round ends early, and the next tries again. */
 static void read_page(struct janitor *janitor)
 {
     janitor->job = (struct pool_job){
         .run = page_read, .done = page_arrived, .arg = janitor, .loop = janitor->worker->loop};
     janitor->reading = pool_submit(janitor->worker->master->pool, &janitor->job);
-    if (!janitor->reading)
-        loop_timer_set(janitor->timer, PAUSE_MS);
+    if (janitor->reading)
+        return;
+    janitor->page.last = true;
+    janitor->round.pass = janitor->round.passes;
+    if (!janitor->under_way)
+        round_over(janitor);
 }
 
 static void probed(void *arg, enum status st UNUSED)
@@ -132,70 +197,167 @@ static void probe_index(struct janitor *janitor)
 static void janitor_begin(void *arg)
 {
     struct janitor *janitor = arg;
+    struct round *round = &janitor->round;
+    unsigned passes = round->sum.to_repair ? janitor->worker->master->config->replicas : 1;
+    *round = (struct round){.wall_ms = loop_wall_ms(), .pass = 1, .passes = passes};
+    round->sum.began_ms = loop_now_ms();
+    round->sum.repairs = pace_may_repair(&janitor->pace, round->sum.began_ms);
+    janitor->pausing = janitor->rung = false;
     probe_index(janitor);
     sweep_tick(janitor->sweep);
     audit_poke(janitor->audit);
-    janitor->pass = 1;
-    janitor->passes = janitor->repair ? janitor->worker->master->config->replicas : 1;
-    janitor->repair = janitor->oldest_ms = 0;
     buf_clear(&janitor->start);
-    janitor->seen = 0;
-    janitor->settled_before = atomic_load(&janitor->settled);
+    janitor->page.count = janitor->page.next = 0;
     read_page(janitor);
 }
 
-/* Keeps AT_ONCE keys under way; at the end of the page the next one, at the end of all a pause. */
+/* On the next of the loops in turn. */
+static void begin_key(struct janitor *janitor)
+{
+    struct master *master = janitor->worker->master;
+    struct page *page = &janitor->page;
+    struct worker *worker = janitor->worker;
+    if (master->worker_count)
+        worker = &master->workers[janitor->next_worker++ % master->worker_count];
+    enum tend_scope scope = page->scopes[page->next];
+    if (tend_start(worker, janitor->worker->loop, &page->keys[page->next], scope,
+                   scope == TEND_REPAIR ? key_repaired : key_cleared, janitor))
+        janitor->under_way++;
+    else
+        janitor->round.sum.cleared.failed++;
+    page->next++;
+}
+
+/* Keeps keys under way; at the end of the page the next one, at the end of a pass the next. */
 static void advance(struct janitor *janitor)
 {
-    while (!janitor->stopped && janitor->page_next < janitor->page_count &&
-           janitor->under_way < AT_ONCE) {
-        if (tend_start(janitor->worker, &janitor->page[janitor->page_next], tended, janitor))
-            janitor->under_way++;
-        janitor->page_next++;
-    }
-    if (janitor->under_way || janitor->stopped)
+    size_t loops = janitor->worker->master->worker_count;
+    size_t most = AT_ONCE * (loops ? loops : 1);
+    most = most < AT_ONCE_MAX ? most : AT_ONCE_MAX;
+    most = janitor->busy ? AT_ONCE_BUSY : most;
+    if (janitor->reading)
         return;
-    if (!janitor->last_page) {
+    while (!janitor->stopped && janitor->page.next < janitor->page.count &&
+           janitor->under_way < most)
+        begin_key(janitor);
+    if (!janitor->stopped && janitor->page.next < janitor->page.count)
+        return;
+    if (!janitor->stopped && !janitor->page.last) {
         read_page(janitor);
-        return;
-    }
-    if (janitor->pass < janitor->passes) {
-        janitor->pass++;
+    } else if (janitor->under_way == 0 && !janitor->stopped &&
+               janitor->round.pass < janitor->round.passes) {
+        janitor->round.pass++;
         buf_clear(&janitor->start);
         read_page(janitor);
-        return;
+    } else if (janitor->under_way == 0) {
+        round_over(janitor);
     }
-    atomic_store(&janitor->waiting, janitor->seen);
-    atomic_store(&janitor->repairs, janitor->repair);
-    atomic_store(&janitor->oldest, janitor->oldest_ms);
-    atomic_fetch_add(&janitor->rounds, 1);
-    bool stuck = janitor->seen && atomic_load(&janitor->settled) == janitor->settled_before;
-    uint64_t longer = janitor->pause_ms * 2;
-    janitor->pause_ms = !stuck ? PAUSE_MS : longer < PAUSE_MAX_MS ? longer : PAUSE_MAX_MS;
-    loop_timer_set(janitor->timer, janitor->pause_ms);
 }
 
 static void page_arrived(void *arg)
 {
     struct janitor *janitor = arg;
+    struct round *round = &janitor->round;
+    struct page *page = &janitor->page;
     janitor->reading = false;
-    janitor->seen += janitor->page_count;
-    if (janitor->st)
-        janitor->last_page = true; /* it was logged; the next round tries again */
+    uint64_t due_ms = page->due_ms ? page->due_ms - round->wall_ms + round->sum.began_ms : 0;
+    round->sum.left += page->seen;
+    round->sum.to_repair += page->to_repair;
+    round->sum.reading_ms += page->took_ms;
+    round->sum.due_ms = earlier(round->sum.due_ms, due_ms);
+    round->oldest_ms = earlier(round->oldest_ms, page->oldest_ms);
+    if (page->st)
+        page->last = true; /* it was logged; the next round tries again */
     advance(janitor);
 }
 
-static void tended(void *arg, enum tend_end end)
+static void count_end(struct janitor *janitor, struct pace_tally *tally, enum tend_end end)
 {
-    struct janitor *janitor = arg;
     janitor->under_way--;
+    if (end == TEND_DONE || end == TEND_MORE)
+        tally->done++;
+    else
+        tally->failed++;
     if (end == TEND_DONE) {
         atomic_fetch_add(&janitor->settled, 1);
-        if (janitor->seen)
-            janitor->seen--;
+        janitor->round.sum.left -= janitor->round.sum.left > 0;
     }
     advance(janitor);
 }
+
+static void key_cleared(void *arg, enum tend_end end)
+{
+    struct janitor *janitor = arg;
+    count_end(janitor, &janitor->round.sum.cleared, end);
+}
+
+static void key_repaired(void *arg, enum tend_end end)
+{
+    struct janitor *janitor = arg;
+    count_end(janitor, &janitor->round.sum.repaired, end);
+}
+
+/* --- pauses --- */
+
+static void round_over(struct janitor *janitor)
+{
+    struct pace_round *sum = &janitor->round.sum;
+    sum->ended_ms = loop_now_ms();
+    sum->sweeping = sweep_runs(janitor->sweep);
+    sum->rung = janitor->rung;
+    atomic_store(&janitor->waiting, sum->left);
+    atomic_store(&janitor->repairs, sum->to_repair);
+    atomic_store(&janitor->oldest, janitor->round.oldest_ms);
+    atomic_fetch_add(&janitor->rounds, 1);
+    janitor->pausing = true;
+    if (!janitor->stopped)
+        loop_timer_set(janitor->timer, pace_pause(&janitor->pace, sum));
+}
+
+/* The bell was rung, or a volume has come or gone. */
+static void heard(void *arg)
+{
+    struct janitor *janitor = arg;
+    janitor->rung = true; /* for the end of the round that is under way */
+    if (!janitor->stopped && janitor->pausing)
+        loop_timer_set(janitor->timer,
+                       pace_hurry(&janitor->pace, &janitor->round.sum, loop_now_ms()));
+}
+
+/* Clients are spread evenly over the loops, so this one speaks for all. */
+static void look_at_clients(struct janitor *janitor)
+{
+    uint64_t requests = http_server_stats(janitor->worker->server)->requests;
+    uint64_t rate = (requests - janitor->requests) * 1000 / WATCH_MS;
+    janitor->requests = requests;
+    janitor->busy = rate * janitor->worker->master->worker_count >= BUSY_RATE;
+}
+
+static void watched(void *arg)
+{
+    struct janitor *janitor = arg;
+    look_at_clients(janitor);
+    struct volumes *volumes = janitor->worker->master->volumes;
+    size_t writable;
+    size_t checked;
+    size_t full;
+    uint64_t now = loop_now_ms();
+    uint64_t epoch = volumes_epoch(volumes);
+    volumes_tally(volumes, &writable, &checked, &full);
+    bool changed = epoch != janitor->epoch || writable != janitor->writable;
+    bool settled = janitor->settled_at_ms && now >= janitor->settled_at_ms;
+    if (changed)
+        janitor->settled_at_ms = now + SETTLED_MS;
+    else if (settled)
+        janitor->settled_at_ms = 0;
+    janitor->epoch = epoch;
+    janitor->writable = writable;
+    if (changed || settled)
+        heard(janitor);
+    loop_timer_set(janitor->watch, WATCH_MS);
+}
+
+/* --- begin and end --- */
 
 struct janitor *janitor_new(struct worker *worker)
 {
@@ -203,16 +365,22 @@ struct janitor *janitor_new(struct worker *worker)
     if (!janitor)
         return NULL;
     janitor->worker = worker;
-    janitor->page = calloc(PAGE, sizeof *janitor->page);
+    janitor->page.keys = calloc(PAGE, sizeof *janitor->page.keys);
+    janitor->page.scopes = calloc(PAGE, sizeof *janitor->page.scopes);
+    janitor->bell = bell_new(worker->loop, heard, janitor);
     janitor->timer = loop_timer_new(worker->loop, janitor_begin, janitor);
+    janitor->watch = loop_timer_new(worker->loop, watched, janitor);
     janitor->sweep = sweep_new(worker);
     janitor->audit = audit_new(worker);
-    if (!janitor->page || !janitor->timer || !janitor->sweep || !janitor->audit) {
+    if (!janitor->page.keys || !janitor->page.scopes || !janitor->bell || !janitor->timer ||
+        !janitor->watch || !janitor->sweep || !janitor->audit) {
         janitor_free(janitor);
         return NULL;
     }
-    janitor->pause_ms = PAUSE_MS;
-    loop_timer_set(janitor->timer, PAUSE_MS);
+    worker->master->bell = janitor->bell;
+    janitor->pausing = true;
+    loop_timer_set(janitor->timer, pace_begin(&janitor->pace));
+    loop_timer_set(janitor->watch, WATCH_MS);
     return janitor;
 }
 
@@ -220,6 +388,7 @@ void janitor_stop(struct janitor *janitor)
 {
     janitor->stopped = true;
     loop_timer_clear(janitor->timer);
+    loop_timer_clear(janitor->watch);
     sweep_stop(janitor->sweep);
     audit_stop(janitor->audit);
 }
@@ -237,9 +406,13 @@ void janitor_free(struct janitor *janitor)
     sweep_free(janitor->sweep);
     audit_free(janitor->audit);
     loop_timer_free(janitor->timer);
+    loop_timer_free(janitor->watch);
+    janitor->worker->master->bell = NULL;
+    bell_free(janitor->bell);
     buf_free(&janitor->start);
     index_change_free(&janitor->probe);
-    free(janitor->page);
+    free(janitor->page.keys);
+    free(janitor->page.scopes);
     free(janitor);
 }
 
@@ -252,11 +425,13 @@ void janitor_counters(struct janitor *janitor, uint64_t *waiting, uint64_t *sett
 void janitor_demand_sweep(struct janitor *janitor)
 {
     sweep_demand(janitor->sweep);
+    bell_ring(janitor->bell);
 }
 
 void janitor_demand_audit(struct janitor *janitor)
 {
     audit_demand(janitor->audit);
+    bell_ring(janitor->bell);
 }
 
 /* Seconds since the oldest key in need of repair became so; 0 without one. */

@@ -1,7 +1,8 @@
 /*
  * All periodic work of the master: finishes or removes what a crash, a volume that was away, or an
  * overwrite has left. It goes through the keys that have work ("!w" in the index), from start to
- * end and again, a few at a time. Runs on one loop.
+ * end and again, some at a time. It runs on one loop, and spreads the keys over all; who has made
+ * work for it rings master->bell.
  */
 #ifndef LARDER_MASTER_JANITOR_H
 #define LARDER_MASTER_JANITOR_H
@@ -16,6 +17,7 @@ struct buf;
 struct janitor;
 struct worker;
 
+/* Hangs up the bell of worker->master, and takes it down in janitor_free(). */
 struct janitor *janitor_new(struct worker *worker) MUST_CHECK;
 /* Begins no more; janitor_idle() tells when what is under way has ended. */
 void janitor_stop(struct janitor *janitor);

@@ -19,6 +19,7 @@
 #include "common/placement.h"
 #include "common/pool.h"
 #include "common/record.h"
+#include "master/bell.h"
 #include "master/index.h"
 #include "master/volumes.h"
 #include "master/worker.h"
@@ -293,6 +294,7 @@ static void member_committed(void *arg, enum status st)
     struct member *member = arg;
     if (!st)
         st = apply(member);
+    bell_ring(member->worker->master->bell);
     if (!st)
         log_event(LOG_INFO, "volumes", "volume=%s event=%s", member->name, events[member->wish]);
     member_finish(member, st, st ? NULL : texts[member->wish]);

@@ -67,6 +67,14 @@ static void finish(struct orphans *orphans);
 
 /* --- directories --- */
 
+static void leaves_out(struct orphans *orphans)
+{
+    orphans->counts.whole = false;
+    log_event(
+        LOG_WARN, "audit",
+        "error=\"a directory could not be looked at: no memory, or its listing makes no sense\"");
+}
+
 static bool push(struct orphans *orphans, const char *parent, const char *name)
 {
     struct buf path = BUF_INIT;
@@ -84,7 +92,8 @@ static bool push(struct orphans *orphans, const char *parent, const char *name)
     return true;
 }
 
-/* The next directory of this volume, or the root of the next volume that can be asked. */
+/* The next directory of this volume, or the root of the next volume that can be asked. NULL: there
+ * is none. */
 static char *next_directory(struct orphans *orphans)
 {
     struct volumes *volumes = orphans->worker->master->volumes;
@@ -92,8 +101,12 @@ static char *next_directory(struct orphans *orphans)
         return orphans->stack[--orphans->stack_count];
     while (++orphans->volume < volumes_count(volumes)) {
         const char *name = volumes_name(volumes, orphans->volume);
-        if (volumes_state(volumes, name) <= VOLUME_FULL)
-            return strdup("/");
+        if (volumes_state(volumes, name) > VOLUME_FULL)
+            continue;
+        char *root = strdup("/");
+        if (root)
+            return root;
+        leaves_out(orphans); /* and this volume is left out */
     }
     return NULL;
 }
@@ -133,10 +146,12 @@ static void walk_next(void *arg)
     orphans->pausing = false;
     free(orphans->path);
     orphans->path = orphans->stopped ? NULL : next_directory(orphans);
-    if (!orphans->path)
+    if (!orphans->path) {
         finish(orphans);
-    else if (!list_directory(orphans))
+    } else if (!list_directory(orphans)) {
+        leaves_out(orphans);
         pause_walk(orphans);
+    }
 }
 
 static bool listing_piece(void *arg, const char *data, size_t len)
@@ -154,6 +169,8 @@ static void listing_arrived(void *arg, struct http_call *call, enum status st)
     /* A directory that vanished or cannot be read is looked at in the next round. */
     if (!st && http_call_status(call) == 200)
         orphans->listing = json_parse_names(buf_text(&orphans->text), orphans->text.len, NULL);
+    if (!buf_ok(&orphans->text) || (!st && http_call_status(call) == 200 && !orphans->listing))
+        leaves_out(orphans);
     orphans->next = 0;
     file_next(orphans);
 }
@@ -174,6 +191,8 @@ static bool find_key(struct orphans *orphans, const char *name)
     struct buf path = BUF_INIT;
     const char *volume = volumes_name(orphans->worker->master->volumes, orphans->volume);
     buf_addf(&path, "%s%s", orphans->path, name);
+    if (!buf_ok(&path))
+        leaves_out(orphans);
     const char *below = buf_text(&path);
     size_t sub = 0;
     if (strncmp(below, "/sv", 3) == 0)
@@ -247,7 +266,7 @@ static bool look_at(struct orphans *orphans, const struct json *entry)
         return false;
     if (strcmp(type, "directory") == 0) {
         if (depth(orphans->path) < DEPTH_MAX && !push(orphans, orphans->path, name))
-            log_event(LOG_WARN, "audit", "error=\"out of memory\"");
+            leaves_out(orphans);
         return false;
     }
     if (!find_key(orphans, name))
@@ -296,6 +315,7 @@ static void orphans_free(struct orphans *orphans)
 
 static void finish(struct orphans *orphans)
 {
+    orphans->counts.whole = orphans->counts.whole && !orphans->stopped;
     orphans->ended(orphans->arg, &orphans->counts);
     orphans_free(orphans);
 }
@@ -310,6 +330,7 @@ struct orphans *orphans_start(struct worker *worker, const uint64_t *pause_ms,
     orphans->worker = worker;
     orphans->pause_ms = pause_ms;
     orphans->volume = SIZE_MAX; /* before the first */
+    orphans->counts.whole = true;
     orphans->ended = ended;
     orphans->arg = arg;
     orphans->timer = loop_timer_new(worker->loop, walk_next, orphans);

@@ -17,6 +17,7 @@ struct worker;
 
 struct orphans_counts {
     uint64_t files, orphans;
+    bool whole; /* nothing was left out for want of memory, or since it was stopped */
 };
 
 /* `ended` is called once, never before orphans_start() returned; the walk is gone afterwards.

@@ -104,7 +104,6 @@ static enum status note_intent(struct put *put)
     put->generation = record_next_generation(&put->rec, loop_wall_ms());
     if (put->rec.state == KEY_ABSENT)
         record_move(&put->rec, KEY_PENDING);
-    put->rec.due = 0;
     for (size_t i = 0; i < put->candidate_count; i++) {
         enum status st =
             record_add_garbage(&put->rec, put->generation, NAMING_LARDER, put->candidates[i]);
@@ -122,7 +121,7 @@ static enum status prepare(struct put *put)
     if (put->rec.state == KEY_LIVE && !put->worker->master->config->overwrite)
         return ST_EXISTS;
     if (put->rec.garbage.count > GARBAGE_MAX) {
-        /* Every version makes more, and moves the time at which the janitor may begin. */
+        /* Every version makes more, faster than the janitor could remove them. */
         log_event(LOG_WARN, "put", "request=%s event=much-garbage copies=%zu",
                   http_request_id(put->req), put->rec.garbage.count);
         return ST_BUSY;
@@ -242,9 +241,9 @@ static enum status retire_old_version(struct put *put)
     enum status st = ST_OK;
     if (rec->state != KEY_LIVE && rec->state != KEY_UNLINKED)
         return ST_OK;
+    uint64_t due = loop_wall_ms() + put->worker->master->config->grace_ms;
     for (size_t i = 0; i < rec->place_count && !st; i++)
-        st = record_add_garbage(rec, rec->generation, rec->naming, rec->places[i]);
-    rec->due = loop_wall_ms() + put->worker->master->config->grace_ms;
+        st = record_add_late_garbage(rec, rec->generation, rec->naming, rec->places[i], due);
     return st;
 }
 

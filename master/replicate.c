@@ -68,7 +68,7 @@ static void launch(struct replicate *rep, struct replica *replica);
 static uint64_t readable_end(const struct replicate *rep)
 {
     uint64_t end = rep->window.end;
-    bool matched = rep->ended && rep->verdict == ST_OK;
+    bool matched = rep->spec.checked_there || (rep->ended && rep->verdict == ST_OK);
     return rep->expected[0] && !matched && end ? end - 1 : end;
 }
 
@@ -155,6 +155,8 @@ static void replica_answered(void *arg, struct http_call *call, enum status st)
     }
     if (st == ST_OK && http_call_status(call) == 507)
         rep->no_space = true;
+    if (st == ST_OK && http_call_status(call) == 422 && rep->spec.checked_there)
+        rep->verdict = ST_DIGEST;
     if (st == ST_UNAVAILABLE || st == ST_PEER_TIMEOUT)
         volumes_failed(rep->spec.worker->master->volumes, rep->candidates[replica->candidate]);
     replica_failed(replica, wrong);
@@ -167,9 +169,12 @@ static struct http_call *call_volume(struct replica *replica)
     struct replicate *rep = replica->rep;
     struct buf url = BUF_INIT;
     struct buf type = BUF_INIT;
+    struct buf digest = BUF_INIT;
     buf_addf(&url, "http://%s%s", rep->candidates[replica->candidate], rep->path);
     buf_addf(&type, "Content-Type: %s", rep->type ? rep->type : "application/octet-stream");
-    const char *const fields[] = {"Larder-Internal: 1", buf_text(&type), NULL};
+    buf_addf(&digest, "Content-MD5: %s", rep->expected);
+    const char *const fields[] = {"Larder-Internal: 1", buf_text(&type),
+                                  rep->spec.checked_there ? buf_text(&digest) : NULL, NULL};
     const struct http_call_spec spec = {
         .method = "PUT",
         .url = buf_text(&url),
@@ -183,10 +188,11 @@ static struct http_call *call_volume(struct replica *replica)
         .connect_timeout_ms = CONNECT_MS,
     };
     struct http_call *call = NULL;
-    if (buf_ok(&url) && buf_ok(&type))
+    if (buf_ok(&url) && buf_ok(&type) && buf_ok(&digest))
         call = http_call_start(rep->spec.worker->client, &spec);
     buf_free(&url);
     buf_free(&type);
+    buf_free(&digest);
     return call;
 }
 
@@ -302,7 +308,9 @@ static enum status prepare(struct replicate *rep, const struct replicate_spec *s
     bool small = spec->length >= 0 && spec->length < WINDOW;
     if (window_init(&rep->window, small ? (size_t)spec->length + 1 : WINDOW))
         return ST_NO_MEMORY;
-    bool digest = spec->digest || spec->expected_md5;
+    bool digest = spec->digest || (spec->expected_md5 && !spec->checked_there);
+    if (spec->checked_there) /* what they say they stored is compared with it */
+        memcpy(rep->md5, rep->expected, sizeof rep->md5);
     if (digest && !(rep->digest = md5_new()))
         return ST_NO_MEMORY;
     rep->turn = loop_timer_new(spec->worker->loop, turned, rep);

@@ -30,7 +30,9 @@ struct replicate_spec {
     const char *type; /* Content-Type to keep, or NULL */
     bool digest;      /* compute the MD5, and compare it with what the volumes say they stored */
     const char
-        *expected_md5; /* 32 hex digits, or NULL. The last byte is held back until it matched */
+        *expected_md5;  /* 32 hex digits, or NULL. The last byte is held back until it matched */
+    bool checked_there; /* instead, the volumes compare with expected_md5 before they store
+                           anything, and no digest is computed here: all candidates are larder's */
     /* The window has room again after replicate_data() took less than all. On the loop, never from
      * inside a function of this module. */
     void (*room)(void *arg);

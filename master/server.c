@@ -19,10 +19,12 @@
 #include "master/index.h"
 #include "master/janitor.h"
 #include "master/keylock.h"
+#include "master/ration.h"
 #include "master/routes.h"
 #include "master/volumes.h"
 #include "master/worker.h"
 
+enum { COPY_BYTES = 6 * 1024 * 1024 }; /* of values that a loop copies at the same time */
 enum { POOL_QUEUE = 4096, IDLE_CONNECTIONS = 512, ADMIN_RESERVE = 16, STOP_MS = 10000 };
 
 struct server {
@@ -98,7 +100,8 @@ static enum status start_worker(struct server *server, size_t i, uint16_t port)
     worker->random = loop_wall_ms() * 2654435761U + i + 1;
     worker->loop = loop_new();
     worker->client = worker->loop ? http_client_new(worker->loop, IDLE_CONNECTIONS) : NULL;
-    if (!worker->client)
+    worker->copies = worker->loop ? ration_new(worker->loop, COPY_BYTES) : NULL;
+    if (!worker->client || !worker->copies)
         return ST_NO_MEMORY;
     const struct http_server_options options = {
         .loop = worker->loop,
@@ -186,12 +189,14 @@ static enum status start_parts(struct server *server)
 
 /* --- stopping --- */
 
+/* The first loop last: what the others have still posted to it is for the janitor, which is freed
+ * before the loops are. */
 static void stop_loops(struct server *server)
 {
-    for (size_t i = 0; i < server->thread_count; i++)
+    for (size_t i = server->thread_count; i-- > 0;) {
         loop_stop(server->master.workers[i].loop);
-    for (size_t i = 0; i < server->thread_count; i++)
         (void)pthread_join(server->threads[i], NULL);
+    }
     server->thread_count = 0;
 }
 
@@ -208,6 +213,7 @@ static void free_parts(struct server *server)
     for (size_t i = 0; i < master->worker_count; i++) {
         http_server_free(master->workers[i].server);
         http_client_free(master->workers[i].client);
+        ration_free(master->workers[i].copies);
         loop_free(master->workers[i].loop);
     }
     volumes_free(master->volumes);

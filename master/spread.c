@@ -31,9 +31,10 @@ struct spread {
     size_t wanted_count;
     const char **targets; /* of those, the ones without a copy */
     size_t target_count;
-    bool *has;    /* [i]: rec->places[i] was seen to hold its copy */
-    bool *asked;  /* [i]: it was asked */
-    bool *stored; /* [i]: targets[i] has a durable copy now */
+    bool *has;       /* [i]: rec->places[i] was seen to hold its copy */
+    bool *asked;     /* [i]: it was asked */
+    bool *stored;    /* [i]: targets[i] has a durable copy now */
+    uint64_t length; /* of the value, as a copy says it */
     uint64_t moved;
     struct index_change change;
     void (*spread)(void *arg, enum status st, uint64_t moved);
@@ -191,8 +192,7 @@ static enum status move_places(struct record *rec, const char *const *list, size
     for (size_t i = 0; i < rec->place_count && complete && !st; i++) {
         if (is_listed(list, count, rec->places[i]))
             continue;
-        st = record_add_garbage(rec, rec->generation, rec->naming, rec->places[i]);
-        rec->due = due;
+        st = record_add_late_garbage(rec, rec->generation, rec->naming, rec->places[i], due);
     }
     if (!st && count)
         st = record_set_places(rec, list, count);
@@ -266,6 +266,8 @@ static void spread_looked(void *arg, const struct ask_answer *answers, size_t co
         if (answers[a].st || (answers[a].http != 200 && answers[a].http != 404))
             spread->asked[i] = false;
         found += spread->has[i];
+        if (spread->has[i] && answers[a].length > 0)
+            spread->length = (uint64_t)answers[a].length;
         a++;
     }
     choose_targets(spread);
@@ -300,6 +302,7 @@ static enum status copy(struct spread *spread)
         .source_count = count,
         .targets = spread->targets,
         .target_count = spread->target_count,
+        .length = spread->length,
         .done = spread_copied,
         .arg = spread,
     };

@@ -1,4 +1,11 @@
-/* The path: sweep_tick → (page_read → page_arrived → flagged …) until the end of the index. */
+/*
+ * The path: sweep_tick → (page_read → page_arrived → flagged …) until the end of the index →
+ * finish.
+ *
+ * A key that somebody else has locked for long is put on a short list. It is tried again after the
+ * sweep, since waiting for it would hold up the others; where the list is full the sweep counts as
+ * failed, and is begun anew.
+ */
 #include "master/sweep.h"
 
 #include <stdatomic.h>
@@ -10,6 +17,7 @@
 #include "common/loop.h"
 #include "common/pool.h"
 #include "common/record.h"
+#include "master/bell.h"
 #include "master/config.h"
 #include "master/flag.h"
 #include "master/index.h"
@@ -17,9 +25,19 @@
 #include "master/worker.h"
 
 enum {
-    PAGE = 512,        /* keys to flag that one reading collects */
-    PAGE_LOOK = 20000, /* keys that one reading looks at */
-    AT_ONCE = 32       /* flags under way */
+    PAGE = 512,          /* keys to flag that one reading collects */
+    PAGE_LOOK = 20000,   /* keys that one reading looks at */
+    AT_ONCE = 128,       /* flags under way: they share the syncs of the index */
+    LOCKED_MAX = 256,    /* keys on the list of those that were locked */
+    AGAIN_MS = 1000,     /* until a failed sweep is begun anew, */
+    AGAIN_MAX_MS = 60000 /* growing while it fails */
+};
+
+/* The flag of one key. */
+struct mark {
+    struct sweep *sweep;
+    struct key key;
+    struct mark *next; /* in sweep->locked */
 };
 
 struct sweep {
@@ -38,6 +56,11 @@ struct sweep {
     size_t under_way;
     uint64_t epoch;      /* of the volumes, when this sweep began */
     uint64_t epoch_done; /* of the last that came to its end */
+    bool was_demanded;   /* this sweep */
+    uint64_t again_ms;   /* of loop_now_ms(): none before then; after one that failed */
+    uint64_t pause_ms;   /* the next, where it fails again */
+    struct mark *locked; /* keys to try again */
+    size_t locked_count;
     _Atomic bool demanded, running;
     _Atomic uint64_t looked, flags, finished_ms;
 };
@@ -84,12 +107,26 @@ static void page_read(void *arg)
 
 /* --- on the loop --- */
 
+static void plan_again(struct sweep *sweep)
+{
+    if (sweep->was_demanded)
+        atomic_store(&sweep->demanded, true); /* who waits for its end waits on */
+    sweep->again_ms = loop_now_ms() + sweep->pause_ms;
+    sweep->pause_ms = 2 * sweep->pause_ms < AGAIN_MAX_MS ? 2 * sweep->pause_ms : AGAIN_MAX_MS;
+}
+
 static void finish(struct sweep *sweep)
 {
-    if (!sweep->st && !sweep->missed)
-        sweep->epoch_done = sweep->epoch; /* else the next tick begins anew */
+    if (sweep->st || sweep->missed || sweep->stopped) {
+        plan_again(sweep);
+    } else {
+        sweep->epoch_done = sweep->epoch;
+        sweep->again_ms = 0;
+        sweep->pause_ms = AGAIN_MS;
+    }
     atomic_store(&sweep->running, false);
     atomic_store(&sweep->finished_ms, loop_wall_ms());
+    bell_ring(sweep->worker->master->bell);
     log_event(LOG_INFO, "sweep", "event=finished keys=%llu flagged=%llu status=\"%s\"",
               (unsigned long long)atomic_load(&sweep->looked),
               (unsigned long long)atomic_load(&sweep->flags), status_text(sweep->st));
@@ -106,16 +143,32 @@ static void read_page(struct sweep *sweep)
     }
 }
 
+/* Takes the mark. False: no memory for the flag. */
+static bool mark_start(struct mark *mark)
+{
+    struct sweep *sweep = mark->sweep;
+    bool started = flag_start(sweep->worker, &mark->key, FLAG_FEW, flagged, mark);
+    if (!started)
+        free(mark);
+    sweep->under_way += started;
+    return started;
+}
+
+static bool flag_key(struct sweep *sweep, const struct key *key)
+{
+    struct mark *mark = malloc(sizeof *mark);
+    if (!mark)
+        return false;
+    *mark = (struct mark){.sweep = sweep, .key = *key};
+    return mark_start(mark);
+}
+
 static void advance(struct sweep *sweep)
 {
-    while (!sweep->stopped && sweep->page_next < sweep->page_count && sweep->under_way < AT_ONCE) {
-        if (flag_start(sweep->worker, &sweep->page[sweep->page_next], FLAG_FEW, flagged, sweep))
-            sweep->under_way++;
-        else
+    while (!sweep->stopped && sweep->page_next < sweep->page_count && sweep->under_way < AT_ONCE)
+        if (!flag_key(sweep, &sweep->page[sweep->page_next++]))
             sweep->missed = true;
-        sweep->page_next++;
-    }
-    if (sweep->under_way)
+    if (sweep->under_way || !atomic_load(&sweep->running))
         return;
     if (sweep->last_page || sweep->stopped)
         finish(sweep);
@@ -136,10 +189,40 @@ static void page_arrived(void *arg)
 
 static void flagged(void *arg, enum status st)
 {
-    struct sweep *sweep = arg;
-    sweep->missed = sweep->missed || st;
+    struct mark *mark = arg;
+    struct sweep *sweep = mark->sweep;
     sweep->under_way--;
+    if (st == ST_BUSY && sweep->locked_count < LOCKED_MAX) {
+        mark->next = sweep->locked;
+        sweep->locked = mark;
+        sweep->locked_count++;
+    } else {
+        sweep->missed = sweep->missed || st;
+        free(mark);
+    }
     advance(sweep);
+}
+
+static void forget_locked(struct sweep *sweep)
+{
+    while (sweep->locked) {
+        struct mark *mark = sweep->locked;
+        sweep->locked = mark->next;
+        free(mark);
+    }
+    sweep->locked_count = 0;
+}
+
+/* One of them at a tick; what fails otherwise than before makes the next tick begin a sweep. */
+static void try_locked(struct sweep *sweep)
+{
+    struct mark *mark = sweep->locked;
+    if (!mark || sweep->under_way)
+        return;
+    sweep->locked = mark->next;
+    sweep->locked_count--;
+    if (!mark_start(mark))
+        atomic_store(&sweep->demanded, true);
 }
 
 static void begin(struct sweep *sweep)
@@ -149,9 +232,10 @@ static void begin(struct sweep *sweep)
     /* With fewer volumes than replicas no key can have them all: nothing to be done about it. */
     sweep->wanted = keeping < replicas ? keeping : replicas;
     sweep->missed = false;
+    forget_locked(sweep); /* it comes to them */
     buf_clear(&sweep->start);
     atomic_store(&sweep->running, true); /* first: who demanded it never sees it as ended */
-    atomic_store(&sweep->demanded, false);
+    sweep->was_demanded = atomic_exchange(&sweep->demanded, false);
     atomic_store(&sweep->looked, 0);
     atomic_store(&sweep->flags, 0);
     read_page(sweep);
@@ -161,10 +245,19 @@ void sweep_tick(struct sweep *sweep)
 {
     uint64_t epoch = volumes_epoch(sweep->worker->master->volumes);
     bool reason = epoch != sweep->epoch_done || atomic_load(&sweep->demanded);
-    if (!reason || sweep->stopped || atomic_load(&sweep->running))
+    if (sweep->stopped || atomic_load(&sweep->running))
         return;
-    sweep->epoch = epoch;
-    begin(sweep);
+    if (!reason) {
+        try_locked(sweep);
+    } else if (loop_now_ms() >= sweep->again_ms && sweep->under_way == 0) {
+        sweep->epoch = epoch;
+        begin(sweep);
+    }
+}
+
+bool sweep_runs(const struct sweep *sweep)
+{
+    return atomic_load(&sweep->running);
 }
 
 void sweep_demand(struct sweep *sweep)
@@ -183,8 +276,10 @@ struct sweep *sweep_new(struct worker *worker)
         free(sweep);
         return NULL;
     }
-    /* Volumes that were lost before the start are lost again after --down-after. */
-    sweep->epoch_done = volumes_epoch(worker->master->volumes);
+    sweep->pause_ms = AGAIN_MS;
+    /* Volumes that were lost before the start are lost again after --down-after. Where one is
+     * drained or was removed, nobody knows whether the sweep for it came to its end. */
+    sweep->epoch_done = VOLUMES_FIRST_EPOCH;
     return sweep;
 }
 
@@ -202,6 +297,7 @@ void sweep_free(struct sweep *sweep)
 {
     if (!sweep)
         return;
+    forget_locked(sweep);
     buf_free(&sweep->start);
     free(sweep->page);
     free(sweep);

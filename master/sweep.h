@@ -23,10 +23,14 @@ struct sweep_report {
 };
 
 struct sweep *sweep_new(struct worker *worker) MUST_CHECK;
-/* Called now and then: begins a sweep where the volumes give reason to, or one was demanded. */
+/* Called now and then: begins a sweep where the volumes give reason to, or one was demanded; one
+ * that failed is begun anew after a pause. Between two, the keys are tried again that somebody else
+ * has worked on for long. At the end of each the bell of the master is rung. */
 void sweep_tick(struct sweep *sweep);
 /* A sweep at the next tick, or another one after that which is running. Any thread. */
 void sweep_demand(struct sweep *sweep);
+/* True while one is under way, and may add to the keys that need repair. */
+bool sweep_runs(const struct sweep *sweep);
 /* Begins no more; sweep_idle() tells when what is under way has ended. */
 void sweep_stop(struct sweep *sweep);
 bool sweep_idle(const struct sweep *sweep);

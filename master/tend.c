@@ -1,11 +1,12 @@
 /*
  * The path:
- *   tend_start      on the loop's next turn
+ *   tend_start      from the janitor's loop to the worker's
  *   tend_turned     key locked, record read; not due, or nothing to do: the end
- *   tend_buried     garbage that could be removed is gone
+ *   tend_cleared    garbage that could be removed is gone
  *   tend_spread     there are as many copies as can be
  *   tend_committed  the index knows
- *   tend_finish     unlocked, told, freed
+ *   tend_finish     unlocked; back to the janitor's loop
+ *   tend_told       the janitor knows; freed
  */
 #include "master/tend.h"
 
@@ -22,26 +23,35 @@
 #include "master/spread.h"
 #include "master/worker.h"
 
-enum { RETRY_MS = 15000 };
+/* A key that clients overwrite all the time is free for moments only. While it has little garbage,
+ * the next round does as well. */
+enum { MUCH_GARBAGE = 200, TRIES = 200, PAUSE_MS = 5 };
 
 struct tend {
     struct worker *worker;
+    struct loop *home; /* the janitor's */
+    struct loop_message message;
     struct key key;
+    enum tend_scope scope;
     struct record rec;
     struct buf before; /* as it was read, so that what has not changed is not written again */
     bool locked;
     bool spreads; /* the places of its copies may have changed */
+    bool futile;  /* it was spread, and is no better than before */
     struct index_change change;
-    struct loop_timer *turn;
+    unsigned tries;           /* that found the key locked */
+    struct loop_timer *pause; /* between two; NULL: none was needed */
+    enum tend_end end;
     void (*tended)(void *arg, enum tend_end end);
     void *arg;
 };
 
 static void tend_turned(void *arg);
-static void tend_buried(void *arg);
+static void tend_cleared(void *arg);
 static void tend_spread(void *arg, enum status st, uint64_t moved);
 static void tend_committed(void *arg, enum status st);
 static void tend_finish(struct tend *tend, enum tend_end end);
+static void tend_told(void *arg);
 
 static const char request[] = "janitor";
 
@@ -63,23 +73,50 @@ static bool has_changed(const struct tend *tend)
     return changed;
 }
 
-bool tend_start(struct worker *worker, const struct key *key,
-                void (*tended)(void *arg, enum tend_end end), void *arg)
+bool tend_start(struct worker *worker, struct loop *home, const struct key *key,
+                enum tend_scope scope, void (*tended)(void *arg, enum tend_end end), void *arg)
 {
     struct tend *tend = calloc(1, sizeof *tend);
     if (!tend)
         return false;
     tend->worker = worker;
+    tend->home = home;
     tend->key = *key;
+    tend->scope = scope;
     tend->tended = tended;
     tend->arg = arg;
-    tend->turn = loop_timer_new(worker->loop, tend_turned, tend);
-    if (!tend->turn) {
-        free(tend);
-        return false;
-    }
-    loop_timer_set(tend->turn, 0);
+    tend->message.fn = tend_turned;
+    tend->message.arg = tend;
+    loop_post(worker->loop, &tend->message);
     return true;
+}
+
+/* True where tend_turned() follows soon. */
+static bool try_again(struct tend *tend)
+{
+    struct record rec;
+    record_init(&rec);
+    if (tend->tries == 0) {
+        bool much = index_get_all(tend->worker->master->index, &tend->key, &rec) == ST_OK &&
+                    rec.garbage.count > MUCH_GARBAGE;
+        record_free(&rec);
+        if (much)
+            tend->pause = loop_timer_new(tend->worker->loop, tend_turned, tend);
+    }
+    if (!tend->pause || ++tend->tries > TRIES)
+        return false;
+    loop_timer_set(tend->pause, PAUSE_MS);
+    return true;
+}
+
+/* Whether there is something to do within the scope; it is not proven yet that it can be done. */
+static bool wants_repair(const struct tend *tend)
+{
+    const struct record *rec = &tend->rec;
+    bool visible = rec->state == KEY_LIVE || rec->state == KEY_UNLINKED;
+    if (tend->scope != TEND_REPAIR || !visible)
+        return false;
+    return rec->suspect || (rec->few_copies && spread_would_help(tend->worker, &tend->key, rec));
 }
 
 static void tend_turned(void *arg)
@@ -87,30 +124,26 @@ static void tend_turned(void *arg)
     struct tend *tend = arg;
     tend->locked = keylock_try_quietly(tend->worker->master->locks, &tend->key);
     if (!tend->locked) {
-        tend_finish(tend, TEND_BUSY);
+        if (!try_again(tend))
+            tend_finish(tend, TEND_BUSY);
         return;
     }
     enum status st = index_get_all(tend->worker->master->index, &tend->key, &tend->rec);
     bool has_work = write_down(tend, &tend->before);
-    if (st || !buf_ok(&tend->before) || tend->rec.due > loop_wall_ms()) {
+    if (st || !buf_ok(&tend->before))
         tend_finish(tend, TEND_LATER);
-        return;
-    }
-    if (!has_work) {
+    else if (!has_work)
         tend_finish(tend, TEND_DONE);
-        return;
-    }
-    if (bury_start(tend->worker, request, &tend->key, &tend->rec, true, tend_buried, tend))
+    else if (!record_has_due(&tend->rec, loop_wall_ms()))
+        tend_cleared(tend);
+    else if (bury_start(tend->worker, request, &tend->key, &tend->rec, true, tend_cleared, tend))
         tend_finish(tend, TEND_LATER);
 }
 
-static void tend_buried(void *arg)
+static void tend_cleared(void *arg)
 {
     struct tend *tend = arg;
-    const struct record *rec = &tend->rec;
-    bool visible = rec->state == KEY_LIVE || rec->state == KEY_UNLINKED;
-    bool helps = rec->few_copies && spread_would_help(tend->worker, &tend->key, rec);
-    if (!visible || (!rec->suspect && !helps)) {
+    if (!wants_repair(tend)) {
         tend_spread(tend, ST_OK, 0);
         return;
     }
@@ -129,10 +162,8 @@ static void tend_spread(void *arg, enum status st, uint64_t moved)
     if ((rec->state == KEY_DELETED && !rec->has_tombstone) ||
         (rec->state == KEY_PENDING && rec->garbage.count == 0))
         record_move(rec, KEY_ABSENT);
-    /* Where looking did not help, because volumes are away or no copy is good, not at once again.
-     */
-    if (tend->spreads && (rec->suspect || st))
-        rec->due = loop_wall_ms() + RETRY_MS;
+    /* Looking did not help: volumes are away, or no copy is good. */
+    tend->futile = tend->spreads && (st || (!moved && (rec->suspect || rec->few_copies)));
     if (!has_changed(tend)) {
         tend_finish(tend, TEND_LATER);
         return;
@@ -150,17 +181,29 @@ static void tend_committed(void *arg, enum status st)
     struct buf work = BUF_INIT;
     bool more = record_encode_work(&tend->rec, &work);
     buf_free(&work);
-    tend_finish(tend, st || more ? TEND_LATER : TEND_DONE);
+    if (st || (more && tend->futile))
+        tend_finish(tend, TEND_LATER);
+    else
+        tend_finish(tend, more ? TEND_MORE : TEND_DONE);
 }
 
 static void tend_finish(struct tend *tend, enum tend_end end)
 {
     if (tend->locked)
         keylock_release(tend->worker->master->locks, &tend->key);
-    tend->tended(tend->arg, end);
-    loop_timer_free(tend->turn);
+    loop_timer_free(tend->pause);
     index_change_free(&tend->change);
     buf_free(&tend->before);
     record_free(&tend->rec);
+    tend->end = end;
+    tend->message.fn = tend_told;
+    loop_post(tend->home, &tend->message);
+}
+
+/* On the janitor's loop. */
+static void tend_told(void *arg)
+{
+    struct tend *tend = arg;
+    tend->tended(tend->arg, tend->end);
     free(tend);
 }

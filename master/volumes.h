@@ -96,6 +96,7 @@ bool volumes_is_removed(struct volumes *volumes, const char *place);
 size_t volumes_keeping(struct volumes *volumes);
 /* Rises whenever copies somewhere cease to count: time to look through the index for those keys.
  * Notices also which volumes have become lost. */
+enum { VOLUMES_FIRST_EPOCH = 1 };
 uint64_t volumes_epoch(struct volumes *volumes);
 /* Begins (or ends) draining a volume; removes it from the store. False: there is no such volume. */
 bool volumes_drain(struct volumes *volumes, const char *name, bool drain);

@@ -42,7 +42,7 @@ struct volumes *volumes_new(unsigned subvolumes, uint64_t down_after_ms)
         return NULL;
     volumes->subvolumes = subvolumes;
     volumes->down_after_ms = down_after_ms;
-    volumes->epoch = 1;
+    volumes->epoch = VOLUMES_FIRST_EPOCH;
     if (pthread_rwlock_init(&volumes->lock, NULL)) {
         free(volumes);
         return NULL;

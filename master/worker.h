@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct bell;
 struct config;
 struct http_client;
 struct http_request;
@@ -16,6 +17,7 @@ struct janitor;
 struct keylock;
 struct loop;
 struct pool;
+struct ration;
 struct volumes;
 struct worker;
 
@@ -27,6 +29,7 @@ struct master {
     struct volumes *volumes;
     struct pool *pool;
     struct janitor *janitor; /* runs on the first worker's loop */
+    struct bell *bell;       /* the janitor's; NULL before it is there */
     struct worker *workers;
     size_t worker_count;
     uint64_t started_ms;
@@ -38,7 +41,8 @@ struct worker {
     struct loop *loop;
     struct http_server *server;
     struct http_client *client;
-    uint64_t random; /* state of worker_random() */
+    struct ration *copies; /* what may be copied from volume to volume at the same time */
+    uint64_t random;       /* state of worker_random() */
 };
 
 /* A number below `below`, good enough to spread readers. */

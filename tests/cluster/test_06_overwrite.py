@@ -53,6 +53,16 @@ class OverwriteTest(ClusterTest):
         self.expect(c.get(key), 404)
         poll("all versions are gone", 30 * SLOW, lambda: self.generations(key) == [])
 
+    def test_old_versions_go_while_the_key_is_written_all_the_time(self):
+        c, key, writes, most = self.cluster, self.key(), 300, 0
+        for i in range(writes):
+            self.soon(lambda: c.put(key, make_value(i, 100)), 201)
+            if i % 20 == 0:
+                most = max(most, len(self.generations(key)))
+        self.assertLess(most, 3 * writes * 2 // 3)
+        poll("the old versions are gone", 30 * SLOW, lambda: len(self.generations(key)) == 3)
+        self.assertEqual(check_value(self.expect(c.get(key), 200).body), writes - 1)
+
     def test_refused_overwrite_keeps_the_old(self):
         c, key = self.cluster, self.key()
         self.expect(c.put(key, "old"), 201)

@@ -5,7 +5,7 @@
 #include "master/ask.h"
 #include "tests/flow/fake_base.h"
 
-enum { ASKED_MAX = 16 };
+enum { ASKED_MAX = 80 };
 
 static struct {
     unsigned fail_at; /* the question that cannot be begun, from 1; 0: none */

@@ -68,9 +68,32 @@ void loop_timer_free(struct loop_timer *timer)
     free(timer);
 }
 
+/* Messages are delivered at once; or, with `wait`, on the loop's next turn. */
+static struct {
+    bool wait;
+    struct loop_message *first;
+} fake_posts;
+
 void loop_post(struct loop *loop UNUSED, struct loop_message *message)
 {
-    message->fn(message->arg);
+    struct loop_message **at = &fake_posts.first;
+    if (!fake_posts.wait) {
+        message->fn(message->arg);
+        return;
+    }
+    while (*at)
+        at = &(*at)->next;
+    message->next = NULL;
+    *at = message;
+}
+
+static inline void deliver_posts(void)
+{
+    while (fake_posts.first) {
+        struct loop_message *message = fake_posts.first;
+        fake_posts.first = message->next;
+        message->fn(message->arg);
+    }
 }
 
 /* The timer that is due first, not later than `until`; NULL: none. */
@@ -89,11 +112,13 @@ static inline void time_passes(uint64_t ms)
     uint64_t until = fake_now + ms;
     struct loop_timer *timer;
     unsigned turns = 0;
+    deliver_posts();
     while ((timer = first_due(until))) {
         ck_assert_msg(++turns < 100000, "a timer is set again and again");
         fake_now = timer->due > fake_now ? timer->due : fake_now;
         timer->set = false;
         timer->fn(timer->arg);
+        deliver_posts();
     }
     fake_now = until;
 }

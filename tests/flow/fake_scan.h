@@ -62,6 +62,12 @@ enum status index_scan(struct index *index UNUSED, const struct buf *prefix,
                                                                       : ST_OK;
 }
 
+/* What the work of those is that have some; nothing said: garbage that is due. */
+static struct {
+    uint64_t due;
+    bool suspect;
+} scan_work;
+
 /* Every fourth has work. */
 enum status index_scan_work(struct index *index UNUSED, const struct buf *start,
                             bool (*fn)(void *arg, const char *key, size_t len,
@@ -72,6 +78,10 @@ enum status index_scan_work(struct index *index UNUSED, const struct buf *start,
     bool more = true;
     struct record rec;
     record_init(&rec);
+    struct copy garbage = {.due = scan_work.due};
+    rec.suspect = scan_work.suspect;
+    if (!rec.suspect)
+        rec.garbage = (struct copies){&garbage, 1};
     fake_scan.in_scan = true;
     for (unsigned i = 0; i < fake_scan.count && more; i += 4) {
         size_t len = key_name(i, name);
@@ -98,6 +108,7 @@ static inline void scan_is(unsigned count)
 {
     buf_free(&fake_scan.prefix_asked);
     memset(&fake_scan, 0, sizeof fake_scan);
+    memset(&scan_work, 0, sizeof scan_work);
     fake_scan.count = count;
     fake_scan.gone = count;
 }

@@ -108,7 +108,7 @@ void orphans_stop(struct orphans *orphans UNUSED)
 
 static void walk_ends(void)
 {
-    const struct orphans_counts counts = {9, 4};
+    const struct orphans_counts counts = {9, 4, true};
     ck_assert(walk.under_way);
     walk.under_way = false;
     walk.ended(walk.arg, &counts);

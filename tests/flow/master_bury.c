@@ -66,6 +66,37 @@ START_TEST(garbage_that_is_gone_leaves_the_list)
 }
 END_TEST
 
+/* Readers were sent to the others a moment ago. */
+START_TEST(only_what_is_due)
+{
+    record_is("W1;garbage 1 larder v1:1;due 1699999999;garbage 2 larder v1:1;due 1700000000;"
+              "garbage 3 larder v1:1;due 1700000001;garbage 4 larder v1:1;");
+    bury(_i);
+    ck_trace("ask:DELETE(v1:1@1,v1:1@2,v1:1@3) ");
+    volumes_answer("204 204 204");
+    ck_assert_uint_eq(rec.garbage.count, 1);
+    ck_assert_uint_eq(rec.garbage.list[0].generation, 4);
+}
+END_TEST
+
+/* A key that is written all the time must not keep all volumes, and its writers, for long. */
+START_TEST(a_few_dozen_at_a_time)
+{
+    record_is("W1;garbage 1 larder v1:1;");
+    for (unsigned i = 2; i <= 70; i++)
+        ck_assert_int_eq(record_add_garbage(&rec, i, NAMING_LARDER, "v1:1"), ST_OK);
+    bury(_i);
+    ck_assert_uint_eq(questions.items, _i ? 64 : 70);
+    char answers[70 * 4 + 1] = "";
+    for (unsigned i = 0; i < questions.items; i++)
+        memcpy(answers + (size_t)4 * i, i + 1 < questions.items ? "204 " : "204",
+               i + 1 < questions.items ? 4 : 3);
+    trace[0] = 0;
+    volumes_answer(answers);
+    ck_assert_uint_eq(rec.garbage.count, _i ? 6 : 0);
+}
+END_TEST
+
 START_TEST(volumes_that_cannot_delete_are_not_asked)
 {
     record_is("W1;garbage 1 larder v1:1;garbage 1 larder v2:1;garbage 1 larder v3:1;"
@@ -277,6 +308,8 @@ END_TEST
 int main(void)
 {
     const struct played tests[] = {{garbage_that_is_gone_leaves_the_list, 1},
+                                   {only_what_is_due, 2},
+                                   {a_few_dozen_at_a_time, 2},
                                    {volumes_that_cannot_delete_are_not_asked, 1},
                                    {what_was_not_there_may_come_yet, 1},
                                    {a_tombstone_ends_with_the_last_copy, 1},

@@ -1,6 +1,7 @@
 /* Copying from a volume to others, over fakes: sources that fail, lie, or stand still. */
 #include "common/md5.h"
 #include "master/copy.h"
+#include "master/ration.h"
 #include "tests/flow/fake_client.h"
 #include "tests/flow/fake_loop.h"
 #include "tests/flow/fake_master.h"
@@ -30,6 +31,9 @@ static void setup(void)
     volumes_are(6);
     memset(&uploads, 0, sizeof uploads);
     memset(stored, 0, sizeof stored);
+    ration_free(fake_worker.copies);
+    fake_worker.copies = ration_new(fake_worker.loop, 1000);
+    ck_assert_ptr_nonnull(fake_worker.copies);
     ends = 0;
 }
 
@@ -37,11 +41,13 @@ static void teardown(void)
 {
     ck_assert_uint_eq(ends, 1);
     ck_assert_ptr_null(uploads.rep);
+    ration_free(fake_worker.copies);
+    fake_worker.copies = NULL;
     ck_assert_ptr_null(fake_timers);
     calls_forget();
 }
 
-static enum status copy_from(size_t source_count)
+static enum status copy_from_length(size_t source_count, uint64_t length)
 {
     char path[] = "/54/a9/L2s=";
     char md5[] = FAKE_MD5;
@@ -53,6 +59,7 @@ static enum status copy_from(size_t source_count)
                                    .source_count = source_count,
                                    .targets = targets,
                                    .target_count = 2,
+                                   .length = length,
                                    .done = has_copied,
                                    .arg = &ends};
     ends = 0;
@@ -61,6 +68,11 @@ static enum status copy_from(size_t source_count)
     memset(md5, 'x', sizeof md5 - 1);
     ck_assert_uint_eq(ends, 0);
     return st;
+}
+
+static enum status copy_from(size_t source_count)
+{
+    return copy_from_length(source_count, 5);
 }
 
 /* Up to the first bytes of the source; the call to it. */
@@ -84,6 +96,8 @@ START_TEST(copies_to_all_targets)
     ck_assert_uint_gt(call->resumed, 0);
     ck_trace("upload:2 ");
     ck_assert_str_eq(uploads.rep->expected, FAKE_MD5); /* what differs never becomes a copy */
+    ck_assert(uploads.rep->spec.checked_there && !uploads.rep->spec.digest);
+    ck_assert_ptr_nonnull(strstr(call->fields, "Larder-Check: none\n"));
     ck_assert_str_eq(uploads.rep->path, "/54/a9/L2s=");
     ck_assert_str_eq(uploads.rep->type, "image/png");
     ck_assert_int_eq(uploads.rep->spec.length, 5);
@@ -95,6 +109,48 @@ START_TEST(copies_to_all_targets)
     ck_assert_int_eq(ended, ST_OK);
     ck_assert(stored[0] && stored[1]);
     ck_assert_uint_eq(copied, 5);
+}
+END_TEST
+
+/* A volume that cannot compare digests must not get the last byte of what is wrong. */
+START_TEST(another_kind_of_volume_has_it_checked_here)
+{
+    fake_volumes[4].kind = VOLUME_PLAIN;
+    struct http_call *call = start_copy();
+    ck_assert(call_brings(call, "value"));
+    ck_assert(!uploads.rep->spec.checked_there && uploads.rep->spec.digest);
+    call_ends(call, ST_OK, 200);
+    upload_ends(ST_OK, "SS");
+    ck_assert_int_eq(ended, ST_OK);
+}
+END_TEST
+
+/* What others have taken of the loop's share is waited for. */
+static unsigned grants;
+
+static void granted(void *arg UNUSED)
+{
+    grants++;
+}
+
+START_TEST(it_waits_for_its_turn)
+{
+    struct ration_share other = {.granted = granted};
+    ration_ask(fake_worker.copies, &other, 1000);
+    loop_turns();
+    ck_assert_uint_eq(grants, 1);
+    ck_assert_int_eq(copy_from_length(2, 1), ST_OK);
+    time_passes(10000); /* it stands still, and nobody takes offence */
+    ck_trace("");
+    ration_return(&other);
+    loop_turns();
+    ck_trace("GET:v1:1 ");
+    call_ends(call_to("v1:1"), ST_OK, 404);
+    call_ends(call_to("v2:1"), ST_OK, 404);
+    ration_ask(fake_worker.copies, &other, 1000);
+    loop_turns();
+    ck_assert_uint_eq(grants, 2); /* it has given back what it had */
+    ration_return(&other);
 }
 END_TEST
 
@@ -312,6 +368,8 @@ END_TEST
 int main(void)
 {
     const struct played tests[] = {{copies_to_all_targets, 1},
+                                   {another_kind_of_volume_has_it_checked_here, 1},
+                                   {it_waits_for_its_turn, 1},
                                    {one_target_is_enough, 1},
                                    {targets_that_fail_end_it, 1},
                                    {a_full_window_pauses_the_source, 1},

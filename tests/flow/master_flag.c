@@ -1,4 +1,5 @@
 /* A key is noted as needing repair, over fakes. */
+#include "master/bell.h"
 #include "master/flag.h"
 #include "tests/flow/fake_index.h"
 #include "tests/flow/fake_keylock.h"
@@ -18,8 +19,16 @@ static void has_flagged(void *arg, enum status st)
     ended = st;
 }
 
+static unsigned rings;
+
+static void has_heard(void *arg UNUSED)
+{
+    rings++;
+}
+
 static void setup(void)
 {
+    rings = 0;
     master_is_new();
     index_holds("", "");
     memset(&fake_lock, 0, sizeof fake_lock);
@@ -111,6 +120,25 @@ START_TEST(it_cannot_be_read)
     flag(FLAG_FEW);
     ck_trace("lock unlock ");
     ck_assert_uint_eq(ends, 1);
+    ck_assert_int_eq(ended, ST_CORRUPT);
+}
+END_TEST
+
+/* A reader waits for it; what a sweep finds is repaired when the sweep is over. */
+START_TEST(the_janitor_is_called_to_a_suspect_key)
+{
+    struct bell *bell = bell_new(fake_worker.loop, has_heard, NULL);
+    ck_assert_ptr_nonnull(bell);
+    fake_master.bell = bell;
+    index_holds(VALUE, "");
+    fake_index.fail_at = _i == 2;
+    fake_index.fail_with = ST_IO;
+    flag(_i == 1 ? FLAG_FEW : FLAG_SUSPECT);
+    ck_assert_uint_eq(rings, 0);
+    index_commits();
+    ck_assert_uint_eq(rings, _i == 0);
+    fake_master.bell = NULL;
+    bell_free(bell);
 }
 END_TEST
 
@@ -158,6 +186,7 @@ START_TEST(somebody_works_on_the_key_for_long)
     ck_assert_uint_eq(ends, 1);
     ck_trace("");
     ck_index(VALUE, "");
+    ck_assert_int_eq(ended, ST_BUSY); /* who asked for it comes again */
 }
 END_TEST
 
@@ -208,6 +237,7 @@ int main(void)
                                    {an_unlinked_key_is_visible_too, 1},
                                    {nothing_is_written, 4},
                                    {it_cannot_be_read, 1},
+                                   {the_janitor_is_called_to_a_suspect_key, 3},
                                    {it_cannot_be_written, 1},
                                    {somebody_works_on_the_key_for_a_while, 1},
                                    {somebody_works_on_the_key_for_long, 1},

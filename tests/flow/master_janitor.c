@@ -1,148 +1,5 @@
 /* The janitor's rounds, over fakes: pages, how many keys at once, pauses, stopping. */
-#include "master/audit.h"
-#include "master/janitor.h"
-#include "master/sweep.h"
-#include "master/tend.h"
-#include "tests/flow/fake_loop.h"
-#include "tests/flow/fake_master.h"
-#include "tests/flow/fake_pool.h"
-#include "tests/flow/fake_scan.h"
-
-enum { AT_ONCE = 16 };
-
-/* --- tending, as far as the janitor sees it --- */
-
-static struct {
-    bool cannot_start;
-    unsigned started, under_way;
-    void (*tended)(void *arg, enum tend_end end);
-    void *arg;
-    char last[KEY_MAX + 1];
-} tending;
-
-bool tend_start(struct worker *worker UNUSED, const struct key *key,
-                void (*tended)(void *arg, enum tend_end end), void *arg)
-{
-    if (tending.cannot_start)
-        return false;
-    ck_assert_int_gt(strcmp(key->bytes, tending.last), 0); /* each once, in order */
-    memcpy(tending.last, key->bytes, key->len + 1);
-    tending.started++;
-    tending.under_way++;
-    tending.tended = tended;
-    tending.arg = arg;
-    return true;
-}
-
-static void one_is_tended(enum tend_end end)
-{
-    ck_assert_uint_gt(tending.under_way, 0);
-    tending.under_way--;
-    tending.tended(tending.arg, end);
-}
-
-/* --- sweeps and audits: begun by it, and waited for --- */
-
-static struct {
-    unsigned ticks, pokes, demands;
-    bool stopped, busy;
-} fake_sweep, fake_audit;
-
-struct sweep *sweep_new(struct worker *worker UNUSED)
-{
-    return (struct sweep *)(void *)&fake_sweep;
-}
-
-void sweep_tick(struct sweep *sweep UNUSED)
-{
-    fake_sweep.ticks++;
-}
-
-void sweep_demand(struct sweep *sweep UNUSED)
-{
-    fake_sweep.demands++;
-}
-
-void sweep_stop(struct sweep *sweep UNUSED)
-{
-    fake_sweep.stopped = true;
-}
-
-bool sweep_idle(const struct sweep *sweep UNUSED)
-{
-    return !fake_sweep.busy;
-}
-
-void sweep_free(struct sweep *sweep UNUSED)
-{
-}
-
-void sweep_look(struct sweep *sweep UNUSED, struct sweep_report *report)
-{
-    memset(report, 0, sizeof *report);
-}
-
-struct audit *audit_new(struct worker *worker UNUSED)
-{
-    return (struct audit *)(void *)&fake_audit;
-}
-
-void audit_poke(struct audit *audit UNUSED)
-{
-    fake_audit.pokes++;
-}
-
-void audit_demand(struct audit *audit UNUSED)
-{
-    fake_audit.demands++;
-}
-
-void audit_stop(struct audit *audit UNUSED)
-{
-    fake_audit.stopped = true;
-}
-
-bool audit_idle(const struct audit *audit UNUSED)
-{
-    return !fake_audit.busy;
-}
-
-void audit_free(struct audit *audit UNUSED)
-{
-}
-
-void audit_look(struct audit *audit UNUSED, struct audit_report *report)
-{
-    memset(report, 0, sizeof *report);
-}
-
-/* --- an index that may be broken --- */
-
-static enum status fake_health;
-static struct index_change *fake_probe;
-
-enum status index_health(struct index *index UNUSED)
-{
-    return fake_health;
-}
-
-void index_change_begin(struct index_change *change, struct loop *loop UNUSED,
-                        void (*committed)(void *arg, enum status st), void *arg)
-{
-    change->committed = committed;
-    change->arg = arg;
-}
-
-void index_change_free(struct index_change *change)
-{
-    ck_assert_ptr_ne(change, fake_probe);
-}
-
-void index_commit(struct index *index UNUSED, struct index_change *change)
-{
-    ck_assert_ptr_null(fake_probe);
-    fake_probe = change;
-}
+#include "tests/flow/janitor_fixture.h"
 
 static struct janitor *janitor;
 
@@ -156,6 +13,9 @@ static void setup(void)
     memset(&fake_audit, 0, sizeof fake_audit);
     fake_health = ST_OK;
     fake_probe = NULL;
+    memset(&stats, 0, sizeof stats);
+    fake_master.worker_count = 1;
+    fake_master.workers = &fake_worker;
     janitor = janitor_new(&fake_worker);
     ck_assert_ptr_nonnull(janitor);
 }
@@ -199,9 +59,11 @@ START_TEST(goes_through_all_keys_with_work)
     check_counters(3, 7);
     ck_assert_uint_eq(fake_sweep.ticks, 1); /* once a round */
     ck_assert_uint_eq(fake_audit.pokes, 1);
-    time_passes(499);
+    time_passes(9);
     ck_assert_ptr_null(fake_pool.job);
-    next_round(); /* and again */
+    time_passes(1); /* and soon again: there is more to do, and some could be done */
+    ck_assert_ptr_nonnull(fake_pool.job);
+    next_round();
     ck_assert_uint_eq(tending.started, 10);
     while (tending.under_way)
         one_is_tended(TEND_DONE);
@@ -216,11 +78,12 @@ START_TEST(works_on_a_few_at_once_and_reads_page_by_page)
     unsigned pages = 1;
     while (tending.under_way || fake_pool.job) {
         ck_assert_uint_le(tending.under_way, AT_ONCE);
-        if (tending.under_way) {
-            one_is_tended(TEND_DONE);
-        } else {
+        if (fake_pool.job) { /* while the last ones of the page before are under way */
+            ck_assert_uint_eq(tending.under_way, AT_ONCE);
             pool_runs();
             pages++;
+        } else {
+            one_is_tended(TEND_DONE);
         }
     }
     ck_assert_uint_eq(tending.started, 600);
@@ -304,6 +167,159 @@ START_TEST(failures_only_delay)
 }
 END_TEST
 
+/* --- what ends a pause --- */
+
+START_TEST(the_bell_ends_the_pause)
+{
+    bell_ring(NULL);
+    fake_posts.wait = true;
+    if (_i == 0)
+        bell_ring(fake_master.bell);
+    else if (_i == 1)
+        janitor_demand_sweep(janitor);
+    else
+        janitor_demand_audit(janitor);
+    bell_ring(fake_master.bell); /* twice is once */
+    time_passes(10);
+    ck_assert_ptr_nonnull(fake_pool.job);
+    ck_assert_uint_eq(fake_sweep.demands, _i == 1);
+    ck_assert_uint_eq(fake_audit.demands, _i == 2);
+    pool_runs();
+    bell_ring(fake_master.bell); /* while a round is under way: then another follows */
+    while (tending.under_way) {
+        one_is_tended(TEND_LATER);
+        loop_turns();
+    }
+    ck_assert_ptr_null(fake_pool.job);
+    time_passes(10);
+    ck_assert_ptr_nonnull(fake_pool.job);
+    janitor_stop(janitor);
+    bell_ring(fake_master.bell);
+    pool_runs();
+    time_passes(10000);
+    ck_assert_ptr_null(fake_pool.job);
+    fake_posts.wait = false;
+}
+END_TEST
+
+/* One is lost, or comes back; then, too, when it is settled, for its garbage. */
+START_TEST(so_does_a_volume)
+{
+    next_round();
+    while (tending.under_way)
+        one_is_tended(TEND_LATER);
+    next_round();
+    while (tending.under_way)
+        one_is_tended(TEND_LATER); /* the pause is two seconds now */
+    if (_i)
+        epoch++;
+    else
+        writable++;
+    time_passes(260);
+    tending.last[0] = 0;
+    pool_runs();
+    while (tending.under_way)
+        one_is_tended(TEND_LATER); /* four seconds */
+    time_passes(2800);
+    ck_assert_ptr_null(fake_pool.job);
+    time_passes(700);
+    ck_assert_ptr_nonnull(fake_pool.job);
+    tending.last[0] = 0;
+    pool_runs();
+    while (tending.under_way)
+        one_is_tended(TEND_DONE);
+}
+END_TEST
+
+START_TEST(so_does_a_sweep_that_goes_on)
+{
+    fake_sweep.runs = true;
+    scan_is(0);
+    next_round();
+    time_passes(50);
+    ck_assert_ptr_nonnull(fake_pool.job);
+    fake_sweep.runs = false;
+    pool_runs();
+    time_passes(499);
+    ck_assert_ptr_null(fake_pool.job);
+}
+END_TEST
+
+/* Clients first: their requests wait for the same disks. */
+START_TEST(few_at_once_while_clients_are_busy)
+{
+    scan_is(4 * 100);
+    stats.requests = 20; /* within a quarter of a second */
+    time_passes(250);
+    time_passes(250);
+    stats.requests += 20;
+    time_passes(250);
+    tending.last[0] = 0;
+    pool_runs();
+    ck_assert_uint_eq(tending.under_way, AT_ONCE_BUSY);
+    time_passes(250); /* they have gone */
+    one_is_tended(TEND_DONE);
+    ck_assert_uint_eq(tending.under_way, AT_ONCE);
+    while (tending.under_way)
+        one_is_tended(TEND_DONE);
+}
+END_TEST
+
+/* --- what is looked at in a round --- */
+
+/* Garbage that is not due costs nothing, but a round when it is. */
+START_TEST(keys_that_are_not_due_are_passed_over)
+{
+    scan_work.due = WALL_MS + 7000;
+    time_passes(500);
+    pool_runs();
+    ck_assert_uint_eq(tending.started, 0);
+    check_counters(10, 0); /* they wait all the same */
+    while (loop_now_ms() < 8000) {
+        if (fake_pool.job)
+            pool_runs();
+        ck_assert_uint_eq(tending.started, 0);
+        time_passes(loop_now_ms() < 7750 ? 250 : 1);
+    }
+    time_passes(20);
+    pool_runs();
+    ck_assert_uint_eq(tending.started, 10);
+    ck_assert_uint_eq(tending.repairs, 0);
+    while (tending.under_way)
+        one_is_tended(TEND_DONE);
+}
+END_TEST
+
+/* Repairs that fail are tried less and less, and what else there is not less for it. */
+START_TEST(repairs_have_a_pause_of_their_own)
+{
+    scan_work.suspect = true;
+    time_passes(500);
+    pool_runs();
+    ck_assert_uint_eq(tending.repairs, 10);
+    while (tending.under_way)
+        one_is_tended(TEND_LATER);
+    unsigned repairs = 0;
+    unsigned rounds = 0;
+    uint64_t end = loop_now_ms() + 60000;
+    while (loop_now_ms() < end) {
+        tending.last[0] = 0;
+        tending.repairs = 0;
+        if (fake_pool.job) {
+            rounds++;
+            pool_runs();
+        }
+        repairs += tending.repairs > 0;
+        while (tending.under_way)
+            one_is_tended(TEND_LATER);
+        time_passes(10);
+    }
+    ck_assert_uint_ge(repairs, 5);
+    ck_assert_uint_le(repairs, 8); /* after 1, 3, 7, 15, 30, 45, 60 seconds */
+    ck_assert_uint_ge(rounds, 15);
+}
+END_TEST
+
 /* Nobody may try to write for long while the master says that it is not ready. */
 START_TEST(a_broken_index_is_tried_again)
 {
@@ -337,6 +353,12 @@ int main(void)
                                    {stopping_begins_no_more, 1},
                                    {stopping_while_a_page_is_read, 1},
                                    {failures_only_delay, 1},
+                                   {the_bell_ends_the_pause, 3},
+                                   {so_does_a_volume, 2},
+                                   {so_does_a_sweep_that_goes_on, 1},
+                                   {few_at_once_while_clients_are_busy, 1},
+                                   {keys_that_are_not_due_are_passed_over, 1},
+                                   {repairs_have_a_pause_of_their_own, 1},
                                    {a_broken_index_is_tried_again, 1},
                                    {NULL, 0}};
     return play_all("master_janitor", tests, setup, teardown);

@@ -58,7 +58,7 @@ static void setup(void)
     calls_forget();
     pause_ms = PAUSE_MS;
     ends = 0;
-    counts = (struct orphans_counts){0, 0};
+    counts = (struct orphans_counts){0, 0, false};
 }
 
 static void teardown(void)
@@ -339,6 +339,7 @@ START_TEST(stopped)
     ck_trace(_i == 2 ? "lock ask:DELETE(v1:1@0) unlock " : "");
     time_passes(0);
     ck_assert_uint_eq(ends, 1);
+    ck_assert(!counts.whole);
     ck_assert_uint_eq(counts.orphans, _i == 2);
 }
 END_TEST
@@ -369,6 +370,9 @@ static void play_without_memory(unsigned k)
     ck_assert_uint_eq(count_words(trace, "lock"), count_words(trace, "unlock"));
     ck_assert_uint_eq(counts.orphans, count_words(trace, "ask:DELETE(v1:1@0)"));
     ck_assert_ptr_null(fake_timers);
+    /* Where not all directories were listed, they must not pass for free of orphans. */
+    ck_assert(!started || !counts.whole || count_words(trace, "GET:v1:1") == 3);
+    ck_assert(!started || memory.failed || counts.whole);
 }
 
 START_TEST(memory_may_run_out_anywhere)

@@ -10,7 +10,7 @@
 #include "tests/flow/fake_pool.h"
 #include "tests/flow/fake_volumes.h"
 
-enum { AT_ONCE = 32, PAGE = 512, PAGE_LOOK = 20000 };
+enum { AT_ONCE = 128, PAGE = 512, PAGE_LOOK = 20000 };
 
 /* --- an index whose keys "/k000000" … have copies at the first two or three volumes --- */
 
@@ -64,7 +64,7 @@ static struct {
     unsigned fail_at; /* cannot be started; 0: none */
     char last[16];
     void (*flagged)(void *arg, enum status st);
-    void *arg;
+    void *args[AT_ONCE]; /* of those under way */
 } flags;
 
 bool flag_start(struct worker *worker UNUSED, const struct key *key, enum flag_reason reason,
@@ -75,18 +75,17 @@ bool flag_start(struct worker *worker UNUSED, const struct key *key, enum flag_r
         return false;
     ck_assert_int_gt(strcmp(key->bytes, flags.last), 0); /* each once, in order */
     memcpy(flags.last, key->bytes, key->len + 1);
-    flags.under_way++;
+    ck_assert_uint_lt(flags.under_way, AT_ONCE);
+    flags.args[flags.under_way++] = arg;
     flags.most = flags.under_way > flags.most ? flags.under_way : flags.most;
     flags.flagged = flagged;
-    flags.arg = arg;
     return true;
 }
 
 static void one_is_flagged(enum status st)
 {
     ck_assert_uint_gt(flags.under_way, 0);
-    flags.under_way--;
-    flags.flagged(flags.arg, st);
+    flags.flagged(flags.args[--flags.under_way], st);
 }
 
 /* --- sweeps --- */
@@ -140,9 +139,12 @@ static void runs_to_the_end(void)
     ck_assert(!report().running);
 }
 
-/* Begins another only where the last did not come to its end. */
+/* Begins another only where the last did not come to its end, and not at once. */
 static bool begins_again(void)
 {
+    sweep_tick(sweep);
+    ck_assert(!keys.fails || !fake_pool.job);
+    time_passes(1000);
     sweep_tick(sweep);
     return fake_pool.job != NULL;
 }
@@ -270,6 +272,93 @@ START_TEST(a_flag_fails)
 }
 END_TEST
 
+/* Who has demanded one waits until one has come to its end. */
+START_TEST(a_demanded_one_that_fails_is_repeated)
+{
+    keys.count = 10;
+    keys.fails = ST_IO;
+    keys.fails_at = 1;
+    sweep_demand(sweep);
+    sweep_tick(sweep);
+    pool_runs();
+    while (flags.under_way)
+        one_is_flagged(ST_OK);
+    ck_assert(report().running && !sweep_runs(sweep));
+    ck_assert(begins_again());
+    ck_assert(sweep_runs(sweep));
+    runs_to_the_end();
+    ck_assert(!begins_again());
+}
+END_TEST
+
+/* An index that cannot be written is not read over and over. */
+START_TEST(pauses_grow_while_it_fails)
+{
+    static const uint64_t pauses[] = {1000, 2000, 4000, 8000, 16000, 32000, 60000, 60000};
+    keys.count = 1;
+    volume_is_lost();
+    for (int i = 0; i < 8; i++) {
+        memset(flags.last, 0, sizeof flags.last);
+        sweep_tick(sweep);
+        pool_runs();
+        one_is_flagged(ST_NO_SPACE);
+        time_passes(pauses[i] - 1);
+        sweep_tick(sweep);
+        ck_assert_ptr_null(fake_pool.job);
+        time_passes(1);
+    }
+    memset(flags.last, 0, sizeof flags.last);
+    sweep_tick(sweep);
+    runs_to_the_end();
+    ck_assert(!begins_again());
+}
+END_TEST
+
+/* It goes on without them, and comes back to them until they are flagged. */
+START_TEST(keys_that_are_locked_for_long)
+{
+    keys.count = 3;
+    volume_is_lost();
+    sweep_tick(sweep);
+    pool_runs();
+    one_is_flagged(ST_BUSY);
+    one_is_flagged(ST_BUSY);
+    one_is_flagged(ST_OK);
+    ck_assert(!report().running);
+    for (int i = 0; i < 3; i++) { /* one is locked still at the second try */
+        memset(flags.last, 0, sizeof flags.last);
+        sweep_tick(sweep);
+        ck_assert_ptr_null(fake_pool.job);
+        ck_assert_uint_eq(flags.under_way, 1);
+        ck_assert(!sweep_idle(sweep));
+        one_is_flagged(i == 0 ? ST_BUSY : ST_OK);
+    }
+    ck_assert(!begins_again());
+    ck_assert_uint_eq(flags.under_way, 0);
+    ck_assert_uint_eq(flags.started, 6);
+}
+END_TEST
+
+/* There are too many of them for the list, or memory is short: all is looked at again. */
+START_TEST(too_many_keys_are_locked)
+{
+    keys.count = _i ? 1 : PAGE;
+    volume_is_lost();
+    sweep_tick(sweep);
+    pool_runs();
+    while (flags.under_way)
+        one_is_flagged(ST_BUSY);
+    flags.fail_at = _i ? 2 : 0;
+    sweep_tick(sweep); /* tries the one on the list */
+    flags.fail_at = 0;
+    memset(flags.last, 0, sizeof flags.last);
+    ck_assert(begins_again());
+    runs_to_the_end();
+    ck_assert(!begins_again());
+    ck_assert_uint_eq(flags.under_way, 0);
+}
+END_TEST
+
 START_TEST(stopped)
 {
     keys.count = 2 * PAGE;
@@ -328,6 +417,10 @@ int main(void)
                                    {the_index_cannot_be_read, 2},
                                    {the_pool_is_full, 1},
                                    {a_flag_fails, 3},
+                                   {a_demanded_one_that_fails_is_repeated, 1},
+                                   {pauses_grow_while_it_fails, 1},
+                                   {keys_that_are_locked_for_long, 1},
+                                   {too_many_keys_are_locked, 2},
                                    {stopped, 2},
                                    {memory_may_run_out_anywhere, 1},
                                    {NULL, 0}};

@@ -55,7 +55,7 @@ START_TEST(keeps_what_is_to_do)
     index_commits();
     ck_trace("lock commit ask:UNLINK(v1:1@7,v2:1@7) ");
     volumes_all_answer("204");
-    ck_index("L1 unlinked 7 larder - v1:1,v2:1", "W1;due 9;few 2;garbage 6 larder v3:1;");
+    ck_index("L1 unlinked 7 larder - v1:1,v2:1", "W1;few 2;due 9;garbage 6 larder v3:1;");
 }
 END_TEST
 

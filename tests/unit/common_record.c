@@ -87,7 +87,54 @@ START_TEST(texts_come_out_as_they_went_in)
     check_same(NULL, "W1\ntombstone 12\nholder h:2/sv01\nmaybe h:1\nmaybe h:3\n");
     check_same("hello", "W1\nfew 1\n");
     check_same("L1 live 18446744073709551615 larder - h:1",
-               "W1\ndue 1\ntombstone 3\nfew 1\nsuspect\nsince 7\n");
+               "W1\ntombstone 3\nfew 1\nsuspect\nsince 7\n");
+    check_same("a", "W1\nfew 1\ndue 17\ngarbage 1 larder h:1\ndue 9\ngarbage 2 larder h:2\n"
+                    "due 0\ngarbage 3 larder h:3\ngarbage 4 larder h:4\nholder h:1\n");
+}
+END_TEST
+
+/* One time for all garbage, before everything else, as it was once written. */
+START_TEST(the_older_due_is_read)
+{
+    struct record rec;
+    ck_assert_int_eq(decode(&rec, "a",
+                            "W1\ndue 17\nfew 1\ngarbage 1 larder h:1\n"
+                            "garbage 2 larder h:2\n"),
+                     ST_OK);
+    ck_assert_uint_eq(rec.garbage.count, 2);
+    for (size_t i = 0; i < 2; i++)
+        ck_assert_uint_eq(rec.garbage.list[i].due, 17);
+    record_free(&rec);
+    ck_assert_int_eq(decode(&rec, "a", "W1\ndue 17\nsuspect\n"), ST_OK); /* a delayed retry */
+    ck_assert_uint_eq(rec.garbage.count, 0);
+    record_free(&rec);
+}
+END_TEST
+
+/* Every version's readers have their time, however often the key is written meanwhile. */
+START_TEST(garbage_is_due_copy_by_copy)
+{
+    struct record rec;
+    record_init(&rec);
+    rec.state = KEY_LIVE;
+    ck_assert_int_eq(record_add_late_garbage(&rec, 1, NAMING_LARDER, "h:1", 100), ST_OK);
+    ck_assert_int_eq(record_add_late_garbage(&rec, 2, NAMING_LARDER, "h:1", 200), ST_OK);
+    ck_assert(!record_has_due(&rec, 99));
+    ck_assert(record_has_due(&rec, 100));
+    ck_assert_int_eq(record_add_late_garbage(&rec, 1, NAMING_LARDER, "h:1", 50), ST_OK);
+    ck_assert(!record_has_due(&rec, 99)); /* the later time counts */
+    ck_assert_int_eq(record_add_garbage(&rec, 3, NAMING_LARDER, "h:1"), ST_OK);
+    ck_assert(record_has_due(&rec, 1));
+    record_drop_garbage(&rec, 3, "h:1");
+    record_hurry_garbage(&rec);
+    ck_assert(record_has_due(&rec, 1));
+    record_drop_garbage(&rec, 1, "h:1");
+    record_drop_garbage(&rec, 2, "h:1");
+    rec.suspect = true;
+    ck_assert(!record_has_due(&rec, 1000)); /* to be repaired, not removed */
+    rec.has_tombstone = true;
+    ck_assert(record_has_due(&rec, 1000));
+    record_free(&rec);
 }
 END_TEST
 
@@ -387,7 +434,7 @@ START_TEST(copies_stand_alone)
     struct record two;
     ck_assert_int_eq(
         decode(&one, "L1 live 5 larder " HEX32 " h:1,h:2",
-               "W1\ndue 3\ntombstone 2\nfew 2\ngarbage 1 mkv h:3\nholder h:4\nmaybe h:5\n"),
+               "W1\ntombstone 2\nfew 2\ndue 3\ngarbage 1 mkv h:3\nholder h:4\nmaybe h:5\n"),
         ST_OK);
     ck_assert_int_eq(record_copy(&two, &one), ST_OK);
     record_free(&one);
@@ -398,7 +445,7 @@ START_TEST(copies_stand_alone)
     buf_clear(&out);
     ck_assert(record_encode_work(&two, &out));
     ck_assert_str_eq(buf_text(&out),
-                     "W1\ndue 3\ntombstone 2\nfew 2\ngarbage 1 mkv h:3\nholder h:4\nmaybe h:5\n");
+                     "W1\ntombstone 2\nfew 2\ndue 3\ngarbage 1 mkv h:3\nholder h:4\nmaybe h:5\n");
     buf_free(&out);
     record_free(&two);
 }
@@ -407,6 +454,8 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {minikeyvalue_texts,
+                                  the_older_due_is_read,
+                                  garbage_is_due_copy_by_copy,
                                   texts_come_out_as_they_went_in,
                                   state_follows_from_what_is_there,
                                   the_older_form_where_it_is_true,

@@ -519,6 +519,38 @@ START_TEST(a_wrong_value_is_never_complete)
 }
 END_TEST
 
+/* Volumes that compare it themselves get all at once, and the digest beforehand. */
+START_TEST(the_volumes_compare_the_digest)
+{
+    spec.expected_md5 = VALUE_MD5;
+    spec.digest = false;
+    spec.checked_there = true;
+    start();
+    for (int i = 0; i < 3; i++)
+        ck_assert_ptr_nonnull(strstr(call_to(places[i])->fields, "Content-MD5: " VALUE_MD5 "\n"));
+    ck_assert_uint_eq(replicate_data(rep, "value", 5), 5);
+    for (int i = 0; i < 3; i++)
+        ck_assert_uint_eq(takes_all(places[i]), 5);
+    replicate_end(rep);
+    if (_i == 0) {
+        for (int i = 0; i < 3; i++)
+            stores(places[i], VALUE_MD5);
+        ck_ended(ST_OK);
+        check_results("SSSUU");
+    } else if (_i == 1) { /* one says that it has stored something else all the same */
+        stores(places[0], OTHER_MD5);
+        stores(places[1], VALUE_MD5);
+        stores(places[2], VALUE_MD5);
+        takes_and_stores(places[3]);
+        ck_ended(ST_OK);
+        check_results("FSSSU");
+    } else { /* what the source has is damaged */
+        call_ends(call_to(places[1]), ST_OK, 422);
+        ck_ended(ST_DIGEST);
+    }
+}
+END_TEST
+
 START_TEST(breaking_off_cancels_all)
 {
     start_big();
@@ -595,6 +627,7 @@ int main(void)
                                    {a_volume_has_time_to_make_it_durable, 1},
                                    {the_last_byte_waits_for_the_digest, 2},
                                    {a_wrong_value_is_never_complete, 1},
+                                   {the_volumes_compare_the_digest, 3},
                                    {breaking_off_cancels_all, 1},
                                    {memory_may_run_out_anywhere, 1},
                                    {NULL, 0}};
