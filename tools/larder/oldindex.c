@@ -102,7 +102,7 @@ static enum status add_name(struct option_list *names, const char *name, size_t 
 static enum status read_names(struct ldb *db, struct option_list *names)
 {
     static const size_t prefix = sizeof VOLUME_PREFIX - 1;
-    struct ldb_iter *iter = ldb_iter_new(db, NULL);
+    struct ldb_iter *iter = ldb_iter_new(db);
     if (!iter)
         return ST_NO_MEMORY;
     enum status st = ST_OK;
