@@ -148,7 +148,9 @@ static enum status call_source(struct copy_job *job, const char *source)
 {
     static const char *const fields[] = {"Larder-Internal: 1", NULL};
     struct buf url = BUF_INIT;
-    buf_addf(&url, "http://%s%s", source, job->path);
+    buf_adds(&url, "http://");
+    volumes_add_address(job->worker->master->volumes, source, &url);
+    buf_adds(&url, job->path);
     const struct http_call_spec spec = {
         .method = "GET",
         .url = buf_text(&url),

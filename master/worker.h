@@ -16,6 +16,7 @@ struct janitor;
 struct keylock;
 struct loop;
 struct pool;
+struct roll;
 struct volumes;
 struct worker;
 
@@ -25,6 +26,7 @@ struct master {
     struct index *index;
     struct keylock *locks;
     struct volumes *volumes;
+    struct roll *roll; /* through it what is lasting of the volumes changes */
     struct pool *pool;
     struct janitor *janitor; /* runs on the first worker's loop */
     struct worker *workers;
