@@ -64,7 +64,10 @@ static void ask(struct join *join, const char *address,
 static enum status decide_new(void *arg, bool known, struct volume_facts *facts)
 {
     const struct join *join = arg;
-    if (known && !facts->removed)
+    struct volumes *volumes = join->worker->master->volumes;
+    char name[VOLUME_NAME_MAX + 1];
+    if ((known && !facts->removed) || volumes_at(volumes, join->address, name) ||
+        (join->id[0] && volumes_with_id(volumes, join->id, name)))
         return ST_CONFLICT; /* another request was faster */
     facts->removed = facts->draining = false;
     memcpy(facts->address, join->address, sizeof facts->address);

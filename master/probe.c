@@ -73,6 +73,7 @@ void probe_read(struct volume_report *report, struct http_call *call, enum statu
 
 /* --- asking --- */
 
+/* As larder's own request, so that a volume answers for itself alone. */
 struct http_call *probe_start(struct worker *worker, const char *address,
                               void (*done)(void *arg, struct http_call *call, enum status st),
                               void *arg)

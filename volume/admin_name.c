@@ -15,6 +15,7 @@
 #include "volume/called.h"
 #include "volume/service.h"
 
+/* A POST: the file is written on the pool, as all that may block on a disk. */
 struct naming_call {
     struct service *service;
     struct http_request *req;

@@ -80,6 +80,7 @@ static enum status write_name(struct called *called, const char *name)
     return durable_write(called->dir_fd, FILE_NAME, line, (size_t)len);
 }
 
+/* The file first: what health says is what a restart would find. */
 enum status called_set(struct called *called, const char *name)
 {
     char before[VOLUME_NAME_MAX + 1];

@@ -36,6 +36,19 @@ static void joins(const char *address)
     join_start(&fake_worker, client_asks(), address);
 }
 
+/* Another request, as far as the roll sees it. */
+static enum status takes_the_identity(void *arg UNUSED, bool known, struct volume_facts *facts)
+{
+    ck_assert(!known);
+    memcpy(facts->id, ID_C, sizeof facts->id);
+    return ST_OK;
+}
+
+static void is_done(void *arg UNUSED, enum status st)
+{
+    ck_assert_int_eq(st, ST_OK);
+}
+
 /* What is at an address: NULL nobody, else the text of its health. */
 static void is_there(const char *address, const char *text)
 {
@@ -200,6 +213,35 @@ START_TEST(somebody_else_was_faster)
 }
 END_TEST
 
+/* The same volume under two addresses, at the same time: one of them is its name. */
+START_TEST(two_requests_for_one_volume)
+{
+    joins("v7:1");
+    member_is("v8:1", _i ? ID_C : "", _i ? "" : "v7:1");
+    is_there("v7:1", OURS(ID_C));
+    if (_i) /* known now, and asked whether it is there */
+        is_there("v8:1", OURS(ID_C));
+    ck_assert_int_eq(client.status, _i ? 409 : 200);
+    ck_assert_uint_eq(volumes_count(members), 4);
+}
+END_TEST
+
+START_TEST(two_requests_at_the_same_time)
+{
+    struct roll_change first = {.name = "v8:1"};
+    first.decide = takes_the_identity;
+    first.done = is_done;
+    roll_submit(fake_master.roll, &first);
+    joins("v7:1");
+    is_there("v7:1", OURS(ID_C));
+    ck_trace("GET:v7:1 "); /* it waits for its turn */
+    index_commits();
+    ck_assert_int_eq(client.status, 409);
+    ck_assert_uint_eq(volumes_count(members), 4);
+    roll_change_free(&first);
+}
+END_TEST
+
 /* --- those that say who they are --- */
 
 START_TEST(one_that_registers_must_be_found)
@@ -315,6 +357,8 @@ int main(void)
                                    {two_at_once, 1},
                                    {one_that_may_be_there_still, 4},
                                    {somebody_else_was_faster, 3},
+                                   {two_requests_for_one_volume, 2},
+                                   {two_requests_at_the_same_time, 1},
                                    {one_that_registers_must_be_found, 3},
                                    {one_that_replaces, 3},
                                    {one_that_would_replace_what_is_up_elsewhere, 1},

@@ -118,7 +118,7 @@ START_TEST(a_volume_that_has_moved)
     check_output("2 keys, 4 files, 20 bytes; every copy was read; all is well");
     moved->gone = true;
     ck_assert_int_eq(verify("--deep"), EXIT_FAILED);
-    check_output("missing /b on b:1/sv00");
+    check_output("missing   /b on b:1/sv00");
 }
 END_TEST
 

@@ -8,6 +8,8 @@
 #include "tools/larder/client.h"
 #include "tools/larder/say.h"
 
+/* One for each volume of the master's list, also where name and address are the same: so a place on
+ * a volume whose name begins with another's is not taken for that one's. */
 struct reached_at {
     char name[VOLUME_NAME_MAX + 1];
     char address[VOLUME_NAME_MAX + 1];
@@ -56,6 +58,7 @@ enum status addresses_add(struct addresses *addresses, const char *name, const c
     return ST_OK;
 }
 
+/* A master that tells no addresses has no volumes that have moved. */
 static enum status take(struct addresses *addresses, const struct json *volumes)
 {
     enum status st = volumes ? ST_OK : ST_PEER;
