@@ -133,7 +133,9 @@ START_TEST(one_that_moves_is_unknown_until_it_is_asked)
     memcpy(facts.address, "y:1", 4);
     ck_assert_int_eq(volumes_set(volumes, "a:1/sub", &facts), ST_OK);
     ck_assert_int_eq(volumes_state(volumes, "a:1/sub"), VOLUME_UNKNOWN);
-    (void)volumes_checked(volumes, 1, &report); /* an answer from before */
+    report.answered = true;
+    memcpy(report.id, ID_A, sizeof report.id);
+    (void)volumes_checked(volumes, 1, &report); /* who is at the old address now */
     ck_assert_int_eq(volumes_state(volumes, "a:1/sub"), VOLUME_UNKNOWN);
     report = (struct volume_report){.address = "y:1", .answered = true};
     memcpy(report.id, ID_B, sizeof report.id);
