@@ -152,7 +152,10 @@ class RegisteringTest(MovingTest):
         c = self.c
         values = self.fill(c, 10)
         original = c.volumes[0]
+        original.stop()
         shutil.copytree(original.dir, c.path("copy"))
+        original.start()
+        self.wait_member(c, original.address, original.address)
         copy = c.new_volume(directory=c.path("copy"), start=False)
         copy.argv += ["--master", c.url, "--base", copy.url]
         copy.start()
