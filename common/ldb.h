@@ -2,7 +2,7 @@
  * LevelDB, in our words: the only user of its library. Everything here blocks on the disk.
  * Opened with paranoid checks, and every read verifies checksums.
  *
- * A database, and a snapshot, may be used by any number of threads at once (LevelDB locks inside);
+ * A database may be used by any number of threads at once (LevelDB locks inside);
  * a batch and an iterator by one at a time. Where LevelDB itself is out of memory the process ends:
  * it throws, and C cannot catch.
  */
@@ -34,7 +34,7 @@ struct ldb_options {
  * ST_NO_SPACE, ST_NO_MEMORY (no text), ST_IO. */
 enum status ldb_open(struct ldb **to, const char *path, const struct ldb_options *wanted,
                      char **error) MUST_CHECK;
-/* Its iterators and snapshots must be freed before. NULL is fine. */
+/* Its iterators must be freed before. NULL is fine. */
 void ldb_close(struct ldb *db);
 
 /* Appends the value of now to `out`. ST_NOT_FOUND, ST_CORRUPT, ST_IO, ST_NO_MEMORY. */
