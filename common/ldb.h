@@ -2,7 +2,7 @@
  * LevelDB, in our words: the only user of its library. Everything here blocks on the disk.
  * Opened with paranoid checks, and every read verifies checksums.
  *
- * A database, and a snapshot, may be used by any number of threads at once (LevelDB locks inside);
+ * A database may be used by any number of threads at once (LevelDB locks inside);
  * a batch and an iterator by one at a time. Where LevelDB itself is out of memory the process ends:
  * it throws, and C cannot catch.
  */
@@ -18,7 +18,6 @@
 struct ldb;
 struct ldb_batch;
 struct ldb_iter;
-struct ldb_snapshot;
 struct buf;
 
 struct ldb_options {
@@ -35,7 +34,7 @@ struct ldb_options {
  * ST_NO_SPACE, ST_NO_MEMORY (no text), ST_IO. */
 enum status ldb_open(struct ldb **to, const char *path, const struct ldb_options *wanted,
                      char **error) MUST_CHECK;
-/* Its iterators and snapshots must be freed before. NULL is fine. */
+/* Its iterators must be freed before. NULL is fine. */
 void ldb_close(struct ldb *db);
 
 /* Appends the value of now to `out`. ST_NOT_FOUND, ST_CORRUPT, ST_IO, ST_NO_MEMORY. */
@@ -56,14 +55,10 @@ void ldb_batch_delete(struct ldb_batch *batch, const void *key, size_t key_len);
  * again before the next write. */
 enum status ldb_write(struct ldb *db, struct ldb_batch *batch, bool sync, char **error) MUST_CHECK;
 
-/* A view that later writes do not change. NULL: no memory. */
-struct ldb_snapshot *ldb_snapshot_new(struct ldb *db) MUST_CHECK;
-void ldb_snapshot_free(struct ldb_snapshot *snapshot);
-
-/* Iterates in bytewise order; `snapshot` may be NULL (the state of now: later writes are not seen).
- * Positioned by ldb_iter_seek: at that key, or the next there is. The snapshot must outlive it.
- * NULL: no memory. What it reads does not go into the cache. */
-struct ldb_iter *ldb_iter_new(struct ldb *db, struct ldb_snapshot *snapshot) MUST_CHECK;
+/* Iterates in bytewise order over the state of now: later writes are not seen. Positioned by
+ * ldb_iter_seek: at that key, or the next there is. NULL: no memory. What it reads does not go into
+ * the cache. */
+struct ldb_iter *ldb_iter_new(struct ldb *db) MUST_CHECK;
 void ldb_iter_free(struct ldb_iter *iter);
 void ldb_iter_seek(struct ldb_iter *iter, const void *key, size_t key_len);
 bool ldb_iter_valid(const struct ldb_iter *iter);

@@ -266,8 +266,3 @@ uint64_t loop_wall_ms(void)
 {
     return clock_ms(CLOCK_REALTIME);
 }
-
-struct event_base *loop_base(struct loop *loop)
-{
-    return loop->base;
-}

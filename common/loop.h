@@ -18,7 +18,6 @@
 struct loop;
 struct loop_timer;
 struct loop_watch;
-struct event_base;
 
 /* NULL where memory or descriptors are short. */
 struct loop *loop_new(void) MUST_CHECK;
@@ -67,8 +66,5 @@ void loop_watch_free(struct loop_watch *watch);
  * wall clock since 1970 (for what is kept or shown). Any thread. */
 uint64_t loop_now_ms(void);
 uint64_t loop_wall_ms(void);
-
-/* libevent's base, for the modules that use other parts of libevent on this loop. */
-struct event_base *loop_base(struct loop *loop);
 
 #endif

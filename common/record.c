@@ -236,30 +236,6 @@ bool record_has_place(const struct record *rec, const char *place)
     return has_string(rec->places, rec->place_count, place);
 }
 
-/* Field by field for what is owned; all else by assignment, so a new plain field needs nothing
- * here. */
-enum status record_copy(struct record *to, const struct record *from)
-{
-    *to = *from;
-    to->places = to->holders = to->maybes = NULL;
-    to->place_count = to->holder_count = to->maybe_count = 0;
-    to->garbage = (struct copies){NULL, 0};
-    enum status st = ST_OK;
-    for (size_t i = 0; i < from->place_count && !st; i++)
-        st = record_add_place(to, from->places[i]);
-    for (size_t i = 0; i < from->holder_count && !st; i++)
-        st = record_add_holder(to, from->holders[i]);
-    for (size_t i = 0; i < from->maybe_count && !st; i++)
-        st = record_add_maybe(to, from->maybes[i]);
-    for (size_t i = 0; i < from->garbage.count && !st; i++) {
-        const struct copy *copy = &from->garbage.list[i];
-        st = record_add_late_garbage(to, copy->generation, copy->naming, copy->place, copy->due);
-    }
-    if (st)
-        record_free(to);
-    return st;
-}
-
 /* The wall clock is a lower bound only, for an index that was rebuilt and does not know what it
  * once gave. A clock that goes back does no harm, because what the record knows counts as well. */
 uint64_t record_next_generation(const struct record *rec, uint64_t now_ms)

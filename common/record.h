@@ -72,9 +72,6 @@ struct record {
 void record_init(struct record *rec);
 /* Frees what it owns, and makes it empty again; the struct is the caller's. */
 void record_free(struct record *rec);
-/* A copy with strings of its own. `to` need not be initialized, and must own nothing; on
- * ST_NO_MEMORY it is empty. */
-enum status record_copy(struct record *to, const struct record *from) MUST_CHECK;
 
 /* Reads the two values (NULL where there is none) into `rec`, which record_init() has made. The
  * state follows from what is there. ST_CORRUPT for text that no version of larder or minikeyvalue

@@ -73,7 +73,8 @@ static enum status launch(struct question *question, const char *method, const s
                           const struct ask_item *item, unsigned timeout_ms)
 {
     struct buf url = BUF_INIT;
-    buf_addf(&url, "http://%s", item->place);
+    buf_adds(&url, "http://");
+    volumes_add_address(question->ask->worker->master->volumes, item->place, &url);
     enum status st = name_path(&url, key, item->generation, item->naming);
     const char *const fields[] = {"Larder-Internal: 1", item->field, NULL};
     const struct http_call_spec spec = {

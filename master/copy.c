@@ -157,7 +157,9 @@ static enum status call_source(struct copy_job *job, const char *source)
     /* Its bytes are compared with the MD5 at their destination; the source need not do it, too. */
     static const char *const fields[] = {"Larder-Internal: 1", "Larder-Check: none", NULL};
     struct buf url = BUF_INIT;
-    buf_addf(&url, "http://%s%s", source, job->path);
+    buf_adds(&url, "http://");
+    volumes_add_address(job->worker->master->volumes, source, &url);
+    buf_adds(&url, job->path);
     const struct http_call_spec spec = {
         .method = "GET",
         .url = buf_text(&url),

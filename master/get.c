@@ -19,17 +19,22 @@
 
 enum { AVOID_MAX = 2048 };
 
-/* True where `place` is one of the comma-separated places in `list`. */
-static bool is_listed(const char *list, const char *place)
+/* True where `place`, as readers reach it, is one of the comma-separated places in `list`: they are
+ * what a reader was sent to, so the name of a volume that has moved means nothing there. */
+static bool is_listed(struct worker *worker, const char *list, const char *place)
 {
-    size_t len = strlen(place);
-    while (*list) {
+    bool found = false;
+    struct buf reached = BUF_INIT;
+    if (!*list)
+        return false;
+    volumes_add_address(worker->master->volumes, place, &reached);
+    while (*list && !found && buf_ok(&reached)) {
         size_t part = strcspn(list, ",");
-        if (part == len && memcmp(list, place, len) == 0)
-            return true;
+        found = part == reached.len && memcmp(list, reached.data, part) == 0;
         list += part + (list[part] == ',');
     }
-    return false;
+    buf_free(&reached);
+    return found;
 }
 
 /* One of the places that are up, at random, and not to be avoided; NULL where there is none. One
@@ -43,7 +48,7 @@ static const char *choose_place(struct worker *worker, const struct record *rec,
     size_t slow_count = 0;
     for (size_t i = 0; i < rec->place_count; i++) {
         enum volume_state state = volumes_state(worker->master->volumes, rec->places[i]);
-        if (is_listed(avoid, rec->places[i]) || !volume_readable(state))
+        if (is_listed(worker, avoid, rec->places[i]) || !volume_readable(state))
             continue;
         if (state == VOLUME_SLOW || volumes_hesitates(worker->master->volumes, rec->places[i]))
             slow[slow_count++] = rec->places[i];
@@ -55,23 +60,22 @@ static const char *choose_place(struct worker *worker, const struct record *rec,
     return slow_count ? slow[worker_random(worker, slow_count)] : NULL;
 }
 
-static bool names_copy(const struct record *rec, const char *avoid)
+static bool names_copy(struct worker *worker, const struct record *rec, const char *avoid)
 {
     for (size_t i = 0; avoid[0] && i < rec->place_count; i++)
-        if (is_listed(avoid, rec->places[i]))
+        if (is_listed(worker, avoid, rec->places[i]))
             return true;
     return false;
 }
 
-/* Whether the copies stand where placement puts them, in that order. */
+/* Whether the copies stand where placement puts them now, in that order. */
 static bool is_balanced(struct worker *worker, const struct key *key, const struct record *rec)
 {
     struct ranked *ranked;
     size_t count;
-    if (volumes_rank(worker->master->volumes, key, &ranked, &count))
+    if (volumes_wanted(worker->master->volumes, key, worker->master->config->replicas, &ranked,
+                       &count))
         return false;
-    if (count > worker->master->config->replicas)
-        count = worker->master->config->replicas;
     bool same = count == rec->place_count;
     for (size_t i = 0; i < count && same; i++)
         same = strcmp(ranked[i].place, rec->places[i]) == 0;
@@ -102,8 +106,10 @@ static void add_facts(struct worker *worker, struct http_request *req, const str
                       const struct record *rec)
 {
     struct buf places = BUF_INIT;
-    for (size_t i = 0; i < rec->place_count; i++)
-        buf_addf(&places, "%s%s", i ? "," : "", rec->places[i]);
+    for (size_t i = 0; i < rec->place_count; i++) { /* as they are reached: clients go there */
+        buf_adds(&places, i ? "," : "");
+        volumes_add_address(worker->master->volumes, rec->places[i], &places);
+    }
     if (rec->md5[0])
         http_reply_field(req, "Content-Md5", rec->md5);
     http_reply_field(req, "Key-Volumes", buf_text(&places));
@@ -119,7 +125,7 @@ static void reply_found(struct worker *worker, struct http_request *req, const s
     const char *query = http_request_query(req, &query_len);
     if (key_query(query, query_len, "avoid", avoid, sizeof avoid) < 0)
         avoid[0] = 0;
-    if (names_copy(rec, avoid)) /* a volume has sent this reader back: it lacks its copy */
+    if (names_copy(worker, rec, avoid)) /* a volume has sent this reader back: it lacks its copy */
         (void)flag_start(worker, key, FLAG_SUSPECT, NULL, NULL);
     add_facts(worker, req, key, rec);
     const char *place = choose_place(worker, rec, avoid);
@@ -129,7 +135,8 @@ static void reply_found(struct worker *worker, struct http_request *req, const s
         return;
     }
     struct buf url = BUF_INIT;
-    buf_addf(&url, "http://%s", place);
+    buf_adds(&url, "http://");
+    volumes_add_address(worker->master->volumes, place, &url);
     enum status st = name_path(&url, key, rec->generation, rec->naming);
     if (!st && avoid[0]) {
         buf_adds(&url, "?avoid=");

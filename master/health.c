@@ -1,28 +1,36 @@
 #include "master/health.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/buf.h"
 #include "common/http_client.h"
-#include "common/json.h"
+#include "common/key.h"
 #include "common/log.h"
 #include "common/loop.h"
-#include "master/config.h"
-#include "master/index.h"
+#include "master/probe.h"
+#include "master/roll.h"
 #include "master/volumes.h"
 #include "master/worker.h"
 
-enum { PERIOD_MS = 250, UP_PERIODS = 2 }; /* volumes that are up are asked every second time */
+enum {
+    PERIOD_MS = 250,
+    UP_PERIODS = 2, /* volumes that are up are asked every second time */
+    TELL_MS = 10 * 1000,
+    TELL_AGAIN_MS = 30 * 1000
+};
 
 /* One question under way. */
 struct check {
     struct health *health;
     size_t volume;
-    struct http_call *call;     /* NULL: none */
-    struct index_change change; /* where an identity is noted */
+    char address[VOLUME_NAME_MAX + 1]; /* that was asked */
+    struct http_call *call;            /* NULL: none */
+    struct roll_change note;           /* of its identity, where it was seen first */
+    char id[IDENTITY_SIZE + 1];
     bool noting;
+    struct http_call *telling; /* the volume its name; NULL: not now */
+    uint64_t told_ms;          /* of loop_now_ms(); 0: never */
 };
 
 struct health {
@@ -33,124 +41,108 @@ struct health {
     unsigned periods;
 };
 
-/* --- reading the answer --- */
-
-static enum volume_state parse_state(const char *text)
-{
-    if (!text || strcmp(text, "up") == 0)
-        return VOLUME_UP;
-    if (strcmp(text, "full") == 0)
-        return VOLUME_FULL;
-    if (strcmp(text, "read-only") == 0)
-        return VOLUME_READ_ONLY;
-    return VOLUME_DOWN; /* "missing", or something from the future */
-}
-
-static void add_subvolume(void *arg, const char *name, const struct json *value)
-{
-    struct volume_report *report = arg;
-    struct subvolume_report *more =
-        realloc(report->subvolumes, (report->subvolume_count + 1) * sizeof *more);
-    if (!more)
-        return; /* not known: as if it were up */
-    report->subvolumes = more;
-    struct subvolume_report *sub = &more[report->subvolume_count++];
-    memset(sub, 0, sizeof *sub);
-    strncpy(sub->name, name, sizeof sub->name - 1);
-    sub->state = parse_state(json_text(json_member(value, "state")));
-    sub->free = (uint64_t)json_int(json_member(value, "free"), 0);
-    sub->total = (uint64_t)json_int(json_member(value, "total"), 0);
-    sub->errors = (uint64_t)json_int(json_member(value, "errors"), 0);
-}
-
-void health_parse(struct volume_report *report, const char *text, size_t len)
-{
-    struct json *json = json_parse(text, len, NULL);
-    const char *server = json_text(json_member(json, "server"));
-    const char *id = json_text(json_member(json, "id"));
-    report->answered = true;
-    report->kind = VOLUME_PLAIN;
-    if (server && strcmp(server, "larder-volume") == 0) {
-        report->kind = VOLUME_LARDER;
-        if (id && strlen(id) == IDENTITY_SIZE)
-            memcpy(report->id, id, IDENTITY_SIZE + 1);
-        report->free = (uint64_t)json_int(json_member(json, "free"), 0);
-        report->total = (uint64_t)json_int(json_member(json, "total"), 0);
-        json_each(json_member(json, "subvolumes"), add_subvolume, report);
-    }
-    json_free(json);
-}
-
-/* --- asking --- */
+/* --- identities --- */
 
 static void identity_noted(void *arg, enum status st)
 {
     struct check *check = arg;
     check->noting = false;
-    if (st)
+    if (st && st != ST_CONFLICT)
         log_event(LOG_WARN, "health", "volume=%s event=identity-not-noted error=\"%s\"",
-                  volumes_name(check->health->worker->master->volumes, check->volume),
-                  status_text(st));
+                  check->note.name, status_text(st));
+}
+
+/* The table has it already. Where it has another by now, an operator was faster. */
+static enum status decide_identity(void *arg, bool known UNUSED, struct volume_facts *facts)
+{
+    const struct check *check = arg;
+    return strcmp(facts->id, check->id) == 0 && !facts->removed ? ST_OK : ST_CONFLICT;
 }
 
 /* So that another volume at this address is noticed after a restart, too. */
-static void note_identity(struct check *check, const char *id)
+static void note_identity(struct check *check, const char *name, const char *id)
 {
-    struct master *master = check->health->worker->master;
-    struct buf value = BUF_INIT;
     if (check->noting)
         return;
     check->noting = true;
-    const char *name = volumes_name(master->volumes, check->volume);
-    volumes_describe(&value, id, volumes_is_draining(master->volumes, name), false);
-    if (buf_ok(&value)) {
-        index_change_begin(&check->change, check->health->worker->loop, identity_noted, check);
-        index_change_volume(&check->change, name, buf_text(&value));
-        index_commit(master->index, &check->change);
-    } else {
-        identity_noted(check, ST_NO_MEMORY);
-    }
-    buf_free(&value);
+    memcpy(check->id, id, sizeof check->id);
+    memcpy(check->note.name, name, strlen(name) + 1);
+    check->note.decide = decide_identity;
+    check->note.done = identity_noted;
+    check->note.arg = check;
+    check->note.loop = check->health->worker->loop;
+    roll_submit(check->health->worker->master->roll, &check->note);
 }
+
+/* --- names --- */
+
+static void name_told(void *arg, struct http_call *call, enum status st)
+{
+    struct check *check = arg;
+    check->telling = NULL;
+    int status = st ? 0 : http_call_status(call);
+    if (status != 200 && status != 404) /* 404: a version that knows of no names */
+        log_event(LOG_WARN, "health", "volume=%s event=name-not-taken status=%d error=\"%s\"",
+                  volumes_name(check->health->worker->master->volumes, check->volume), status,
+                  status_text(st ? st : ST_PEER));
+}
+
+/* The volume keeps its name beside its values, so that an index made anew from volumes knows it
+ * even if it is reached at another address then. Tried again now and then, as its disk may be full,
+ * or two masters may be at odds. */
+static void tell_name(struct check *check, const char *name)
+{
+    uint64_t now = loop_now_ms();
+    if (check->telling || (check->told_ms && now - check->told_ms < TELL_AGAIN_MS))
+        return;
+    static const char *const fields[] = {"Larder-Internal: 1", NULL};
+    struct worker *worker = check->health->worker;
+    struct buf url = BUF_INIT;
+    buf_addf(&url, "http://%s/admin/name?name=", check->address);
+    key_encode(&url, name, strlen(name));
+    const struct http_call_spec spec = {.method = "POST",
+                                        .url = buf_text(&url),
+                                        .fields = fields,
+                                        .done = name_told,
+                                        .arg = check,
+                                        .timeout_ms = TELL_MS};
+    check->told_ms = now;
+    check->telling = buf_ok(&url) ? http_call_start(worker->client, &spec) : NULL;
+    buf_free(&url);
+}
+
+/* --- asking --- */
 
 static void volume_answered(void *arg, struct http_call *call, enum status st)
 {
     struct check *check = arg;
-    struct volume_report report = {0};
-    size_t len;
+    struct volumes *volumes = check->health->worker->master->volumes;
+    const char *name = volumes_name(volumes, check->volume);
+    struct volume_report report = {.address = check->address};
     check->call = NULL;
-    /* One that is overloaded or broken says nothing of its kind and identity. */
-    if (!st && http_call_status(call) < 500) {
-        const char *text = http_call_body(call, &len);
-        health_parse(&report, text, len);
-    }
+    probe_read(&report, call, st);
     char id[IDENTITY_SIZE + 1];
     memcpy(id, report.id, sizeof id);
-    if (volumes_checked(check->health->worker->master->volumes, check->volume, &report))
-        note_identity(check, id);
+    if (volumes_checked(volumes, check->volume, &report))
+        note_identity(check, name, id);
     free(report.subvolumes);
+    /* Unknown is one that has moved since it was asked: who answered is another. */
+    enum volume_state state = volumes_state(volumes, name);
+    if (report.kind == VOLUME_LARDER && strcmp(report.name, name) != 0 && state != VOLUME_UNKNOWN &&
+        state < VOLUME_DOWN)
+        tell_name(check, name);
 }
 
 static void ask(struct check *check)
 {
-    static const char *const fields[] = {"Larder-Internal: 1", NULL};
     struct worker *worker = check->health->worker;
-    unsigned timeout = worker->master->config->voltimeout_ms;
-    struct buf url = BUF_INIT;
-    buf_addf(&url, "http://%s/admin/health", volumes_name(worker->master->volumes, check->volume));
-    const struct http_call_spec spec = {
-        .method = "GET",
-        .url = buf_text(&url),
-        .fields = fields,
-        .done = volume_answered,
-        .arg = check,
-        .connect_timeout_ms = timeout,
-        .timeout_ms = timeout,
-    };
-    check->call = buf_ok(&url) ? http_call_start(worker->client, &spec) : NULL;
+    struct volume_facts facts;
+    const char *name = volumes_name(worker->master->volumes, check->volume);
+    (void)volumes_facts(worker->master->volumes, name, &facts);
+    memcpy(check->address, facts.address, sizeof check->address);
+    check->call = probe_start(worker, check->address, volume_answered, check);
     if (check->call)
         volumes_asked(worker->master->volumes, check->volume);
-    buf_free(&url);
 }
 
 /* There may be more volumes than at the last time. */
@@ -208,7 +200,9 @@ void health_free(struct health *health)
     for (size_t i = 0; i < health->count; i++) {
         if (health->checks[i]->call)
             http_call_cancel(health->checks[i]->call);
-        index_change_free(&health->checks[i]->change);
+        if (health->checks[i]->telling)
+            http_call_cancel(health->checks[i]->telling);
+        roll_change_free(&health->checks[i]->note);
         free(health->checks[i]);
     }
     free(health->checks);

@@ -59,7 +59,7 @@ static enum status scan(struct index *index, const char *prefix, size_t prefix_l
 {
     enum status st = ST_NO_MEMORY;
     (void)pthread_rwlock_rdlock(&index->db_lock);
-    struct ldb_iter *iter = index->db ? ldb_iter_new(index->db, NULL) : NULL;
+    struct ldb_iter *iter = index->db ? ldb_iter_new(index->db) : NULL;
     if (iter) {
         int order = memcmp(start, prefix, start_len < prefix_len ? start_len : prefix_len);
         bool later = order > 0 || (order == 0 && start_len > prefix_len);

@@ -60,12 +60,11 @@ static void add_wanted(struct worker *worker, struct buf *out, const struct key 
 {
     struct ranked *ranked;
     size_t count;
-    if (volumes_rank(worker->master->volumes, key, &ranked, &count)) {
+    if (volumes_wanted(worker->master->volumes, key, worker->master->config->replicas, &ranked,
+                       &count)) {
         out->failed = true; /* no answer is better than one without it */
         return;
     }
-    if (count > worker->master->config->replicas)
-        count = worker->master->config->replicas;
     buf_adds(out, ",\"wanted\":[");
     for (size_t i = 0; i < count; i++)
         buf_addf(out, "%s\"%s\"", i ? "," : "", ranked[i].place);

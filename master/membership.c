@@ -1,9 +1,15 @@
 /*
  * The path:
  *   member_start      the body is read; it is small
- *   member_named      a name was in it; for a removal the keys that still need the volume are
- * counted member_counted    … on the pool member_committed  the index has it, so it survives a
- * restart; now the table of volumes has it member_finish
+ *   member_named      a name was in it. One that is to be added goes on in join.c
+ * For a removal:
+ *   member_called     every loop was visited: who had chosen the volume for a write before it began
+ *                     to be drained has handed that to the index
+ *   member_settled    … which has it by now
+ *   member_counted    on the pool; neither writes nor keys need the volume
+ * For all:
+ *   member_recorded   index and table have it
+ *   member_finish
  */
 #include "master/membership.h"
 
@@ -16,23 +22,18 @@
 #include "common/http_server.h"
 #include "common/key.h"
 #include "common/log.h"
+#include "common/loop.h"
 #include "common/placement.h"
 #include "common/pool.h"
 #include "common/record.h"
 #include "master/bell.h"
 #include "master/index.h"
+#include "master/join.h"
+#include "master/roll.h"
 #include "master/volumes.h"
 #include "master/worker.h"
 
-enum wish {
-    WISH_ADD,
-    WISH_REPLACE,
-    WISH_DRAIN,
-    WISH_KEEP,
-    WISH_REMOVE,
-    WISH_REMOVE_LOST,
-    WISH_COUNT
-};
+enum wish { WISH_ADD, WISH_DRAIN, WISH_KEEP, WISH_REMOVE, WISH_REMOVE_LOST, WISH_COUNT };
 
 struct member {
     struct worker *worker;
@@ -42,16 +43,24 @@ struct member {
     size_t len;
     bool too_long;
     char name[VOLUME_NAME_MAX + 1];
+    bool draining;  /* when the removal was asked for */
+    unsigned turns; /* of its facts, then */
+    size_t visited; /* loops */
+    struct loop_message message;
     struct pool_job job;
     uint64_t keys; /* visible keys with a copy there */
+    uint64_t work; /* keys of which a write or a removal concerns it */
     enum status st;
-    struct index_change change;
+    struct roll_change change;
+    char detail[200];
 };
 
 static size_t member_data(void *arg, const char *data, size_t len);
 static void member_named(void *arg, enum status st);
+static void member_called(void *arg);
+static void member_settled(void *arg, enum status st);
 static void member_counted(void *arg);
-static void member_committed(void *arg, enum status st);
+static void member_recorded(void *arg, enum status st);
 static void member_finish(struct member *member, enum status st, const char *detail);
 
 static const struct http_body_sink sink = {member_data, member_named};
@@ -91,7 +100,7 @@ static void member_start(struct worker *worker, struct http_request *req, enum w
 
 void membership_add(struct worker *worker, struct http_request *req)
 {
-    member_start(worker, req, has_parameter(req, "replace") ? WISH_REPLACE : WISH_ADD);
+    member_start(worker, req, WISH_ADD);
 }
 
 void membership_drain(struct worker *worker, struct http_request *req)
@@ -151,11 +160,32 @@ static bool count_key(void *arg, const char *key UNUSED, size_t len UNUSED,
     return true;
 }
 
+/* Copies that are being written, or are still to be removed, and tombstones. */
+static bool count_work(void *arg, const char *key UNUSED, size_t len UNUSED,
+                       const struct record *rec)
+{
+    struct member *member = arg;
+    bool concerns = false;
+    for (size_t i = 0; i < rec->garbage.count; i++)
+        concerns = concerns || is_on(rec->garbage.list[i].place, member->name);
+    for (size_t i = 0; i < rec->holder_count; i++)
+        concerns = concerns || is_on(rec->holders[i], member->name);
+    for (size_t i = 0; i < rec->maybe_count; i++)
+        concerns = concerns || is_on(rec->maybes[i], member->name);
+    member->work += concerns;
+    return true;
+}
+
+/* The work first: a write that ends meanwhile goes from there to the keys, none the other way. */
 static void count_keys(void *arg)
 {
     struct member *member = arg;
+    struct index *index = member->worker->master->index;
     struct buf all = BUF_INIT;
-    member->st = index_scan(member->worker->master->index, &all, &all, count_key, member);
+    if (member->wish != WISH_COUNT)
+        member->st = index_scan_work(index, &all, count_work, member);
+    if (!member->st)
+        member->st = index_scan(index, &all, &all, count_key, member);
 }
 
 static void count(struct member *member)
@@ -164,6 +194,15 @@ static void count(struct member *member)
         .run = count_keys, .done = member_counted, .arg = member, .loop = member->worker->loop};
     if (!pool_submit(member->worker->master->pool, &member->job))
         member_finish(member, ST_BUSY, NULL);
+}
+
+/* One that is not in the store (any more) may have keys, too. */
+static void count_named(struct member *member)
+{
+    char name[VOLUME_NAME_MAX + 1];
+    if (volumes_find(member->worker->master->volumes, member->name, name))
+        memcpy(member->name, name, sizeof name);
+    count(member);
 }
 
 void membership_count(struct worker *worker, struct http_request *req)
@@ -178,43 +217,53 @@ void membership_count(struct worker *worker, struct http_request *req)
     if (len <= 0 || placement_volume_name(text, (size_t)len, member->name))
         member_finish(member, ST_BAD_REQUEST, "name a volume: ?volume=host:port");
     else
-        count(member);
+        count_named(member);
 }
 
 /* --- changing --- */
 
-static bool is_known(struct member *member)
+static bool is_removal(const struct member *member)
 {
-    struct volumes *volumes = member->worker->master->volumes;
-    for (size_t i = 0; i < volumes_count(volumes); i++)
-        if (strcmp(volumes_name(volumes, i), member->name) == 0)
-            return !volumes_is_removed(volumes, member->name);
-    return false;
+    return member->wish == WISH_REMOVE || member->wish == WISH_REMOVE_LOST;
 }
 
-static void commit(struct member *member)
+/* What is asked of the facts as they are when its turn has come. */
+static enum status decide(void *arg, bool known, struct volume_facts *facts)
 {
-    struct buf value = BUF_INIT;
-    bool fresh = member->wish == WISH_ADD || member->wish == WISH_REPLACE;
-    bool removed = member->wish == WISH_REMOVE || member->wish == WISH_REMOVE_LOST;
-    char id[IDENTITY_SIZE + 1] = "";
-    if (!fresh)
-        volumes_id(member->worker->master->volumes, member->name, id);
-    volumes_describe(&value, id, member->wish == WISH_DRAIN, removed);
-    if (!buf_ok(&value)) { /* half of it would stand in the index from now on */
-        buf_free(&value);
-        member_finish(member, ST_NO_MEMORY, NULL);
-        return;
-    }
-    index_change_begin(&member->change, member->worker->loop, member_committed, member);
-    index_change_volume(&member->change, member->name, buf_text(&value));
-    index_commit(member->worker->master->index, &member->change);
-    buf_free(&value);
+    struct member *member = arg;
+    if (!known || facts->removed)
+        return ST_NOT_FOUND;
+    if (member->wish == WISH_REMOVE && (!facts->draining || facts->turns != member->turns))
+        return ST_CONFLICT;
+    facts->draining = member->wish == WISH_DRAIN;
+    facts->removed = is_removal(member);
+    if (facts->removed) /* what comes to that address later is no business of it */
+        memcpy(facts->address, member->name, sizeof facts->address);
+    return ST_OK;
+}
+
+static enum status as_it_is(void *arg UNUSED, bool known, struct volume_facts *facts)
+{
+    return known && !facts->removed ? ST_OK : ST_NOT_FOUND;
+}
+
+static void submit(struct member *member,
+                   enum status (*decide_it)(void *arg, bool known, struct volume_facts *facts),
+                   void (*done)(void *arg, enum status st))
+{
+    struct roll_change *change = &member->change;
+    memcpy(change->name, member->name, sizeof change->name);
+    change->decide = decide_it;
+    change->done = done;
+    change->arg = member;
+    change->loop = member->worker->loop;
+    roll_submit(member->worker->master->roll, change);
 }
 
 static void member_named(void *arg, enum status st)
 {
     struct member *member = arg;
+    struct volume_facts facts;
     if (!st)
         st = parse(member);
     if (st) {
@@ -224,80 +273,112 @@ static void member_named(void *arg, enum status st)
                           : NULL);
         return;
     }
-    bool known = is_known(member);
-    if (member->wish == WISH_ADD && known)
-        member_finish(member, ST_OK, "the volume was there already\n");
-    else if (member->wish > WISH_REPLACE && !known)
-        member_finish(member, ST_NOT_FOUND, NULL);
-    else if (member->wish == WISH_REMOVE)
-        count(member);
+    if (member->wish == WISH_ADD) {
+        join_start(member->worker, member->req, member->name);
+        free(member);
+        return;
+    }
+    struct volumes *volumes = member->worker->master->volumes;
+    char name[VOLUME_NAME_MAX + 1];
+    if (!volumes_find(volumes, member->name, name)) {
+        member_finish(member, ST_NOT_FOUND, "the store has no such volume");
+        return;
+    }
+    memcpy(member->name, name, sizeof name);
+    if (member->wish != WISH_REMOVE) {
+        submit(member, decide, member_recorded);
+        return;
+    }
+    (void)volumes_facts(volumes, name, &facts);
+    member->draining = facts.draining;
+    member->turns = facts.turns;
+    member->message.fn = member_called;
+    member->message.arg = member;
+    loop_post(member->worker->master->workers[0].loop, &member->message);
+}
+
+/* On each loop in turn. A write chooses its volumes and hands its intent to the index without
+ * leaving its loop in between. */
+static void member_called(void *arg)
+{
+    struct member *member = arg;
+    struct master *master = member->worker->master;
+    if (++member->visited <= master->worker_count) {
+        bool home = member->visited == master->worker_count;
+        loop_post(home ? member->worker->loop : master->workers[member->visited].loop,
+                  &member->message);
+        return;
+    }
+    submit(member, as_it_is, member_settled); /* what was handed in before is visible after it */
+}
+
+static void member_settled(void *arg, enum status st)
+{
+    struct member *member = arg;
+    if (st)
+        member_finish(member, st, st == ST_NOT_FOUND ? "the store has no such volume" : NULL);
     else
-        commit(member);
+        count(member);
+}
+
+/* NULL: it may go. */
+static const char *objection(struct member *member)
+{
+    if (member->keys)
+        (void)snprintf(member->detail, sizeof member->detail,
+                       "%" PRIu64 " keys still have a copy there: drain it first, or remove it "
+                       "with ?lost",
+                       member->keys);
+    else if (!member->draining)
+        (void)snprintf(member->detail, sizeof member->detail,
+                       "new values may come there: drain it first, or remove it with ?lost");
+    else if (member->work)
+        (void)snprintf(member->detail, sizeof member->detail,
+                       "of %" PRIu64 " keys copies are still being written or removed there: try "
+                       "again in a few seconds, or remove it with ?lost",
+                       member->work);
+    else
+        return NULL;
+    return member->detail;
 }
 
 static void member_counted(void *arg)
 {
     struct member *member = arg;
-    char text[160];
     if (member->st) {
         member_finish(member, member->st, NULL);
     } else if (member->wish == WISH_COUNT) {
-        (void)snprintf(text, sizeof text, "{\"keys\":%" PRIu64 "}\n", member->keys);
-        member_finish(member, ST_OK, text);
-    } else if (member->keys) {
-        (void)snprintf(text, sizeof text,
-                       "%" PRIu64 " keys still have a copy there: drain it first, or remove it "
-                       "with ?lost",
+        (void)snprintf(member->detail, sizeof member->detail, "{\"keys\":%" PRIu64 "}\n",
                        member->keys);
-        member_finish(member, ST_CONFLICT, text);
+        member_finish(member, ST_OK, member->detail);
+    } else if (objection(member)) {
+        member_finish(member, ST_CONFLICT, objection(member));
     } else {
-        commit(member);
+        submit(member, decide, member_recorded);
     }
 }
 
-/* Now that the index has it. */
-static enum status apply(struct member *member)
+static void member_recorded(void *arg, enum status st)
 {
-    struct volumes *volumes = member->worker->master->volumes;
-    bool was_there;
-    switch (member->wish) {
-    case WISH_DRAIN:
-    case WISH_KEEP:
-        return volumes_drain(volumes, member->name, member->wish == WISH_DRAIN) ? ST_OK
-                                                                                : ST_NOT_FOUND;
-    case WISH_REMOVE:
-    case WISH_REMOVE_LOST:
-        return volumes_remove(volumes, member->name) ? ST_OK : ST_NOT_FOUND;
-    case WISH_REPLACE:
-        volumes_accept(volumes, member->name);
-        return volumes_add(volumes, member->name, NULL, &was_there);
-    default:
-        return volumes_add(volumes, member->name, NULL, &was_there);
-    }
-}
-
-static void member_committed(void *arg, enum status st)
-{
-    static const char *const events[] = {
-        [WISH_ADD] = "added",      [WISH_REPLACE] = "replaced",
-        [WISH_DRAIN] = "drains",   [WISH_KEEP] = "kept",
-        [WISH_REMOVE] = "removed", [WISH_REMOVE_LOST] = "removed-as-lost",
-        [WISH_COUNT] = "counted"};
+    static const char *const events[] = {[WISH_DRAIN] = "drains",
+                                         [WISH_KEEP] = "kept",
+                                         [WISH_REMOVE] = "removed",
+                                         [WISH_REMOVE_LOST] = "removed-as-lost"};
     static const char *const texts[] = {
-        [WISH_ADD] = "the volume is added\n",
-        [WISH_REPLACE] = "the volume is accepted as it is now\n",
         [WISH_DRAIN] = "the volume's copies are moved to others from now on\n",
         [WISH_KEEP] = "the volume stays\n",
         [WISH_REMOVE] = "the volume is removed\n",
-        [WISH_REMOVE_LOST] = "the volume is removed; what it held is copied from other volumes\n",
-        [WISH_COUNT] = ""};
+        [WISH_REMOVE_LOST] = "the volume is removed; what it held is copied from other volumes\n"};
     struct member *member = arg;
     if (!st)
-        st = apply(member);
-    bell_ring(member->worker->master->bell);
+        bell_ring(member->worker->master->bell);
     if (!st)
         log_event(LOG_INFO, "volumes", "volume=%s event=%s", member->name, events[member->wish]);
-    member_finish(member, st, st ? NULL : texts[member->wish]);
+    member_finish(member, st,
+                  !st                  ? texts[member->wish]
+                  : st == ST_CONFLICT  ? "it is not drained any more: drain it first"
+                  : st == ST_NOT_FOUND ? "the store has no such volume"
+                                       : NULL);
 }
 
 /* `detail`: the text of the answer; with ST_OK it must not be NULL. */
@@ -310,6 +391,6 @@ static void member_finish(struct member *member, enum status st, const char *det
                          member->wish == WISH_COUNT ? "application/json" : "text/plain");
         http_reply(member->req, 200, detail, strlen(detail));
     }
-    index_change_free(&member->change);
+    roll_change_free(&member->change);
     free(member);
 }

@@ -1,9 +1,9 @@
 /*
- * Which volumes the store uses: requests whose body is a volume's base URL.
- *   POST /admin/add-volume[?replace]   uses it from now on; `replace` accepts another directory
- * there POST /admin/drain[?stop]           moves its copies elsewhere; `stop` takes that back POST
- * /admin/remove-volume[?lost]   takes it out: only when it is empty, or `lost` All of it is in the
- * index, and survives a restart.
+ * Which volumes the store uses: requests whose body is a volume's base URL (or its name).
+ *   POST /admin/add-volume             uses it from now on: see join.h
+ *   POST /admin/drain[?stop]           moves its copies elsewhere; `stop` takes that back
+ *   POST /admin/remove-volume[?lost]   takes it out: only when it is drained and empty, or `lost`
+ * All of it is in the index, and survives a restart.
  */
 #ifndef LARDER_MASTER_MEMBERSHIP_H
 #define LARDER_MASTER_MEMBERSHIP_H

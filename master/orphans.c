@@ -116,7 +116,9 @@ static bool list_directory(struct orphans *orphans)
     static const char *const fields[] = {"Larder-Internal: 1", NULL};
     struct worker *worker = orphans->worker;
     struct buf url = BUF_INIT;
-    buf_addf(&url, "http://%s", volumes_name(worker->master->volumes, orphans->volume));
+    buf_adds(&url, "http://");
+    volumes_add_address(worker->master->volumes,
+                        volumes_name(worker->master->volumes, orphans->volume), &url);
     key_encode(&url, orphans->path, strlen(orphans->path));
     buf_adds(&url, "?meta");
     buf_clear(&orphans->text);

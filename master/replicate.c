@@ -170,7 +170,10 @@ static struct http_call *call_volume(struct replica *replica)
     struct buf url = BUF_INIT;
     struct buf type = BUF_INIT;
     struct buf digest = BUF_INIT;
-    buf_addf(&url, "http://%s%s", rep->candidates[replica->candidate], rep->path);
+    buf_adds(&url, "http://");
+    volumes_add_address(rep->spec.worker->master->volumes, rep->candidates[replica->candidate],
+                        &url);
+    buf_adds(&url, rep->path);
     buf_addf(&type, "Content-Type: %s", rep->type ? rep->type : "application/octet-stream");
     buf_addf(&digest, "Content-MD5: %s", rep->expected);
     const char *const fields[] = {"Larder-Internal: 1", buf_text(&type),

@@ -9,7 +9,6 @@
 
 #include "common/http_client.h"
 #include "common/http_server.h"
-#include "common/json.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/placement.h"
@@ -20,6 +19,7 @@
 #include "master/janitor.h"
 #include "master/keylock.h"
 #include "master/ration.h"
+#include "master/roll.h"
 #include "master/routes.h"
 #include "master/volumes.h"
 #include "master/worker.h"
@@ -40,42 +40,40 @@ struct server {
 
 static bool add_known(void *arg, const char *name, const char *value)
 {
-    struct volumes *volumes = arg;
-    struct json *json = json_parse(value, strlen(value), NULL);
-    const char *id = json_text(json_member(json, "id"));
-    bool was_there;
-    bool draining = json_bool(json_member(json, "draining"), false);
-    bool removed = json_bool(json_member(json, "removed"), false);
-    enum status st = volumes_add(volumes, name, id, &was_there);
-    if (!st && draining)
-        (void)volumes_drain(volumes, name, true);
-    if (!st && removed)
-        (void)volumes_remove(volumes, name);
-    json_free(json);
-    return st == ST_OK;
+    struct volume_facts facts;
+    volumes_read(&facts, value);
+    return volumes_set(arg, name, &facts) == ST_OK;
+}
+
+/* One of the command line. What is the address of a volume that has moved is that volume. */
+static enum status add_listed(struct volumes *volumes, const char *text)
+{
+    char name[VOLUME_NAME_MAX + 1];
+    char there[VOLUME_NAME_MAX + 1];
+    struct volume_facts facts;
+    enum status st = placement_volume_name(text, strlen(text), name);
+    if (st) {
+        log_event(LOG_ERROR, "master",
+                  "event=bad-volume volume=\"%s\" advice=\"--volumes host:port[/path],...\"", text);
+        return st;
+    }
+    if (volumes_find(volumes, name, there))
+        return ST_OK;
+    if (!volumes_facts(volumes, name, &facts))
+        return volumes_set(volumes, name, &facts);
+    log_event(LOG_WARN, "master",
+              "event=removed-volume volume=%s advice=\"it was taken out of the store: take it off "
+              "--volumes, or add it again with 'larder add-volume'\"",
+              name);
+    return ST_OK;
 }
 
 static enum status add_volumes(struct server *server)
 {
     const struct option_list *list = &server->config->volumes;
     enum status st = index_scan_volumes(server->master.index, add_known, server->master.volumes);
-    for (size_t i = 0; i < list->count && !st; i++) {
-        char name[VOLUME_NAME_MAX + 1];
-        bool was_there;
-        st = placement_volume_name(list->items[i], strlen(list->items[i]), name);
-        if (st)
-            log_event(LOG_ERROR, "master",
-                      "event=bad-volume volume=\"%s\" advice=\"--volumes host:port[/path],...\"",
-                      list->items[i]);
-        else if (volumes_is_removed(server->master.volumes, name))
-            log_event(
-                LOG_WARN, "master",
-                "event=removed-volume volume=%s advice=\"it was taken out of the store: take it "
-                "off --volumes, or add it again with 'larder add-volume'\"",
-                name);
-        else
-            st = volumes_add(server->master.volumes, name, NULL, &was_there);
-    }
+    for (size_t i = 0; i < list->count && !st; i++)
+        st = add_listed(server->master.volumes, list->items[i]);
     size_t count = volumes_count(server->master.volumes);
     if (!st && count < server->config->replicas)
         log_event(LOG_WARN, "master", "event=few-volumes volumes=%zu replicas=%u", count,
@@ -180,6 +178,9 @@ static enum status start_parts(struct server *server)
     enum status st = open_index(server);
     if (!st)
         st = add_volumes(server);
+    master->roll = st ? NULL : roll_new(master->index, master->volumes);
+    if (!st && !master->roll)
+        st = ST_NO_MEMORY;
     if (!st)
         st = start_workers(server);
     if (!st)
@@ -216,6 +217,7 @@ static void free_parts(struct server *server)
         ration_free(master->workers[i].copies);
         loop_free(master->workers[i].loop);
     }
+    roll_free(master->roll);
     volumes_free(master->volumes);
     keylock_free(master->locks);
     free(master->workers);

@@ -1,6 +1,9 @@
 /*
  * The volumes of the store, and what is known of their health. Shared by all loops. Volumes are
  * added while the master runs, and never removed from this table, so positions stay valid.
+ *
+ * A volume has a name for ever: the address at which it was added first. Records and placement know
+ * it by that name. The address at which it is reached may become another.
  */
 #ifndef LARDER_MASTER_VOLUMES_H
 #define LARDER_MASTER_VOLUMES_H
@@ -51,9 +54,11 @@ struct subvolume_report {
 
 /* What a health check found. */
 struct volume_report {
+    const char *address; /* that was asked; the caller's */
     bool answered;
     enum volume_kind kind;
-    char id[IDENTITY_SIZE + 1]; /* "" where it has none */
+    char id[IDENTITY_SIZE + 1];     /* "" where it has none */
+    char name[VOLUME_NAME_MAX + 1]; /* under which it believes to be in the store; "": none */
     uint64_t free, total;
     struct subvolume_report *subvolumes; /* the table takes them over */
     size_t subvolume_count;
@@ -63,10 +68,42 @@ struct volume_report {
 struct volumes *volumes_new(unsigned subvolumes, uint64_t down_after_ms) MUST_CHECK;
 void volumes_free(struct volumes *volumes);
 
-/* Adds one by its normalized name; `id` is the identity that it had when it was last seen, or NULL.
- * *was_there: known already, nothing changed. */
-enum status volumes_add(struct volumes *volumes, const char *name, const char *id,
-                        bool *was_there) MUST_CHECK;
+/* --- What is lasting of a volume: what the index keeps of it. --- */
+
+struct volume_facts {
+    char id[IDENTITY_SIZE + 1];        /* it was seen with; "": none yet */
+    char address[VOLUME_NAME_MAX + 1]; /* where it is reached; "": its name */
+    uint64_t added_ms;                 /* unix time */
+    bool draining, removed;
+    /* For volumes_set(): whatever has answered there so far, the next identity that does is its
+     * own. Without it one that was seen meanwhile stays. */
+    bool forgets_id;
+    unsigned turns; /* how often its draining was begun or ended since the start; the table's own */
+};
+
+/* Its facts, with an address. False: it is not in the table; the facts are those of a fresh one. */
+bool volumes_facts(struct volumes *volumes, const char *name, struct volume_facts *facts);
+/* From now on these are its facts; makes it where it is not in the table. One that has moved counts
+ * as up until it has been asked. ST_NO_MEMORY: nothing has changed. */
+enum status volumes_set(struct volumes *volumes, const char *name,
+                        const struct volume_facts *facts) MUST_CHECK;
+/* Appends the JSON that the index keeps of a volume (common/PROTOCOL.md, 'Index'); reads it. What
+ * is no such JSON, or has no sound address in it, is read as facts of a fresh one. */
+void volumes_describe(struct buf *out, const char *name, const struct volume_facts *facts);
+void volumes_read(struct volume_facts *facts, const char *text);
+
+/* The name of the volume that an operator calls so: by name, else by address. False: there is none,
+ * or it was removed. */
+bool volumes_find(struct volumes *volumes, const char *text, char name[VOLUME_NAME_MAX + 1]);
+/* The name of the volume that is reached at `address` (where two should be, of the one that is not
+ * foreign), or that has the identity `id`. False as above. */
+bool volumes_at(struct volumes *volumes, const char *address, char name[VOLUME_NAME_MAX + 1]);
+bool volumes_with_id(struct volumes *volumes, const char *id, char name[VOLUME_NAME_MAX + 1]);
+
+/* Appends a place as it is reached: with its volume's address instead of the name. Unchanged where
+ * it is on no volume of the table. */
+void volumes_add_address(struct volumes *volumes, const char *place, struct buf *out);
+
 size_t volumes_count(struct volumes *volumes);
 /* The same without those that were removed. */
 size_t volumes_members(struct volumes *volumes);
@@ -77,6 +114,11 @@ const char *volumes_name(struct volumes *volumes, size_t i);
  * caller's (free()). */
 enum status volumes_rank(struct volumes *volumes, const struct key *key, struct ranked **list,
                          size_t *count) MUST_CHECK;
+
+/* The places where the copies of a key should be: the first `most` in that order on volumes that
+ * keep copies (volumes_keeps()). The list is the caller's. */
+enum status volumes_wanted(struct volumes *volumes, const struct key *key, size_t most,
+                           struct ranked **list, size_t *count) MUST_CHECK;
 
 /* Of a place as it stands in a record; VOLUME_UNKNOWN for one of no volume in the table. */
 enum volume_state volumes_state(struct volumes *volumes, const char *place);
@@ -98,10 +140,6 @@ size_t volumes_keeping(struct volumes *volumes);
  * Notices also which volumes have become lost. */
 enum { VOLUMES_FIRST_EPOCH = 1 };
 uint64_t volumes_epoch(struct volumes *volumes);
-/* Begins (or ends) draining a volume; removes it from the store. False: there is no such volume. */
-bool volumes_drain(struct volumes *volumes, const char *name, bool drain);
-bool volumes_remove(struct volumes *volumes, const char *name);
-
 /* A request found nobody there, or had no answer in time: its volume counts as down until a health
  * check says otherwise. */
 void volumes_failed(struct volumes *volumes, const char *place);
@@ -120,17 +158,10 @@ void volumes_asked(struct volumes *volumes, size_t i);
  * to call it slow, but readers are better sent elsewhere, if there is an elsewhere. */
 bool volumes_hesitates(struct volumes *volumes, const char *place);
 
-/* Takes what a health check of volume i found. A second silence in a row makes it down. Returns
+/* Takes what a health check of volume i found; nothing where it is reached at another address by
+ * now. A second silence in a row makes it down. Returns
  * true where its identity was seen for the first time (to be kept in the index). */
 bool volumes_checked(struct volumes *volumes, size_t i, struct volume_report *report);
-/* From now on the volume is the one that answers there, whatever it was before. */
-void volumes_accept(struct volumes *volumes, const char *name);
-
-/* The identity that volume `name` was seen with, or "". */
-void volumes_id(struct volumes *volumes, const char *name, char id[IDENTITY_SIZE + 1]);
-/* Appends the JSON that the index keeps of a volume (common/PROTOCOL.md, 'Index'). */
-void volumes_describe(struct buf *out, const char *id, bool draining, bool removed);
-bool volumes_is_draining(struct volumes *volumes, const char *name);
 
 /* How many could take a new value now; how many were checked at least once. */
 void volumes_tally(struct volumes *volumes, size_t *writable, size_t *checked, size_t *full);

@@ -12,7 +12,7 @@ void volumes_tally(struct volumes *volumes, size_t *writable, size_t *checked, s
     (void)pthread_rwlock_rdlock(&volumes->lock);
     for (size_t i = 0; i < volumes->count; i++) {
         const struct volume *volume = volumes->list[i];
-        *checked += volume->checked || volume->removed;
+        *checked += volume->checked || volume->facts.removed;
         *writable += volume_writable(volumes_state_of(volume, ""));
         bool any_full = volume->state == VOLUME_FULL;
         for (size_t j = 0; j < volume->subvolume_count; j++)
@@ -46,14 +46,15 @@ void volumes_json(struct volumes *volumes, struct buf *out)
     (void)pthread_rwlock_rdlock(&volumes->lock);
     for (size_t i = 0, shown = 0; i < volumes->count; i++) {
         const struct volume *volume = volumes->list[i];
-        if (volume->removed)
+        if (volume->facts.removed)
             continue;
         buf_addf(out,
-                 "%s\n{\"name\":\"%s\",\"state\":\"%s\",\"kind\":\"%s\",\"id\":\"%s\","
+                 "%s\n{\"name\":\"%s\",\"address\":\"%s\",\"state\":\"%s\",\"kind\":\"%s\",\"id\":"
+                 "\"%s\","
                  "\"free\":%" PRIu64 ",\"total\":%" PRIu64 ",\"errors\":%" PRIu64
                  ",\"subvolumes\":{",
-                 shown++ ? "," : "", volume->name, state_name(volume),
-                 volume->kind == VOLUME_LARDER ? "larder" : "plain", volume->id, volume->free,
+                 shown++ ? "," : "", volume->name, volume->facts.address, state_name(volume),
+                 volume->kind == VOLUME_LARDER ? "larder" : "plain", volume->facts.id, volume->free,
                  volume->total, volume->errors);
         subvolumes_json(volume, out);
         buf_adds(out, "}}");
@@ -68,13 +69,13 @@ void volumes_metrics(struct volumes *volumes, struct buf *out)
     buf_adds(out, "# HELP larder_volume_up 1 where the volume answers its health check.\n"
                   "# TYPE larder_volume_up gauge\n");
     for (size_t i = 0; i < volumes->count; i++)
-        if (!volumes->list[i]->removed)
+        if (!volumes->list[i]->facts.removed)
             buf_addf(out, "larder_volume_up{volume=\"%s\"} %d\n", volumes->list[i]->name,
                      volumes->list[i]->state == VOLUME_UP);
     buf_adds(out, "# HELP larder_volume_errors_total Requests and checks that it did not answer.\n"
                   "# TYPE larder_volume_errors_total counter\n");
     for (size_t i = 0; i < volumes->count; i++)
-        if (!volumes->list[i]->removed)
+        if (!volumes->list[i]->facts.removed)
             buf_addf(out, "larder_volume_errors_total{volume=\"%s\"} %" PRIu64 "\n",
                      volumes->list[i]->name, volumes->list[i]->errors);
     (void)pthread_rwlock_unlock(&volumes->lock);

@@ -1,4 +1,5 @@
-/* What volumes_table.c (the table) and volumes_page.c (its pages) share; nobody else's business. */
+/* What volumes_table.c (the table), volumes_facts.c (what is lasting of it) and volumes_page.c (its
+ * pages) share; nobody else's business. */
 #ifndef LARDER_MASTER_VOLUMES_STATE_H
 #define LARDER_MASTER_VOLUMES_STATE_H
 
@@ -9,10 +10,9 @@
 struct volume {
     char name[VOLUME_NAME_MAX + 1];
     size_t name_len;
+    struct volume_facts facts; /* its address is never "" here */
     enum volume_state state;
     enum volume_kind kind;
-    char id[IDENTITY_SIZE + 1]; /* "" until it was seen */
-    bool draining, removed;
     bool lost;              /* down for longer than --down-after */
     uint64_t down_since_ms; /* of loop_now_ms(); 0 while it answers */
     uint64_t up_since_ms;   /* of loop_now_ms(); 0 while it is not up */
@@ -33,6 +33,15 @@ struct volumes {
     struct volume **list;
     size_t count;
 };
+
+/* NULL: there is none of that name. With the lock held. */
+struct volume *volumes_by_name(const struct volumes *volumes, const char *name);
+/* The volume that a place is on, and in *rest its subvolume ("" or "svXX"). Of two volumes where
+ * one is a path below the other the longer name wins. NULL: none. With the lock held. */
+struct volume *volumes_by_place(const struct volumes *volumes, const char *place,
+                                const char **rest);
+/* With the lock held for writing; logs where it is another one. */
+void volumes_set_state(struct volume *volume, enum volume_state state, const char *why);
 
 /* The worse of the volume's state and the subvolume's. A subvolume that it does not report does not
  * exist yet: it is made by the first PUT. With the lock held. */

@@ -63,8 +63,7 @@ void volumes_free(struct volumes *volumes)
     free(volumes);
 }
 
-/* With the lock held. */
-static struct volume *by_name(const struct volumes *volumes, const char *name)
+struct volume *volumes_by_name(const struct volumes *volumes, const char *name)
 {
     for (size_t i = 0; i < volumes->count; i++)
         if (strcmp(volumes->list[i]->name, name) == 0)
@@ -72,9 +71,7 @@ static struct volume *by_name(const struct volumes *volumes, const char *name)
     return NULL;
 }
 
-/* The volume that a place is on, and in *rest its subvolume ("" or "svXX"). Of two volumes where
- * one is a path below the other the longer name wins. With the lock held. */
-static struct volume *by_place(const struct volumes *volumes, const char *place, const char **rest)
+struct volume *volumes_by_place(const struct volumes *volumes, const char *place, const char **rest)
 {
     struct volume *best = NULL;
     for (size_t i = 0; i < volumes->count; i++) {
@@ -91,35 +88,6 @@ static struct volume *by_place(const struct volumes *volumes, const char *place,
     return best;
 }
 
-enum status volumes_add(struct volumes *volumes, const char *name, const char *id, bool *was_there)
-{
-    enum status st = ST_OK;
-    (void)pthread_rwlock_wrlock(&volumes->lock);
-    struct volume *known = by_name(volumes, name);
-    *was_there = known && !known->removed;
-    if (known) {
-        known->removed = false; /* it comes back */
-    } else {
-        struct volume *volume = calloc(1, sizeof *volume);
-        /* NOLINTNEXTLINE(bugprone-sizeof-expression): a list of pointers it is */
-        struct volume **more = realloc(volumes->list, (volumes->count + 1) * sizeof *more);
-        if (more)
-            volumes->list = more;
-        if (volume && more) {
-            volume->name_len = strlen(name);
-            memcpy(volume->name, name, volume->name_len + 1);
-            if (id && strlen(id) == IDENTITY_SIZE)
-                memcpy(volume->id, id, IDENTITY_SIZE + 1);
-            more[volumes->count++] = volume;
-        } else {
-            free(volume);
-            st = ST_NO_MEMORY;
-        }
-    }
-    (void)pthread_rwlock_unlock(&volumes->lock);
-    return st;
-}
-
 size_t volumes_count(struct volumes *volumes)
 {
     (void)pthread_rwlock_rdlock(&volumes->lock);
@@ -133,7 +101,7 @@ size_t volumes_members(struct volumes *volumes)
     size_t count = 0;
     (void)pthread_rwlock_rdlock(&volumes->lock);
     for (size_t i = 0; i < volumes->count; i++)
-        count += !volumes->list[i]->removed;
+        count += !volumes->list[i]->facts.removed;
     (void)pthread_rwlock_unlock(&volumes->lock);
     return count;
 }
@@ -148,8 +116,8 @@ const char *volumes_name(struct volumes *volumes, size_t i)
 
 enum volume_state volumes_state_of(const struct volume *volume, const char *subvolume)
 {
-    enum volume_state state = volume->removed ? VOLUME_FOREIGN : volume->state;
-    if (volume->draining && state < VOLUME_DRAINING)
+    enum volume_state state = volume->facts.removed ? VOLUME_FOREIGN : volume->state;
+    if (volume->facts.draining && state < VOLUME_DRAINING)
         state = VOLUME_DRAINING;
     for (size_t i = 0; i < volume->subvolume_count; i++)
         if (strcmp(volume->subvolumes[i].name, subvolume) == 0 &&
@@ -162,7 +130,7 @@ enum volume_state volumes_state(struct volumes *volumes, const char *place)
 {
     const char *rest;
     (void)pthread_rwlock_rdlock(&volumes->lock);
-    const struct volume *volume = by_place(volumes, place, &rest);
+    const struct volume *volume = volumes_by_place(volumes, place, &rest);
     enum volume_state state = volume ? volumes_state_of(volume, rest) : VOLUME_UNKNOWN;
     (void)pthread_rwlock_unlock(&volumes->lock);
     return state;
@@ -172,7 +140,7 @@ enum volume_kind volumes_kind(struct volumes *volumes, const char *place)
 {
     const char *rest;
     (void)pthread_rwlock_rdlock(&volumes->lock);
-    const struct volume *volume = by_place(volumes, place, &rest);
+    const struct volume *volume = volumes_by_place(volumes, place, &rest);
     enum volume_kind kind = volume ? volume->kind : VOLUME_PLAIN;
     (void)pthread_rwlock_unlock(&volumes->lock);
     return kind;
@@ -181,8 +149,20 @@ enum volume_kind volumes_kind(struct volumes *volumes, const char *place)
 /* With the lock held. */
 static bool keeps(const struct volume *volume)
 {
-    return !volume->lost && !volume->draining && !volume->removed &&
+    return !volume->lost && !volume->facts.draining && !volume->facts.removed &&
            volume->state != VOLUME_FOREIGN;
+}
+
+enum status volumes_wanted(struct volumes *volumes, const struct key *key, size_t most,
+                           struct ranked **list, size_t *count)
+{
+    size_t all;
+    *count = 0;
+    enum status st = volumes_rank(volumes, key, list, &all);
+    for (size_t i = 0; !st && i < all && *count < most; i++)
+        if ((*list)[i].keeps)
+            (*list)[(*count)++] = (*list)[i];
+    return st;
 }
 
 /* With the lock held. `places`, `members` and `names` have room for all volumes; *count is how many
@@ -193,7 +173,7 @@ static enum status rank_places(const struct volumes *volumes, const struct key *
 {
     *count = 0;
     for (size_t i = 0; i < volumes->count; i++)
-        if (!volumes->list[i]->removed) {
+        if (!volumes->list[i]->facts.removed) {
             members[*count] = volumes->list[i];
             names[(*count)++] = volumes->list[i]->name;
         }
@@ -248,7 +228,7 @@ bool volumes_keeps(struct volumes *volumes, const char *place)
 {
     const char *rest;
     (void)pthread_rwlock_rdlock(&volumes->lock);
-    const struct volume *volume = by_place(volumes, place, &rest);
+    const struct volume *volume = volumes_by_place(volumes, place, &rest);
     bool does = !volume || keeps(volume);
     (void)pthread_rwlock_unlock(&volumes->lock);
     return does;
@@ -258,33 +238,10 @@ bool volumes_is_removed(struct volumes *volumes, const char *place)
 {
     const char *rest;
     (void)pthread_rwlock_rdlock(&volumes->lock);
-    const struct volume *volume = by_place(volumes, place, &rest);
-    bool removed = volume && volume->removed;
+    const struct volume *volume = volumes_by_place(volumes, place, &rest);
+    bool removed = volume && volume->facts.removed;
     (void)pthread_rwlock_unlock(&volumes->lock);
     return removed;
-}
-
-void volumes_id(struct volumes *volumes, const char *name, char id[IDENTITY_SIZE + 1])
-{
-    (void)pthread_rwlock_rdlock(&volumes->lock);
-    const struct volume *volume = by_name(volumes, name);
-    memcpy(id, volume ? volume->id : "", volume ? IDENTITY_SIZE + 1 : 1);
-    (void)pthread_rwlock_unlock(&volumes->lock);
-}
-
-bool volumes_is_draining(struct volumes *volumes, const char *name)
-{
-    (void)pthread_rwlock_rdlock(&volumes->lock);
-    const struct volume *volume = by_name(volumes, name);
-    bool draining = volume && volume->draining;
-    (void)pthread_rwlock_unlock(&volumes->lock);
-    return draining;
-}
-
-void volumes_describe(struct buf *out, const char *id, bool draining, bool removed)
-{
-    buf_addf(out, "{\"id\":\"%s\",\"added\":%" PRIu64 "%s%s}", id, loop_wall_ms(),
-             draining ? ",\"draining\":true" : "", removed ? ",\"removed\":true" : "");
 }
 
 size_t volumes_keeping(struct volumes *volumes)
@@ -303,7 +260,7 @@ uint64_t volumes_epoch(struct volumes *volumes)
     (void)pthread_rwlock_wrlock(&volumes->lock);
     for (size_t i = 0; i < volumes->count; i++) {
         struct volume *volume = volumes->list[i];
-        if (volume->lost || !volume->down_since_ms || volume->removed ||
+        if (volume->lost || !volume->down_since_ms || volume->facts.removed ||
             now - volume->down_since_ms < volumes->down_after_ms)
             continue;
         log_event(LOG_WARN, "volumes", "volume=%s event=lost down_seconds=%" PRIu64, volume->name,
@@ -316,35 +273,7 @@ uint64_t volumes_epoch(struct volumes *volumes)
     return epoch;
 }
 
-bool volumes_drain(struct volumes *volumes, const char *name, bool drain)
-{
-    (void)pthread_rwlock_wrlock(&volumes->lock);
-    struct volume *volume = by_name(volumes, name);
-    bool there = volume && !volume->removed;
-    if (there && volume->draining != drain) {
-        volume->draining = drain;
-        volumes->epoch++;
-    }
-    (void)pthread_rwlock_unlock(&volumes->lock);
-    return there;
-}
-
-bool volumes_remove(struct volumes *volumes, const char *name)
-{
-    (void)pthread_rwlock_wrlock(&volumes->lock);
-    struct volume *volume = by_name(volumes, name);
-    bool there = volume && !volume->removed;
-    if (there) {
-        volume->removed = true;
-        volume->draining = false;
-        volumes->epoch++;
-    }
-    (void)pthread_rwlock_unlock(&volumes->lock);
-    return there;
-}
-
-/* With the lock held for writing. */
-static void set_state(struct volume *volume, enum volume_state state, const char *why)
+void volumes_set_state(struct volume *volume, enum volume_state state, const char *why)
 {
     if (volume->state == state)
         return;
@@ -362,11 +291,11 @@ void volumes_failed(struct volumes *volumes, const char *place)
 {
     const char *rest;
     (void)pthread_rwlock_wrlock(&volumes->lock);
-    struct volume *volume = by_place(volumes, place, &rest);
+    struct volume *volume = volumes_by_place(volumes, place, &rest);
     if (volume) {
         volume->errors++;
         if (volume->state != VOLUME_FOREIGN)
-            set_state(volume, VOLUME_DOWN, "a request had no answer");
+            volumes_set_state(volume, VOLUME_DOWN, "a request had no answer");
     }
     (void)pthread_rwlock_unlock(&volumes->lock);
 }
@@ -375,7 +304,7 @@ bool volumes_lost(struct volumes *volumes, const char *place)
 {
     const char *rest;
     (void)pthread_rwlock_rdlock(&volumes->lock);
-    const struct volume *volume = by_place(volumes, place, &rest);
+    const struct volume *volume = volumes_by_place(volumes, place, &rest);
     bool lost = volume && volume->silences >= 2;
     (void)pthread_rwlock_unlock(&volumes->lock);
     return lost;
@@ -385,7 +314,7 @@ bool volumes_settled(struct volumes *volumes, const char *place)
 {
     const char *rest;
     (void)pthread_rwlock_rdlock(&volumes->lock);
-    const struct volume *volume = by_place(volumes, place, &rest);
+    const struct volume *volume = volumes_by_place(volumes, place, &rest);
     bool settled =
         volume && volume->up_since_ms && loop_now_ms() - volume->up_since_ms >= SETTLE_MS;
     (void)pthread_rwlock_unlock(&volumes->lock);
@@ -403,7 +332,7 @@ bool volumes_hesitates(struct volumes *volumes, const char *place)
 {
     const char *rest;
     (void)pthread_rwlock_rdlock(&volumes->lock);
-    const struct volume *volume = by_place(volumes, place, &rest);
+    const struct volume *volume = volumes_by_place(volumes, place, &rest);
     bool hesitates =
         volume && volume->asked_ms && loop_now_ms() - volume->asked_ms >= HESITATION_MS;
     (void)pthread_rwlock_unlock(&volumes->lock);
@@ -415,9 +344,9 @@ static void silent(struct volume *volume)
     volume->errors++;
     volume->silences++;
     if (volume->silences >= 2 || !volume->checked)
-        set_state(volume, VOLUME_DOWN, "health checks have no answer");
+        volumes_set_state(volume, VOLUME_DOWN, "health checks have no answer");
     else if (volume->state == VOLUME_UP)
-        set_state(volume, VOLUME_SLOW, "a health check had no answer");
+        volumes_set_state(volume, VOLUME_SLOW, "a health check had no answer");
 }
 
 /* Another volume that has this identity, or NULL. One that was taken out may come back under
@@ -426,8 +355,8 @@ static const struct volume *twin(const struct volumes *volumes, const struct vol
                                  const char *id)
 {
     for (size_t i = 0; i < volumes->count; i++)
-        if (volumes->list[i] != volume && !volumes->list[i]->removed &&
-            strcmp(volumes->list[i]->id, id) == 0)
+        if (volumes->list[i] != volume && !volumes->list[i]->facts.removed &&
+            strcmp(volumes->list[i]->facts.id, id) == 0)
             return volumes->list[i];
     return NULL;
 }
@@ -435,6 +364,7 @@ static const struct volume *twin(const struct volumes *volumes, const struct vol
 static bool answered(struct volumes *volumes, struct volume *volume, struct volume_report *report)
 {
     bool first = false;
+    struct volume_facts *facts = &volume->facts;
     volume->silences = 0;
     volume->kind = report->kind;
     volume->free = report->free;
@@ -444,14 +374,19 @@ static bool answered(struct volumes *volumes, struct volume *volume, struct volu
     volume->subvolume_count = report->subvolume_count;
     report->subvolumes = NULL;
     if (report->id[0] && twin(volumes, volume, report->id)) {
-        set_state(volume, VOLUME_FOREIGN, "it is another volume of this store under a second name");
-    } else if (report->id[0] && volume->id[0] && strcmp(volume->id, report->id) != 0) {
-        set_state(volume, VOLUME_FOREIGN,
-                  "its directory is not the one it was; see 'a volume was replaced' in the README");
+        volumes_set_state(volume, VOLUME_FOREIGN,
+                          "it is another volume of this store under a second name");
+    } else if (facts->id[0] && strcmp(facts->id, report->id) != 0) {
+        volumes_set_state(
+            volume, VOLUME_FOREIGN,
+            report->id[0]
+                ? "its directory is not the one it was; see 'a volume was replaced' in the README"
+                : "what answers at its address is no larder-volume; see 'a volume was replaced' in "
+                  "the README");
     } else {
-        first = report->id[0] && !volume->id[0];
-        memcpy(volume->id, report->id[0] ? report->id : volume->id, sizeof volume->id);
-        set_state(volume, VOLUME_UP, "it answers");
+        first = report->id[0] && !facts->id[0];
+        memcpy(facts->id, report->id, sizeof facts->id);
+        volumes_set_state(volume, VOLUME_UP, "it answers");
     }
     return first;
 }
@@ -461,21 +396,16 @@ bool volumes_checked(struct volumes *volumes, size_t i, struct volume_report *re
     bool first = false;
     (void)pthread_rwlock_wrlock(&volumes->lock);
     struct volume *volume = volumes->list[i];
+    volume->asked_ms = 0;
+    if (strcmp(report->address, volume->facts.address) != 0) { /* it has moved meanwhile */
+        (void)pthread_rwlock_unlock(&volumes->lock);
+        return false;
+    }
     if (report->answered)
         first = answered(volumes, volume, report);
     else
         silent(volume);
     volume->checked = true;
-    volume->asked_ms = 0;
     (void)pthread_rwlock_unlock(&volumes->lock);
     return first;
-}
-
-void volumes_accept(struct volumes *volumes, const char *name)
-{
-    (void)pthread_rwlock_wrlock(&volumes->lock);
-    struct volume *volume = by_name(volumes, name);
-    if (volume)
-        volume->id[0] = 0; /* the next health check takes the new one */
-    (void)pthread_rwlock_unlock(&volumes->lock);
 }

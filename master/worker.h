@@ -18,6 +18,7 @@ struct keylock;
 struct loop;
 struct pool;
 struct ration;
+struct roll;
 struct volumes;
 struct worker;
 
@@ -27,6 +28,7 @@ struct master {
     struct index *index;
     struct keylock *locks;
     struct volumes *volumes;
+    struct roll *roll; /* through it what is lasting of the volumes changes */
     struct pool *pool;
     struct janitor *janitor; /* runs on the first worker's loop */
     struct bell *bell;       /* the janitor's; NULL before it is there */

@@ -20,6 +20,7 @@
 #include "common/loop.h"
 #include "common/pool.h"
 #include "common/version.h"
+#include "volume/called.h"
 #include "volume/flow.h"
 #include "volume/scrub.h"
 #include "volume/service.h"
@@ -167,9 +168,12 @@ static void admin_checked(void *arg)
 {
     struct health *health = arg;
     struct subvolumes *all = health->service->all;
+    char name[VOLUME_NAME_MAX + 1];
+    called_get(health->service->called, name);
     buf_addf(&health->text,
-             "{\"server\":\"larder-volume\",\"id\":\"%s\",\"version\":\"%s\",\"subvolumes\":{",
-             subvolumes_id(all), LARDER_VERSION);
+             "{\"server\":\"larder-volume\",\"id\":\"%s\",\"name\":", subvolumes_id(all));
+    json_add_string(&health->text, name, strlen(name));
+    buf_addf(&health->text, ",\"version\":\"%s\",\"subvolumes\":{", LARDER_VERSION);
     subvolumes_each(all, add_health, health);
     buf_addf(&health->text,
              "},\"state\":\"%s\",\"free\":%" PRIu64 ",\"total\":%" PRIu64 ",\"scrub\":",

@@ -18,5 +18,6 @@ void admin_scrub_start(struct service *service, struct http_request *req);
 void admin_health_start(struct service *service, struct http_request *req);
 /* GET, HEAD /admin/metrics. What is known, without a look at any disk. */
 void admin_metrics_start(struct service *service, struct http_request *req);
+void admin_name_start(struct service *service, struct http_request *req); /* admin_name.c */
 
 #endif

@@ -30,6 +30,7 @@ struct registration {
 struct registrar {
     struct http_client *client;
     char *base;
+    char field[64]; /* tells the identity */
     size_t count;
     struct registration list[];
 };
@@ -58,7 +59,7 @@ static void try_later(struct registration *reg)
 static void registration_due(void *arg)
 {
     struct registration *reg = arg;
-    static const char *const fields[] = {"Content-Type: text/plain", NULL};
+    const char *const fields[] = {"Content-Type: text/plain", reg->registrar->field, NULL};
     struct http_call_spec spec = {
         .method = "POST",
         .url = reg->url,
@@ -78,14 +79,19 @@ static void registration_due(void *arg)
     }
 }
 
-/* status_text() speaks to clients. */
-static const char *reason(enum status st)
+/* Why it did not work, into `text`: status_text() speaks to clients. What the master says is one
+ * line for people. */
+static void explain(char *text, size_t size, struct http_call *call, enum status st)
 {
-    if (st == ST_OK)
-        return "the master refused";
-    if (st == ST_UNAVAILABLE)
-        return "no connection";
-    return st == ST_PEER_TIMEOUT ? "no answer in time" : "the connection broke off";
+    size_t len = 0;
+    const char *said = st ? "" : http_call_body(call, &len);
+    (void)snprintf(text, size, "%s%.*s",
+                   st == ST_OK             ? "the master refused: "
+                   : st == ST_UNAVAILABLE  ? "no connection"
+                   : st == ST_PEER_TIMEOUT ? "no answer in time"
+                                           : "the connection broke off",
+                   (int)(len < size ? len : size), said);
+    text[strcspn(text, "\r\n")] = 0;
 }
 
 static void registration_answered(void *arg, struct http_call *call, enum status st)
@@ -98,12 +104,15 @@ static void registration_answered(void *arg, struct http_call *call, enum status
         log_event(LOG_INFO, "register", "master=%s base=%s result=registered", reg->master,
                   reg->registrar->base);
     /* Once an outage, not once a try. */
-    if (!known && (reg->known || reg->wait_ms == FIRST_MS))
+    if (!known && (reg->known || reg->wait_ms == FIRST_MS)) {
+        char why[512];
+        explain(why, sizeof why, call, st);
         log_event(
             LOG_WARN, "register",
             "master=%s base=%s status=%d error=\"%s\" advice=\"trying again; is the master up, "
             "and does it reach this volume under that address?\"",
-            reg->master, reg->registrar->base, answer, reason(st));
+            reg->master, reg->registrar->base, answer, why);
+    }
     reg->known = known;
     if (known) {
         reg->wait_ms = FIRST_MS;
@@ -130,20 +139,21 @@ static enum status add_master(struct registrar *registrar, struct loop *loop, co
     return ST_OK;
 }
 
-enum status registrar_new(struct registrar **registrar, struct loop *loop,
-                          const struct config *config, uint16_t port)
+enum status registrar_new(struct registrar **registrar, const struct registrar_options *options)
 {
+    const struct config *config = options->config;
     size_t masters = config->masters.count;
     struct registrar *new = calloc(1, sizeof *new + masters * sizeof new->list[0]);
     if (!new)
         return ST_NO_MEMORY;
+    (void)snprintf(new->field, sizeof new->field, "Larder-Identity: %s", options->id);
     enum status st = ST_NO_MEMORY;
-    new->base = config_base(config, port);
-    new->client = http_client_new(loop, 1);
+    new->base = config_base(config, options->port);
+    new->client = http_client_new(options->loop, 1);
     if (new->base &&new->client)
         st = ST_OK;
     for (size_t i = 0; i < masters && !st; i++)
-        st = add_master(new, loop, config->masters.items[i]);
+        st = add_master(new, options->loop, config->masters.items[i]);
     if (st) {
         registrar_free(new);
         return st;

@@ -13,13 +13,20 @@ struct config;
 struct loop;
 struct registrar;
 
+struct registrar_options {
+    const struct config *config; /* must outlive it */
+    const char *id;              /* this volume's identity; must outlive it */
+    struct loop *loop;           /* on which all of it runs */
+    uint16_t port;               /* that the server has */
+};
+
 /*
- * Begins: posts the base URL to every master's /admin/add-volume, 1 s to 30 s apart until it is
- * answered 200, then every minute, in case that master has lost it. `port` is the one that the
- * server has; `config` must outlive it. All of it runs on `loop`.
+ * Begins: posts base URL and identity to every master's /admin/add-volume, 1 s to 30 s apart until
+ * it is answered 200, then every minute, in case that master has lost it. So a volume that is
+ * started under another address is soon found there.
  */
-enum status registrar_new(struct registrar **registrar, struct loop *loop,
-                          const struct config *config, uint16_t port) MUST_CHECK;
+enum status registrar_new(struct registrar **registrar,
+                          const struct registrar_options *options) MUST_CHECK;
 
 /* Stops, on the loop's thread or when that has ended. NULL is fine. */
 void registrar_free(struct registrar *registrar);

@@ -43,6 +43,7 @@ static void handle_admin(struct service *service, struct http_request *req, cons
     } pages[] = {
         {"health", admin_health_start, false},
         {"metrics", admin_metrics_start, false},
+        {"name", admin_name_start, true},
         {"scrub", admin_scrub_start, true},
         {"tombstones", list_tombstones_start, false},
     };

@@ -10,6 +10,7 @@
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/pool.h"
+#include "volume/called.h"
 #include "volume/config.h"
 #include "volume/gate.h"
 #include "volume/path.h"
@@ -169,7 +170,11 @@ static enum status start_services(struct server *server)
     loop_timer_set(server->check_time, CHECK_EVERY_MS);
     if (server->service.config->masters.count == 0)
         return ST_OK;
-    return registrar_new(&server->registrar, loop, server->service.config, server_port(server));
+    const struct registrar_options options = {.config = server->service.config,
+                                              .id = subvolumes_id(server->service.all),
+                                              .loop = loop,
+                                              .port = server_port(server)};
+    return registrar_new(&server->registrar, &options);
 }
 
 static enum status open_directory(struct server *server, const struct disk *disk)
@@ -185,6 +190,10 @@ static enum status open_directory(struct server *server, const struct disk *disk
     if (st)
         (void)fprintf(stderr, "larder-volume: %s\n", error ? error : status_text(st));
     free(error);
+    if (!st) {
+        server->service.called = called_new(subvolumes_own_fd(server->service.all));
+        st = server->service.called ? ST_OK : ST_NO_MEMORY;
+    }
     return st;
 }
 
@@ -323,6 +332,7 @@ void server_free(struct server *server)
     gates_free(server->service.gates);
     trusted_free(server->service.trusted);
     room_free(server->service.room);
+    called_free(server->service.called);
     subvolumes_free(server->service.all);
     free(server);
 }

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+struct called;
 struct config;
 struct gates;
 struct http_server;
@@ -40,6 +41,7 @@ struct service_lane {
 struct service {
     const struct config *config;
     struct subvolumes *all;
+    struct called *called; /* the name that it has in the store */
     struct pool *pool;
     struct gates *gates; /* the ways into the pool, one a subvolume: requests take these */
     struct scrub *scrub;

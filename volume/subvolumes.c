@@ -263,6 +263,11 @@ const char *subvolumes_id(const struct subvolumes *all)
     return all->id;
 }
 
+int subvolumes_own_fd(const struct subvolumes *all)
+{
+    return all->own_fd;
+}
+
 struct subvolume *subvolumes_find(struct subvolumes *all, unsigned index)
 {
     return index < PATH_SUBVOLUMES ? atomic_load(&all->table[index]) : NULL;

@@ -36,6 +36,9 @@ void subvolumes_free(struct subvolumes *all);
 /* The identity of the volume: 32 hex digits. */
 const char *subvolumes_id(const struct subvolumes *all);
 
+/* DIR/.larder; it stays theirs. */
+int subvolumes_own_fd(const struct subvolumes *all);
+
 /* A subvolume by its index (see struct path); NULL where it is not known. Any thread, never blocks.
  * What it returns lives as long as the whole. */
 struct subvolume *subvolumes_find(struct subvolumes *all, unsigned index);

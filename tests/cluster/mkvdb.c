@@ -35,7 +35,7 @@ static int put_all(struct ldb *db)
 
 static int dump_all(struct ldb *db)
 {
-    struct ldb_iter *iter = ldb_iter_new(db, NULL);
+    struct ldb_iter *iter = ldb_iter_new(db);
     if (!iter)
         return 1;
     for (ldb_iter_seek(iter, "", 0); ldb_iter_valid(iter); ldb_iter_next(iter)) {

@@ -397,17 +397,24 @@ class IdentityTest(HealingTest):
         c = self.new_cluster(volumes=3)
         values = self.fill(c, 5)
         other = c.volumes[0].address.replace("127.0.0.1", "localhost")
-        self.run_tool(c, 0, "add-volume", other)
+        refused = self.run_tool(c, 1, "add-volume", other).stderr.decode()
+        self.assertIn("up at %s, with the same identity" % c.names()[0], refused)
+        self.assertNotIn(other, self.states(c))
+        # The command line cannot be refused; it is noticed.
+        c.master.stop()
+        c.master = c.new_master(volumes=c.names() + [other])
+        c.start_master()
+        c.client.close()
         poll("it is refused", 20 * SLOW, lambda: self.states(c).get(other) == "foreign")
         self.assertEqual(self.states(c)[c.names()[0]], "up")
         for i in range(10):
             self.expect(c.put("/two/%d" % i, "x"), 201)
             self.assertNotIn(other, " ".join(c.record("/two/%d" % i)["volumes"]))
-        self.run_tool(c, 0, "remove-volume", other)
+        self.run_tool(c, 0, "remove-volume", "--lost", other)
         values.update({"/two/%d" % i: b"x" for i in range(10)})
         self.wait_healed(c, values, 3)
 
-    def test_volume_comes_back_under_another_address(self):
+    def test_volume_that_was_removed_comes_back_under_another_address(self):
         c = self.new_cluster(volumes=3)
         values = self.fill(c)
         moved = c.volumes[0]

@@ -18,6 +18,7 @@ static struct {
     const char *path, *query;
     int64_t length; /* of the body; 0: none, -1: chunked */
     const char *md5, *type;
+    const char *identity; /* that a volume tells */
     /* the request, until it is answered */
     struct http_request *req;
     const struct http_body_sink *sink;
@@ -137,6 +138,8 @@ const char *http_request_field(const struct http_request *req, const char *name)
     check_request(req);
     if (strcmp(name, "Content-MD5") == 0)
         return client.md5;
+    if (strcmp(name, "Larder-Identity") == 0)
+        return client.identity;
     return strcmp(name, "Content-Type") == 0 ? client.type : NULL;
 }
 

@@ -3,6 +3,7 @@
 #ifndef LARDER_TESTS_FLOW_FAKE_VOLUMES_H
 #define LARDER_TESTS_FLOW_FAKE_VOLUMES_H
 
+#include "common/buf.h"
 #include "master/volumes.h"
 #include "tests/flow/fake_base.h"
 
@@ -15,6 +16,7 @@ struct fake_volume {
     bool discounted; /* its copies do not count */
     bool removed;
     bool hesitates;
+    bool moved;        /* reached at another address */
     unsigned failures; /* that it was blamed for */
 };
 
@@ -54,6 +56,18 @@ enum status volumes_rank(struct volumes *volumes UNUSED, const struct key *key U
     return ST_OK;
 }
 
+enum status volumes_wanted(struct volumes *volumes, const struct key *key, size_t most,
+                           struct ranked **list, size_t *count)
+{
+    size_t all;
+    *count = 0;
+    enum status st = volumes_rank(volumes, key, list, &all);
+    for (size_t i = 0; !st && i < all && *count < most; i++)
+        if ((*list)[i].keeps)
+            (*list)[(*count)++] = (*list)[i];
+    return st;
+}
+
 enum volume_state volumes_state(struct volumes *volumes UNUSED, const char *place)
 {
     return volume_at(place)->state;
@@ -62,6 +76,12 @@ enum volume_state volumes_state(struct volumes *volumes UNUSED, const char *plac
 enum volume_kind volumes_kind(struct volumes *volumes UNUSED, const char *place)
 {
     return volume_at(place)->kind;
+}
+
+/* "v1:1/sv00" is reached at "a1:1/sv00" where its volume has moved. */
+void volumes_add_address(struct volumes *volumes UNUSED, const char *place, struct buf *out)
+{
+    buf_addf(out, "%c%s", volume_at(place)->moved ? 'a' : 'v', place + 1);
 }
 
 bool volume_readable(enum volume_state state)

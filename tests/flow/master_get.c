@@ -127,6 +127,38 @@ START_TEST(avoids_what_the_reader_has_seen_fail)
 }
 END_TEST
 
+/* Readers are sent where a volume is reached, and come back from there. */
+START_TEST(one_that_has_moved)
+{
+    fake_volumes[1].moved = true;
+    client.query = "avoid=v1:1,v3:1";
+    get();
+    ck_assert(answer_has("Location: http://a2:1/54/a9/L2s=?avoid=v1%3A1%2Cv3%3A1"));
+    ck_assert(answer_has("Key-Volumes: v1:1,a2:1,v3:1"));
+    ck_assert(answer_has("Key-Balance: balanced"));
+    client.query = "avoid=v1:1,a2:1,v3:1";
+    get();
+    ck_assert_int_eq(client.status, 503);
+    flags = 0;
+    client.query = "avoid=v2:1"; /* who is there now is another */
+    get();
+    ck_assert_int_eq(client.status, 302);
+    ck_assert_uint_eq(flags, 0);
+}
+END_TEST
+
+/* A copy that does not count there is not wanted there. */
+START_TEST(balanced_is_where_copies_count)
+{
+    fake_volumes[1].discounted = true;
+    get();
+    ck_assert(answer_has("Key-Balance: unbalanced"));
+    index_holds("HASH00000000000000000000000000000001v1:1,v3:1,v4:1", "");
+    get();
+    ck_assert(answer_has("Key-Balance: balanced"));
+}
+END_TEST
+
 START_TEST(what_is_not_visible_is_not_found)
 {
     static const char *const values[] = {"", "", HIDDEN, ""};
@@ -192,6 +224,8 @@ int main(void)
                                    {passes_over_volumes_that_are_down, 1},
                                    {a_volume_that_may_stand_still_comes_last, 1},
                                    {avoids_what_the_reader_has_seen_fail, 1},
+                                   {one_that_has_moved, 1},
+                                   {balanced_is_where_copies_count, 1},
                                    {what_is_not_visible_is_not_found, 4},
                                    {damage_is_no_absence, 1},
                                    {memory_may_run_out_anywhere, 1},

@@ -109,6 +109,48 @@ START_TEST(files_become_records)
 }
 END_TEST
 
+#define CALLED "{\"server\":\"larder-volume\",\"id\":\"%s\",\"name\":\"%s\",\"subvolumes\":{}}"
+
+/* The volume at b:1 was added as c:1, and has moved since. */
+static void moved_volume_says(const char *name)
+{
+    char text[300];
+    (void)snprintf(text, sizeof text, CALLED, MD5_B, name);
+    (void)fake_answer("http://b:1/admin/health", 200, text);
+    (void)fake_answer("http://b:1/admin/tombstones?place=/", 200, "{\"tombstones\":[]}");
+    (void)fake_answer("http://b:1/admin/tombstones?place=/sv01", 200, "{\"tombstones\":[]}");
+}
+
+START_TEST(a_volume_that_has_moved_keeps_its_name)
+{
+    static const char *const later[] = {"", "d:1"};
+    (void)fake_copy("a:1/sv00", "/one", 0, 5, MD5_A, "");
+    (void)fake_copy("b:1/sv01", "/one", 0, 5, MD5_A, "");
+    moved_volume_says("c:1");
+    for (size_t i = 0; i < 3; i++) {
+        ck_assert_int_eq(rebuild(""), EXIT_WELL);
+        check_has("/one", "c:1/sv01");
+        check_index("!vb:1", "");
+        check_has("!vc:1", "{\"id\":\"" MD5_B "\",");
+        check_has("!vc:1", ",\"address\":\"b:1\"}");
+        if (i < 2) /* the old index knows it better */
+            moved_volume_says(later[i]);
+    }
+}
+END_TEST
+
+/* Another volume is at the address that is its name: one of the two is not what it is taken for. */
+START_TEST(two_with_one_name_are_refused)
+{
+    char text[300];
+    (void)snprintf(text, sizeof text, CALLED, MD5_B, "a:1");
+    (void)fake_answer("http://b:1/admin/health", 200, text);
+    (void)fake_answer("http://b:1/admin/tombstones?place=/", 200, "{\"tombstones\":[]}");
+    ck_assert_int_eq(rebuild(""), EXIT_TROUBLE);
+    ck_assert_uint_eq(count_files("db"), 0);
+}
+END_TEST
+
 START_TEST(every_kind_of_name_is_found)
 {
     char key[KEY_MAX + 1];
@@ -420,6 +462,8 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {files_become_records,
+                                  a_volume_that_has_moved_keeps_its_name,
+                                  two_with_one_name_are_refused,
                                   every_kind_of_name_is_found,
                                   stray_files_are_no_error,
                                   names_that_are_not_utf8_are_stray_files,

@@ -100,6 +100,28 @@ static void check_output(const char *piece)
 
 static const char *const two_keys[] = {"/a", "/b", NULL};
 
+/* Records name b:1; it is reached at c:1. */
+START_TEST(a_volume_that_has_moved)
+{
+    struct fake_entry *moved = NULL;
+    fake_server_count--;
+    fake_server("c:1");
+    (void)fake_answer("http://m:1/admin/volumes", 200,
+                      "{\"volumes\":[{\"name\":\"a:1\",\"address\":\"a:1\"},"
+                      "{\"name\":\"b:1\",\"address\":\"c:1\"}]}");
+    index_has(two_keys, MD5_X, "");
+    for (size_t i = 0; i < 2; i++) {
+        (void)fake_copy("a:1/sv00", two_keys[i], 3, 5, MD5_X, "");
+        moved = fake_copy("c:1/sv00", two_keys[i], 3, 5, MD5_X, "");
+    }
+    ck_assert_int_eq(verify("--deep"), EXIT_WELL);
+    check_output("2 keys, 4 files, 20 bytes; every copy was read; all is well");
+    moved->gone = true;
+    ck_assert_int_eq(verify("--deep"), EXIT_FAILED);
+    check_output("missing   /b on b:1/sv00");
+}
+END_TEST
+
 START_TEST(all_is_well)
 {
     index_has(two_keys, MD5_A, "");
@@ -285,6 +307,7 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {all_is_well,
+                                  a_volume_that_has_moved,
                                   a_missing_copy,
                                   a_file_of_a_key_before_between_and_behind,
                                   a_volume_that_has_another_md5,

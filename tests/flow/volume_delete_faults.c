@@ -91,8 +91,10 @@ static void check_unlink(int status)
 
 static void check_get(int status)
 {
-    if (status == 200)
+    if (status == 200) {
+        ck_assert(body_is(value, sizeof value));
         return;
+    }
     ck_assert(value_is(path, value, sizeof value)); /* the next time */
 }
 
@@ -108,7 +110,9 @@ static bool try_fault(const struct scenario *scenario, void (*check)(int status)
     ck_assert_msg(status == good || status == 500 || status == 507, "status %d", status);
     ck_assert_msg(fired || status == good, "status %d, and nothing failed", status);
     ck_assert_msg(status == good || fired, "%d", status);
-    ck_assert_msg(!fired || status != good || !strcmp(faults.failed, "close"),
+    /* What fails on the short way of a GET is tried once more on the long one; only that counts. */
+    bool again = scenario->reads && !strcmp(faults.failed, "stat");
+    ck_assert_msg(!fired || status != good || !strcmp(faults.failed, "close") || again,
                   "acknowledged though %s failed", faults.failed);
     check(status);
     if (fired && err == EIO && status != good)

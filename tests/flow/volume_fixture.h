@@ -407,14 +407,18 @@ static inline int ask_plain(const char *method, const char *path)
     return ask(method, path, NULL, 0, NULL);
 }
 
+/* True where the answer's body is exactly this. */
+static inline bool body_is(const char *value, size_t len)
+{
+    size_t got;
+    const char *body = http_fetch_body(fetcher, &got);
+    return got == len && memcmp(body, value, len) == 0;
+}
+
 /* True where GET answers exactly this. */
 static inline bool value_is(const char *path, const char *value, size_t len)
 {
-    size_t got;
-    if (ask_plain("GET", path) != 200)
-        return false;
-    const char *body = http_fetch_body(fetcher, &got);
-    return got == len && memcmp(body, value, len) == 0;
+    return ask_plain("GET", path) == 200 && body_is(value, len);
 }
 
 /* True where the answer's body has this text. */

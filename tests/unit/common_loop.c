@@ -297,7 +297,6 @@ START_TEST(clocks_go_forward)
     uint64_t before = loop_now_ms();
     ck_assert_uint_ge(loop_now_ms(), before);
     ck_assert_uint_gt(loop_wall_ms(), 1700000000000); /* after November 2023 */
-    ck_assert_ptr_nonnull(loop_base(loop));
 }
 END_TEST
 

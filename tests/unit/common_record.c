@@ -428,29 +428,6 @@ START_TEST(holders_and_maybes)
 }
 END_TEST
 
-START_TEST(copies_stand_alone)
-{
-    struct record one;
-    struct record two;
-    ck_assert_int_eq(
-        decode(&one, "L1 live 5 larder " HEX32 " h:1,h:2",
-               "W1\ntombstone 2\nfew 2\ndue 3\ngarbage 1 mkv h:3\nholder h:4\nmaybe h:5\n"),
-        ST_OK);
-    ck_assert_int_eq(record_copy(&two, &one), ST_OK);
-    record_free(&one);
-    struct key key = text_key("/a");
-    struct buf out = BUF_INIT;
-    ck_assert(record_encode(&two, &key, &out));
-    ck_assert_str_eq(buf_text(&out), "L1 live 5 larder " HEX32 " h:1,h:2");
-    buf_clear(&out);
-    ck_assert(record_encode_work(&two, &out));
-    ck_assert_str_eq(buf_text(&out),
-                     "W1\ntombstone 2\nfew 2\ndue 3\ngarbage 1 mkv h:3\nholder h:4\nmaybe h:5\n");
-    buf_free(&out);
-    record_free(&two);
-}
-END_TEST
-
 int main(void)
 {
     const TTest *const tests[] = {minikeyvalue_texts,
@@ -468,7 +445,6 @@ int main(void)
                                   lists_of_places,
                                   lists_of_garbage_and_holders,
                                   holders_and_maybes,
-                                  copies_stand_alone,
                                   NULL};
     Suite *suite = suite_create("record");
     TCase *tcase = suite_case(suite, "record", tests);

@@ -2,6 +2,8 @@
 #include "common/buf.h"
 #include "master/health.h"
 #include "master/index.h"
+#include "master/probe.h"
+#include "master/roll.h"
 #include "master/volumes.h"
 #include "tests/flow/fake_client.h"
 #include "tests/flow/fake_loop.h"
@@ -58,8 +60,9 @@ static struct volumes *volumes;
 
 static void add(const char *name)
 {
-    bool was_there;
-    ck_assert_int_eq(volumes_add(volumes, name, NULL, &was_there), ST_OK);
+    struct volume_facts facts;
+    ck_assert(!volumes_facts(volumes, name, &facts));
+    ck_assert_int_eq(volumes_set(volumes, name, &facts), ST_OK);
 }
 
 static void setup(void)
@@ -73,6 +76,8 @@ static void setup(void)
     fake_config.voltimeout_ms = 700;
     add("v1:1");
     add("v2:1");
+    fake_master.roll = roll_new(NULL, volumes);
+    ck_assert_ptr_nonnull(fake_master.roll);
     health = health_new(&fake_worker);
     ck_assert_ptr_nonnull(health);
 }
@@ -81,6 +86,7 @@ static void teardown(void)
 {
     health_free(health);
     health_free(NULL);
+    roll_free(fake_master.roll);
     volumes_free(volumes);
     calls_forget();
     ck_assert_ptr_null(fake_timers);
@@ -99,16 +105,17 @@ static enum volume_state state_of(const char *place)
     return volumes_state(volumes, place);
 }
 
-#define LARDER(id)                                                                                 \
-    "{\"server\":\"larder-volume\",\"id\":\"" id "\",\"state\":\"up\",\"free\":5,\"total\":9,"     \
-    "\"subvolumes\":{}}"
+#define CALLED(id, name)                                                                           \
+    "{\"server\":\"larder-volume\",\"id\":\"" id "\",\"name\":\"" name                             \
+    "\",\"state\":\"up\",\"free\":5,\"total\":9,\"subvolumes\":{}}"
+#define LARDER(id) CALLED(id, "v1:1")
 
 /* --- reading answers --- */
 
 static struct volume_report report_of(const char *text)
 {
     struct volume_report report = {0};
-    health_parse(&report, text, strlen(text));
+    probe_parse(&report, text, strlen(text));
     ck_assert(report.answered);
     return report;
 }
@@ -284,6 +291,65 @@ START_TEST(the_first_identity_goes_into_the_index)
 }
 END_TEST
 
+/* --- names --- */
+
+START_TEST(a_volume_is_told_its_name)
+{
+    static const char *const others[] = {CALLED(ID, ""), CALLED(ID, "v7:1"), CALLED(ID, "none")};
+    loop_turns();
+    answers("v1:1", others[_i]);
+    ck_assert_str_eq(call_to("v1:1")->method, "POST");
+    ck_assert_str_eq(call_to("v1:1")->url, "http://v1:1/admin/name?name=v1%3A1");
+    index_commits(ST_OK);
+    call_ends(call_to("v1:1"), ST_OK, _i ? 200 : 503);
+    trace[0] = 0;
+    time_passes(500);
+    answers("v1:1", others[_i]); /* its disk may be full, or another master may tell it otherwise */
+    ck_assert_ptr_null(call_to("v1:1"));
+    time_passes(30000);
+    answers("v1:1", others[_i]);
+    ck_assert_str_eq(call_to("v1:1")->method, "POST");
+    call_ends(call_to("v1:1"), ST_OK, 200);
+}
+END_TEST
+
+START_TEST(only_its_own_volume_is_told)
+{
+    loop_turns();
+    answers("v1:1", LARDER(ID));
+    index_commits(ST_OK);
+    time_passes(1000);
+    answers("v1:1", CALLED(OTHER, ""));
+    ck_assert_int_eq(state_of("v1:1"), VOLUME_FOREIGN);
+    ck_assert_ptr_null(call_to("v1:1"));
+    answers("v2:1", "nginx");
+    ck_assert_ptr_null(call_to("v2:1"));
+}
+END_TEST
+
+/* --- addresses --- */
+
+START_TEST(it_is_asked_where_it_is_reached)
+{
+    struct volume_facts facts;
+    loop_turns();
+    answers("v1:1", LARDER(ID));
+    index_commits(ST_OK);
+    time_passes(1000);
+    (void)volumes_facts(volumes, "v1:1", &facts);
+    memcpy(facts.address, "v9:1", 5);
+    ck_assert_int_eq(volumes_set(volumes, "v1:1", &facts), ST_OK);
+    answers("v1:1", CALLED(OTHER, "")); /* who is there now is nobody's business */
+    ck_assert_int_eq(state_of("v1:1"), VOLUME_UNKNOWN);
+    ck_assert_ptr_null(call_to("v1:1"));
+    time_passes(1000);
+    ck_assert_ptr_null(call_to("v1:1"));
+    answers("v9:1", LARDER(ID));
+    ck_assert_int_eq(state_of("v1:1"), VOLUME_UP);
+    ck_assert_uint_eq(fake_notes.noted, 1);
+}
+END_TEST
+
 /* All of the volume's description is noted, or none. */
 static void play_without_memory(unsigned k)
 {
@@ -320,6 +386,9 @@ int main(void)
                                    {calls_cannot_be_started, 1},
                                    {stopping_cancels_what_is_under_way, 1},
                                    {the_first_identity_goes_into_the_index, 2},
+                                   {a_volume_is_told_its_name, 3},
+                                   {only_its_own_volume_is_told, 1},
+                                   {it_is_asked_where_it_is_reached, 1},
                                    {memory_may_run_out, 1},
                                    {NULL, 0}};
     return play_all("master_health", tests, setup, teardown);

@@ -16,9 +16,10 @@ static struct key key;
 
 static void add(const char *name, const char *id)
 {
-    bool was_there;
-    ck_assert_int_eq(volumes_add(volumes, name, id, &was_there), ST_OK);
-    ck_assert(!was_there);
+    struct volume_facts facts;
+    ck_assert(!volumes_facts(volumes, name, &facts));
+    (void)snprintf(facts.id, sizeof facts.id, "%s", id ? id : "");
+    ck_assert_int_eq(volumes_set(volumes, name, &facts), ST_OK);
 }
 
 static void setup(void)
@@ -43,6 +44,9 @@ static void teardown(void)
 static bool checked(size_t i, const char *id)
 {
     struct volume_report report = {.answered = id != NULL, .kind = VOLUME_LARDER};
+    struct volume_facts facts;
+    (void)volumes_facts(volumes, volumes_name(volumes, i), &facts);
+    report.address = facts.address;
     (void)snprintf(report.id, sizeof report.id, "%s", id ? id : "");
     bool first = volumes_checked(volumes, i, &report);
     ck_assert_ptr_null(report.subvolumes);
@@ -52,8 +56,14 @@ static bool checked(size_t i, const char *id)
 /* … and one subvolume in this state. */
 static void checked_subvolume(size_t i, const char *name, enum volume_state state)
 {
-    struct volume_report report = {
-        .answered = true, .kind = VOLUME_LARDER, .free = 7, .subvolume_count = 1};
+    struct volume_facts facts;
+    (void)volumes_facts(volumes, volumes_name(volumes, i), &facts);
+    struct volume_report report = {.address = facts.address,
+                                   .answered = true,
+                                   .kind = VOLUME_LARDER,
+                                   .free = 7,
+                                   .subvolume_count = 1};
+    memcpy(report.id, facts.id, sizeof report.id);
     report.subvolumes = __real_calloc(1, sizeof *report.subvolumes);
     ck_assert_ptr_nonnull(report.subvolumes);
     (void)snprintf(report.subvolumes->name, sizeof report.subvolumes->name, "%s", name);
@@ -65,9 +75,9 @@ static void checked_subvolume(size_t i, const char *name, enum volume_state stat
 
 START_TEST(volumes_are_added_once)
 {
-    bool was_there;
-    ck_assert_int_eq(volumes_add(volumes, "a:1", ID_A, &was_there), ST_OK);
-    ck_assert(was_there);
+    struct volume_facts facts;
+    ck_assert(volumes_facts(volumes, "a:1", &facts));
+    ck_assert_int_eq(volumes_set(volumes, "a:1", &facts), ST_OK);
     ck_assert_uint_eq(volumes_count(volumes), 3);
     ck_assert_str_eq(volumes_name(volumes, 2), "b:1/sub");
 }
@@ -240,10 +250,26 @@ START_TEST(another_directory_is_foreign)
     (void)checked(0, ID_A); /* the right one is back */
     ck_state("a:1/sv00", VOLUME_UP);
     (void)checked(0, ID_B);
-    volumes_accept(volumes, "a:1");
+    struct volume_facts facts;
+    (void)volumes_facts(volumes, "a:1", &facts);
+    facts.id[0] = 0;
+    ck_assert_int_eq(volumes_set(volumes, "a:1", &facts), ST_OK);
+    ck_assert(!checked(0, ID_B)); /* that was a change that knew of no identity yet */
+    facts.forgets_id = true;
+    ck_assert_int_eq(volumes_set(volumes, "a:1", &facts), ST_OK);
     ck_assert(checked(0, ID_B)); /* the new one is to be kept */
     ck_state("a:1/sv00", VOLUME_UP);
-    volumes_accept(volumes, "nobody:1");
+}
+END_TEST
+
+/* What answers without one, where a volume of ours was, must get no readers. */
+START_TEST(no_identity_is_another_one)
+{
+    (void)checked(0, ID_A);
+    ck_assert(!checked(0, ""));
+    ck_state("a:1/sv00", VOLUME_FOREIGN);
+    (void)checked(0, ID_A);
+    ck_state("a:1/sv00", VOLUME_UP);
 }
 END_TEST
 
@@ -287,6 +313,7 @@ START_TEST(pages)
     ck_assert_uint_eq(json_count(list), 3);
     const struct json *first = json_item(list, 0);
     ck_assert_str_eq(json_text(json_member(first, "name")), "a:1");
+    ck_assert_str_eq(json_text(json_member(first, "address")), "a:1");
     ck_assert_str_eq(json_text(json_member(first, "id")), ID_A);
     ck_assert_str_eq(json_text(json_member(first, "state")), "up");
     ck_assert_str_eq(json_text(json_member(first, "kind")), "larder");
@@ -310,10 +337,10 @@ static void play_without_memory(unsigned k)
 {
     struct ranked *list = NULL;
     size_t count;
-    bool was_there;
+    const struct volume_facts facts = {.added_ms = 1};
     memory_arm(k);
     struct volumes *table = volumes_new(3, 600000);
-    enum status added = table ? volumes_add(table, "a:1", NULL, &was_there) : ST_NO_MEMORY;
+    enum status added = table ? volumes_set(table, "a:1", &facts) : ST_NO_MEMORY;
     enum status ranked = added ? added : volumes_rank(table, &key, &list, &count);
     memory.left = 0;
     ck_assert_int_eq(ranked, memory.failed ? ST_NO_MEMORY : ST_OK);
@@ -379,6 +406,7 @@ int main(void)
                                    {a_subvolume_may_be_worse_than_its_volume, 1},
                                    {the_first_identity_is_to_be_kept, 1},
                                    {another_directory_is_foreign, 1},
+                                   {no_identity_is_another_one, 1},
                                    {a_second_name_of_a_volume_is_foreign, 1},
                                    {tallies, 1},
                                    {pages, 1},

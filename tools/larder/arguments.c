@@ -6,6 +6,8 @@
 
 #include "common/buf.h"
 #include "common/key.h"
+#include "common/options.h"
+#include "tools/larder/commands.h"
 #include "tools/larder/say.h"
 
 bool arguments_fit(const char *command, int count, int min, int max)
@@ -57,4 +59,24 @@ bool arguments_key(const char *text, bool raw, struct key *key)
     }
     buf_free(&bytes);
     return good;
+}
+
+int arguments_run(const struct arguments_command *command, int argc, char **argv)
+{
+    char *master = NULL;
+    bool raw = false;
+    const struct option_spec options[] = {
+        {"master", 'm', OPTION_TEXT, &master, 0, 0, NULL, "URL", "the master"},
+        {"raw", 0, OPTION_FLAG, &raw, 0, 0, NULL, NULL, "KEY is not percent-encoded"},
+    };
+    const struct option_program program = {command->name, command->usage, command->summary, options,
+                                           sizeof options / sizeof options[0]};
+    int rest = 0;
+    enum options_result parsed = options_parse(&program, argc, argv, &rest);
+    int result = parsed == OPTIONS_EXIT ? EXIT_WELL : EXIT_TROUBLE;
+    if (parsed == OPTIONS_OK &&
+        arguments_fit(command->name, argc - rest, command->min, command->max))
+        result = command->run(command->arg, master, raw, argv + rest, argc - rest);
+    options_free(&program);
+    return result;
 }

@@ -94,13 +94,15 @@ static enum status look(struct examiner *examiner, const struct candidate *candi
 {
     struct volume_copy copy;
     char why[VOLUME_WHY];
+    char reached[ADDRESSES_PLACE];
     const struct key *key = &examiner->fresh.key;
+    roster_reach(examiner->options.roster, candidate->place, reached);
     enum status st =
         candidate->deep
-            ? volume_read(examiner->fetcher, candidate->place, key, candidate->generation,
-                          candidate->naming, &copy, took, examiner->options.throttle, why)
-            : volume_head(examiner->fetcher, candidate->place, key, candidate->generation,
-                          candidate->naming, &copy, why);
+            ? volume_read(examiner->fetcher, reached, key, candidate->generation, candidate->naming,
+                          &copy, took, examiner->options.throttle, why)
+            : volume_head(examiner->fetcher, reached, key, candidate->generation, candidate->naming,
+                          &copy, why);
     if (st) {
         if (!interrupt_seen())
             say_error("could not look at a copy: %s", why);
@@ -188,8 +190,10 @@ static enum status look_at_tombstone(struct examiner *examiner, uint32_t number)
         roster_volumes(roster, &count)[places_volume(roster_places(roster), number)];
     const char *subvolume = place[strlen(volume)] ? place + strlen(volume) + 1 : "";
     char why[VOLUME_WHY];
+    char reached[ADDRESSES_PLACE];
     struct json *answer;
-    enum status st = volume_tombstones(examiner->fetcher, volume, subvolume, &answer, why);
+    roster_reach(roster, volume, reached);
+    enum status st = volume_tombstones(examiner->fetcher, reached, subvolume, &answer, why);
     if (st) {
         say_error("could not look at the tombstones: %s", why);
         return st;

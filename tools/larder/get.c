@@ -14,12 +14,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/attr.h"
 #include "common/buf.h"
 #include "common/http_client.h"
 #include "common/http_fetch.h"
 #include "common/key.h"
 #include "common/md5.h"
-#include "common/options.h"
 #include "tools/larder/arguments.h"
 #include "tools/larder/client.h"
 #include "tools/larder/commands.h"
@@ -223,28 +223,23 @@ static int get_value(const char *master, const struct key *key, const char *file
     return result;
 }
 
+static int run(void *arg UNUSED, const char *master, bool raw, char *const *texts, int count)
+{
+    struct key key;
+    if (!arguments_key(texts[0], raw, &key))
+        return EXIT_TROUBLE;
+    return get_value(master, &key, count == 2 ? texts[1] : "-");
+}
+
+static const char summary[] =
+    "Reads the value of KEY into FILE, or to standard output, and checks its MD5. FILE is "
+    "there\n"
+    "whole afterwards, or as it was. Copies that fail or are damaged are passed over.\n"
+    "Exit status: 0 read, 1 not read, 2 wrong usage.";
+
 int get_run(int argc, char **argv)
 {
-    char *master = NULL;
-    bool raw = false;
-    const struct option_spec options[] = {
-        {"master", 'm', OPTION_TEXT, &master, 0, 0, NULL, "URL", "the master"},
-        {"raw", 0, OPTION_FLAG, &raw, 0, 0, NULL, NULL, "KEY is not percent-encoded"},
-    };
-    const struct option_program program = {
-        "larder get", "KEY [FILE|-]",
-        "Reads the value of KEY into FILE, or to standard output, and checks its MD5. FILE is "
-        "there\n"
-        "whole afterwards, or as it was. Copies that fail or are damaged are passed over.\n"
-        "Exit status: 0 read, 1 not read, 2 wrong usage.",
-        options, sizeof options / sizeof options[0]};
-    int rest = 0;
-    struct key key;
-    enum options_result parsed = options_parse(&program, argc, argv, &rest);
-    int result = parsed == OPTIONS_EXIT ? EXIT_WELL : EXIT_TROUBLE;
-    if (parsed == OPTIONS_OK && arguments_fit("larder get", argc - rest, 1, 2) &&
-        arguments_key(argv[rest], raw, &key))
-        result = get_value(master, &key, argc - rest == 2 ? argv[rest + 1] : "-");
-    options_free(&program);
-    return result;
+    const struct arguments_command command = {"larder get", "KEY [FILE|-]", summary, 1, 2, run,
+                                              NULL};
+    return arguments_run(&command, argc, argv);
 }

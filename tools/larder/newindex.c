@@ -229,10 +229,14 @@ enum status newindex_add(struct newindex *index, const struct key *key, const st
     return st;
 }
 
-enum status newindex_add_volume(struct newindex *index, const char *name, const char *identity)
+enum status newindex_add_volume(struct newindex *index, const char *name, const char *address,
+                                const char *identity)
 {
     struct buf value = BUF_INIT;
-    buf_addf(&value, "{\"id\":\"%s\",\"added\":%llu}", identity, (unsigned long long)index->now_ms);
+    buf_addf(&value, "{\"id\":\"%s\",\"added\":%llu", identity, (unsigned long long)index->now_ms);
+    if (strcmp(address, name) != 0)
+        buf_addf(&value, ",\"address\":\"%s\"", address);
+    buf_addc(&value, '}');
     enum status st = put(index, "!v", name, strlen(name), &value);
     buf_free(&value);
     return st;

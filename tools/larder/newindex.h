@@ -29,8 +29,9 @@ const char *newindex_dir(const struct newindex *index);
  * any order, each once. */
 enum status newindex_add(struct newindex *index, const struct key *key,
                          const struct record *record) MUST_CHECK;
-/* Adds a volume; identity "" where it has none. */
-enum status newindex_add_volume(struct newindex *index, const char *name,
+/* Adds a volume by its name, and the address at which it is reached; identity "" where it has
+ * none. */
+enum status newindex_add_volume(struct newindex *index, const char *name, const char *address,
                                 const char *identity) MUST_CHECK;
 
 /* Makes it durable, and puts it in the place of DIR. *old (allocated) is where the old index is

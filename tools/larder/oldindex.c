@@ -11,8 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/json.h"
 #include "common/ldb.h"
-#include "common/options.h"
 
 #define VOLUME_PREFIX "!v"
 
@@ -84,35 +84,50 @@ static enum status shadow_files(const char *dir, const char *shadow)
 
 /* --- reading it --- */
 
-static enum status add_name(struct option_list *names, const char *name, size_t len)
+/* A copy of it, at the end. */
+static enum status add_text(struct option_list *list, const char *text, size_t len)
 {
-    char *copy = strndup(name, len);
-    char **more = realloc((void *)names->items, (names->count + 1) * sizeof(char *));
+    char *copy = strndup(text, len);
+    char **more = realloc((void *)list->items, (list->count + 1) * sizeof(char *));
     if (more)
-        names->items = more;
+        list->items = more;
     if (!copy || !more) {
         free(copy);
         return ST_NO_MEMORY;
     }
-    more[names->count++] = copy;
+    more[list->count++] = copy;
     return ST_OK;
 }
 
+static enum status add_volume(struct oldindex_volumes *volumes, const char *name, size_t len,
+                              const char *value, size_t value_len)
+{
+    struct json *json = json_parse(value, value_len, NULL);
+    const char *address = json_text(json_member(json, "address"));
+    enum status st =
+        add_text(&volumes->addresses, address ? address : name, address ? strlen(address) : len);
+    if (!st)
+        st = add_text(&volumes->names, name, len);
+    json_free(json);
+    return st;
+}
+
 /* Names come in order, and each once, as they are keys of the index. */
-static enum status read_names(struct ldb *db, struct option_list *names)
+static enum status read_volumes(struct ldb *db, struct oldindex_volumes *volumes)
 {
     static const size_t prefix = sizeof VOLUME_PREFIX - 1;
-    struct ldb_iter *iter = ldb_iter_new(db, NULL);
+    struct ldb_iter *iter = ldb_iter_new(db);
     if (!iter)
         return ST_NO_MEMORY;
     enum status st = ST_OK;
     ldb_iter_seek(iter, VOLUME_PREFIX, prefix);
     for (; !st && ldb_iter_valid(iter); ldb_iter_next(iter)) {
-        size_t len;
+        size_t len, value_len;
         const char *key = ldb_iter_key(iter, &len);
+        const char *value = ldb_iter_value(iter, &value_len);
         if (len < prefix || memcmp(key, VOLUME_PREFIX, prefix) != 0)
             break;
-        st = add_name(names, key + prefix, len - prefix);
+        st = add_volume(volumes, key + prefix, len - prefix, value, value_len);
     }
     if (!st)
         st = ldb_iter_status(iter);
@@ -120,14 +135,27 @@ static enum status read_names(struct ldb *db, struct option_list *names)
     return st;
 }
 
+static void free_list(struct option_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        free(list->items[i]);
+    free((void *)list->items);
+}
+
+void oldindex_volumes_free(struct oldindex_volumes *volumes)
+{
+    free_list(&volumes->names);
+    free_list(&volumes->addresses);
+}
+
 /* May replay the copied log, which is why it is a copy. */
-static enum status read_shadow(const char *shadow, struct option_list *names)
+static enum status read_shadow(const char *shadow, struct oldindex_volumes *volumes)
 {
     const struct ldb_options options = {0};
     struct ldb *db;
     enum status st = ldb_open(&db, shadow, &options, NULL);
     if (!st)
-        st = read_names(db, names);
+        st = read_volumes(db, volumes);
     else if (st == ST_NOT_FOUND)
         st = ST_CORRUPT; /* there are files of an index, but no whole one */
     ldb_close(db);
@@ -148,7 +176,7 @@ static void remove_shadow(const char *shadow)
     (void)rmdir(shadow);
 }
 
-enum status oldindex_volumes(const char *dir, struct option_list *names)
+enum status oldindex_read(const char *dir, struct oldindex_volumes *volumes)
 {
     struct stat there;
     char *shadow = NULL;
@@ -161,7 +189,7 @@ enum status oldindex_volumes(const char *dir, struct option_list *names)
     if (!st)
         st = shadow_files(dir, shadow);
     if (!st)
-        st = read_shadow(shadow, names);
+        st = read_shadow(shadow, volumes);
     remove_shadow(shadow);
     free(shadow);
     return st;

@@ -8,13 +8,19 @@
 #define LARDER_TOOLS_OLDINDEX_H
 
 #include "common/attr.h"
+#include "common/options.h"
 #include "common/status.h"
 
-struct option_list;
+/* Begins zeroed. */
+struct oldindex_volumes {
+    struct option_list names;
+    struct option_list addresses; /* where each is reached, in the same order */
+};
 
-/* Adds the names of the volumes that the index in `dir` has to `names`. ST_NOT_FOUND where there is
- * no index; all else (ST_CORRUPT, ST_IO …) means that it cannot be read. The caller holds its
- * lock. */
-enum status oldindex_volumes(const char *dir, struct option_list *names) MUST_CHECK;
+/* Adds the volumes that the index in `dir` has; what was added before a failure is the caller's as
+ * well. ST_NOT_FOUND where there is no index; all else (ST_CORRUPT, ST_IO …) means that it cannot
+ * be read. The caller holds its lock. */
+enum status oldindex_read(const char *dir, struct oldindex_volumes *volumes) MUST_CHECK;
+void oldindex_volumes_free(struct oldindex_volumes *volumes);
 
 #endif

@@ -83,14 +83,6 @@ void progress_set(struct progress *progress, uint64_t done, uint64_t total)
     (void)pthread_mutex_unlock(&progress->lock);
 }
 
-uint64_t progress_done(struct progress *progress)
-{
-    (void)pthread_mutex_lock(&progress->lock);
-    uint64_t done = progress->figures.done;
-    (void)pthread_mutex_unlock(&progress->lock);
-    return done;
-}
-
 /* --- pure --- */
 
 void progress_number(struct buf *out, uint64_t number)

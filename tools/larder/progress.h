@@ -29,8 +29,6 @@ void progress_advance(struct progress *progress, double part);
 /* Says how much is done of how much, where both may change; `total` 0: not known. */
 void progress_set(struct progress *progress, uint64_t done, uint64_t total);
 
-uint64_t progress_done(struct progress *progress);
-
 /* --- Pure; for tests too. --- */
 
 struct progress_figures {

@@ -45,7 +45,7 @@ struct rebuild {
     unsigned replicas;
     unsigned threads;
 
-    struct option_list known; /* volumes that the old index has */
+    struct oldindex_volumes known; /* that the old index has */
     struct roster *roster;
     struct newindex *index;
     struct scan *scan;
@@ -69,8 +69,8 @@ static void rebuild_report(const struct rebuild *rebuild);
 static bool check_volumes(const struct rebuild *rebuild)
 {
     bool good = true;
-    for (size_t i = 0; i < rebuild->known.count; i++) {
-        const char *name = rebuild->known.items[i];
+    for (size_t i = 0; i < rebuild->known.names.count; i++) {
+        const char *name = rebuild->known.names.items[i];
         if (roster_accounts_for(rebuild->roster, name))
             continue;
         say_error(
@@ -79,7 +79,7 @@ static bool check_volumes(const struct rebuild *rebuild)
             name, name);
         good = false;
     }
-    return good && roster_check_left_out(rebuild->roster, &rebuild->known);
+    return good;
 }
 
 /* An index that is too damaged to be asked is no reason to refuse: it is why people rebuild. */
@@ -87,14 +87,17 @@ static enum status ask_old_index(struct rebuild *rebuild)
 {
     enum status st = ST_OK;
     if (newindex_replaces(rebuild->index))
-        st = oldindex_volumes(newindex_dir(rebuild->index), &rebuild->known);
+        st = oldindex_read(newindex_dir(rebuild->index), &rebuild->known);
     if (st == ST_NO_MEMORY)
         return st;
+    for (size_t i = 0; i < rebuild->known.names.count; i++)
+        roster_moved(rebuild->roster, rebuild->known.names.items[i],
+                     rebuild->known.addresses.items[i]);
     if (st)
         say_error("the old index cannot be read (%s), so make sure yourself that --volumes has all "
                   "volumes, those too that were added later. Going on",
                   status_text(st));
-    return check_volumes(rebuild) ? ST_OK : ST_BAD_REQUEST;
+    return roster_check_left_out(rebuild->roster, &rebuild->known.names) ? ST_OK : ST_BAD_REQUEST;
 }
 
 static enum status rebuild_begin(struct rebuild *rebuild)
@@ -106,6 +109,8 @@ static enum status rebuild_begin(struct rebuild *rebuild)
     if (!st)
         st = fetcher ? roster_call(rebuild->roster, fetcher) : ST_NO_MEMORY;
     http_fetcher_free(fetcher);
+    if (!st && !check_volumes(rebuild)) /* now that they have told their names */
+        st = ST_BAD_REQUEST;
     return st;
 }
 
@@ -222,8 +227,12 @@ static enum status write_volumes(struct rebuild *rebuild)
     size_t count;
     const char *const *names = roster_volumes(rebuild->roster, &count);
     enum status st = ST_OK;
-    for (size_t i = 0; i < count && !st; i++)
-        st = newindex_add_volume(rebuild->index, names[i], roster_identity(rebuild->roster, i));
+    for (size_t i = 0; i < count && !st; i++) {
+        char address[ADDRESSES_PLACE];
+        roster_reach(rebuild->roster, names[i], address);
+        st = newindex_add_volume(rebuild->index, names[i], address,
+                                 roster_identity(rebuild->roster, i));
+    }
     return st;
 }
 
@@ -306,9 +315,7 @@ static void rebuild_free(struct rebuild *rebuild)
     walk_result_free(&rebuild->found);
     for (size_t i = 0; i < rebuild->note_count; i++)
         free(rebuild->notes[i]);
-    for (size_t i = 0; i < rebuild->known.count; i++)
-        free(rebuild->known.items[i]);
-    free((void *)rebuild->known.items);
+    oldindex_volumes_free(&rebuild->known);
     free(rebuild->old);
 }
 
@@ -367,7 +374,7 @@ int rebuild_run(int argc, char **argv)
     const struct option_spec options[] = {
         {"db", 'd', OPTION_TEXT, &rebuild.db, 0, 0, NULL, "DIR", "the index directory (required)"},
         {"volumes", 'v', OPTION_LIST, &rebuild.volumes, 0, 0, NULL, "HOST:PORT[/PATH],...",
-         "all volumes, as the master knows them (required)"},
+         "all volumes, by address or name (required)"},
         {"without", 0, OPTION_LIST, &rebuild.without, 0, 0, NULL, "VOLUME,...",
          "volumes or disks (VOLUME/svXX) that are lost or away"},
         {"subvolumes", 's', OPTION_UNSIGNED, &rebuild.subvolumes, 1, 65536, NULL, "N",

@@ -12,7 +12,9 @@
 #include "tools/larder/volume.h"
 
 struct member {
-    char name[VOLUME_NAME_MAX + 1];
+    char name[VOLUME_NAME_MAX + 1];    /* in the store */
+    char address[VOLUME_NAME_MAX + 1]; /* where it is reached */
+    bool named;                        /* whoever knows the name has said it */
     char identity[IDENTITY_SIZE + 1];
     bool is_larder;
 };
@@ -23,6 +25,7 @@ struct roster {
     size_t count;
     char **left_out; /* names of volumes and places */
     size_t left_out_count;
+    struct addresses *addresses; /* of those whose name is another; filled by roster_call() */
     struct places *places;
 };
 
@@ -38,6 +41,7 @@ static enum status take_volumes(struct roster *roster, const struct option_list 
             say_error("'%s' is no volume: write host:port or host:port/path", text);
             return ST_BAD_REQUEST;
         }
+        memcpy(member->address, member->name, sizeof member->address);
         roster->names[i] = member->name;
         for (size_t j = 0; j < i; j++)
             if (strcmp(roster->names[j], member->name) == 0) {
@@ -61,7 +65,7 @@ static bool is_on(const char *place, const char *volume)
 static bool is_member(const struct roster *roster, const char *place)
 {
     for (size_t i = 0; i < roster->count; i++)
-        if (is_on(place, roster->names[i]))
+        if (is_on(place, roster->members[i].name) || is_on(place, roster->members[i].address))
             return true;
     return false;
 }
@@ -95,8 +99,9 @@ enum status roster_new(struct roster **made, const struct option_list *volumes,
     roster->names = calloc(volumes->count + 1, sizeof *roster->names);
     roster->left_out = calloc(without->count + 1, sizeof *roster->left_out);
     roster->places = places_new();
+    roster->addresses = addresses_new();
     enum status st = ST_NO_MEMORY;
-    if (roster->members && roster->names && roster->left_out && roster->places)
+    if (roster->members && roster->names && roster->left_out && roster->places && roster->addresses)
         st = take_volumes(roster, volumes);
     if (!st)
         st = take_left_out(roster, without);
@@ -118,7 +123,30 @@ void roster_free(struct roster *roster)
     free(roster->members);
     free((void *)roster->names);
     places_free(roster->places);
+    addresses_free(roster->addresses);
     free(roster);
+}
+
+/* By its name first: the address of one may have been the name of another. */
+static struct member *find_member(struct roster *roster, const char *name, const char *address)
+{
+    for (size_t i = 0; i < roster->count; i++)
+        if (strcmp(roster->members[i].name, name) == 0)
+            return &roster->members[i];
+    for (size_t i = 0; i < roster->count; i++)
+        if (!roster->members[i].named && strcmp(roster->members[i].address, address) == 0)
+            return &roster->members[i];
+    return NULL;
+}
+
+void roster_moved(struct roster *roster, const char *name, const char *address)
+{
+    struct member *member = find_member(roster, name, address);
+    if (!member || strlen(name) > VOLUME_NAME_MAX || strlen(address) > VOLUME_NAME_MAX)
+        return;
+    memcpy(member->name, name, strlen(name) + 1);
+    memcpy(member->address, address, strlen(address) + 1);
+    member->named = true;
 }
 
 bool roster_check_left_out(const struct roster *roster, const struct option_list *others)
@@ -172,9 +200,22 @@ static void check_disk(void *arg, const char *name, const struct json *disk)
     missing->any = true;
 }
 
+/* The volume was told its name by the master, and may have got another address since. */
+static void take_name(struct member *member, const struct json *health)
+{
+    char name[VOLUME_NAME_MAX + 1];
+    const char *told = json_text(json_member(health, "name"));
+    if (member->named || !told || placement_volume_name(told, strlen(told), name) ||
+        strcmp(name, member->name) == 0)
+        return;
+    say_error("%s says that the store knows it as %s", member->address, name);
+    memcpy(member->name, name, sizeof name);
+}
+
 static enum status take_health(struct roster *roster, size_t i, const struct json *health)
 {
     struct member *member = &roster->members[i];
+    take_name(member, health);
     struct missing_disks missing = {roster, member->name, false};
     member->is_larder = true;
     const char *id = json_text(json_member(health, "id"));
@@ -214,18 +255,41 @@ static enum status call_member(struct roster *roster, size_t i, struct http_fetc
     char why[VOLUME_WHY] = "";
     struct json *health = NULL;
     struct listing *root = NULL;
-    const char *name = roster->names[i];
-    enum status st = volume_health(fetcher, name, &health, why);
+    const char *address = roster->members[i].address;
+    enum status st = volume_health(fetcher, address, &health, why);
     if (!st)
-        st = volume_list(fetcher, name, "", &root, why);
+        st = volume_list(fetcher, address, "", &root, why);
     if (st)
-        say_unreachable(name, why);
+        say_unreachable(roster->names[i], why);
     if (!st && health)
         st = take_health(roster, i, health);
     if (!st)
         st = add_places(roster, i, root);
     listing_free(root);
     json_free(health);
+    return st;
+}
+
+/* Two volumes under one name: one is at the old address of the other, which has moved. */
+static enum status check_names(const struct roster *roster)
+{
+    for (size_t i = 0; i < roster->count; i++)
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(roster->names[i], roster->names[j]) == 0) {
+                say_error(
+                    "%s and %s both are the volume %s of the store: one of them is not; leave "
+                    "it out of the list",
+                    roster->members[j].address, roster->members[i].address, roster->names[i]);
+                return ST_BAD_REQUEST;
+            }
+    return ST_OK;
+}
+
+static enum status note_addresses(struct roster *roster)
+{
+    enum status st = ST_OK;
+    for (size_t i = 0; i < roster->count && !st; i++)
+        st = addresses_add(roster->addresses, roster->members[i].name, roster->members[i].address);
     return st;
 }
 
@@ -257,7 +321,11 @@ enum status roster_call(struct roster *roster, struct http_fetcher *fetcher)
         if (!first)
             first = st;
     }
-    return first ? first : check_twins(roster);
+    if (!first)
+        first = check_twins(roster);
+    if (!first)
+        first = check_names(roster);
+    return first ? first : note_addresses(roster);
 }
 
 /* --- answers --- */
@@ -266,6 +334,11 @@ const char *const *roster_volumes(const struct roster *roster, size_t *count)
 {
     *count = roster->count;
     return roster->names;
+}
+
+void roster_reach(const struct roster *roster, const char *place, char reached[ADDRESSES_PLACE])
+{
+    addresses_reach(roster->addresses, place, reached);
 }
 
 const char *roster_identity(const struct roster *roster, size_t volume)
@@ -278,11 +351,28 @@ bool roster_is_larder(const struct roster *roster, size_t volume)
     return roster->members[volume].is_larder;
 }
 
-bool roster_left_out(const struct roster *roster, const char *place)
+static bool is_left_out(const struct roster *roster, const char *place)
 {
     for (size_t i = 0; i < roster->left_out_count; i++)
         if (is_on(place, roster->left_out[i]))
             return true;
+    return false;
+}
+
+/* An operator may have written either, the name or the address. */
+bool roster_left_out(const struct roster *roster, const char *place)
+{
+    if (is_left_out(roster, place))
+        return true;
+    for (size_t i = 0; roster->left_out_count && i < roster->count; i++) {
+        const struct member *member = &roster->members[i];
+        char reached[ADDRESSES_PLACE];
+        if (!is_on(place, member->name))
+            continue;
+        (void)snprintf(reached, sizeof reached, "%s%s", member->address,
+                       place + strlen(member->name));
+        return is_left_out(roster, reached);
+    }
     return false;
 }
 

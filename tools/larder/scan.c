@@ -265,7 +265,7 @@ struct scan_reader *scan_reader_new(struct scan *scan)
     struct scan_reader *reader = calloc(1, sizeof *reader);
     if (!reader)
         return NULL;
-    reader->iter = ldb_iter_new(scan->db, NULL);
+    reader->iter = ldb_iter_new(scan->db);
     if (!reader->iter) {
         free(reader);
         return NULL;

@@ -3,11 +3,12 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "common/attr.h"
 #include "common/buf.h"
 #include "common/http_client.h"
 #include "common/http_fetch.h"
 #include "common/key.h"
-#include "common/options.h"
+#include "tools/larder/addresses.h"
 #include "tools/larder/arguments.h"
 #include "tools/larder/client.h"
 #include "tools/larder/commands.h"
@@ -17,24 +18,26 @@
 
 /* What is known of one of the copies. */
 struct looked {
+    char reached[ADDRESSES_PLACE]; /* where it was asked for */
     struct volume_copy copy;
-    bool reached;
+    bool answered;
     char why[VOLUME_WHY];
 };
 
-static void look(struct http_fetcher *fetcher, const struct info *info, const char *place,
-                 struct looked *looked)
+static void look(struct http_fetcher *fetcher, const struct addresses *addresses,
+                 const struct info *info, const char *place, struct looked *looked)
 {
     const struct record *record = &info->record;
     memset(looked, 0, sizeof *looked);
-    looked->reached = volume_head(fetcher, place, &info->key, record->generation, record->naming,
-                                  &looked->copy, looked->why) == ST_OK;
+    addresses_reach(addresses, place, looked->reached);
+    looked->answered = volume_head(fetcher, looked->reached, &info->key, record->generation,
+                                   record->naming, &looked->copy, looked->why) == ST_OK;
 }
 
 /* "there", or what is wrong. */
 static const char *verdict(const struct looked *looked, const char *md5)
 {
-    if (!looked->reached)
+    if (!looked->answered)
         return "unreachable";
     if (!looked->copy.there)
         return "MISSING";
@@ -48,20 +51,23 @@ static bool print_copy(const struct looked *looked, const char *place, const cha
     say("  %-40s %s", place, verdict(looked, md5));
     if (looked->copy.there)
         say(", %" PRIu64 " bytes", looked->copy.size);
-    if (!looked->reached)
+    if (strcmp(looked->reached, place) != 0)
+        say(", at %s", looked->reached);
+    if (!looked->answered)
         say(" (%s)", looked->why);
     say("\n");
     return strcmp(verdict(looked, md5), "there") == 0;
 }
 
-static bool print_copies(struct http_fetcher *fetcher, const struct info *info)
+static bool print_copies(struct http_fetcher *fetcher, const struct addresses *addresses,
+                         const struct info *info)
 {
     bool good = true;
     say("copies:     %zu%s\n", info->record.place_count,
         info->record.few_copies ? " (fewer than wanted)" : "");
     for (size_t i = 0; i < info->record.place_count; i++) {
         struct looked looked;
-        look(fetcher, info, info->record.places[i], &looked);
+        look(fetcher, addresses, info, info->record.places[i], &looked);
         good = print_copy(&looked, info->record.places[i], info->record.md5) && good;
     }
     return good;
@@ -111,54 +117,49 @@ static int stat_key(const char *master, const struct key *key)
     info_init(&info);
     struct client *client = client_new(master);
     struct http_fetcher *fetcher = http_fetcher_new();
+    struct addresses *addresses = addresses_new();
     int result = EXIT_TROUBLE;
-    if (client && fetcher) {
+    if (client && fetcher && addresses) {
         enum status st = info_fetch(client, key, &info);
         result = EXIT_FAILED;
         if (st == ST_NOT_FOUND) {
             client_explain(client, ST_OK, "find", key);
-        } else if (!st) {
+        } else if (!st && !addresses_fetch(addresses, client)) {
             print_record(&info);
-            if (print_copies(fetcher, &info))
+            if (print_copies(fetcher, addresses, &info))
                 result = EXIT_WELL;
             print_rest(&info);
         }
     }
     if (!say_flush())
         result = EXIT_FAILED;
+    addresses_free(addresses);
     http_fetcher_free(fetcher);
     client_free(client);
     info_free(&info);
     return result;
 }
 
+static int run(void *arg UNUSED, const char *master, bool raw, char *const *texts, int count UNUSED)
+{
+    struct key key;
+    return arguments_key(texts[0], raw, &key) ? stat_key(master, &key) : EXIT_TROUBLE;
+}
+
+static const char summary[] =
+    "Shows what the index knows of KEY, a 'NAME: VALUE' a line, then a line for each copy: "
+    "its\n"
+    "place and what the volume says of it: 'there' and its size, 'MISSING', 'DAMAGED' "
+    "(another\n"
+    "MD5 than the index has), or 'unreachable', and where the volume is reached if that is not\n"
+    "its name. Then, where there is any: where the copies "
+    "are\n"
+    "wanted, the tombstone, and copies that are to be removed.\n"
+    "Exit status: 0 all copies are there, 1 some are not, or there is no such key, 2 wrong\n"
+    "usage.";
+
 int stat_run(int argc, char **argv)
 {
-    char *master = NULL;
-    bool raw = false;
-    const struct option_spec options[] = {
-        {"master", 'm', OPTION_TEXT, &master, 0, 0, NULL, "URL", "the master"},
-        {"raw", 0, OPTION_FLAG, &raw, 0, 0, NULL, NULL, "KEY is not percent-encoded"},
-    };
-    const struct option_program program = {
-        "larder stat", "KEY",
-        "Shows what the index knows of KEY, a 'NAME: VALUE' a line, then a line for each copy: "
-        "its\n"
-        "place and what the volume says of it: 'there' and its size, 'MISSING', 'DAMAGED' "
-        "(another\n"
-        "MD5 than the index has), or 'unreachable'. Then, where there is any: where the copies "
-        "are\n"
-        "wanted, the tombstone, and copies that are to be removed.\n"
-        "Exit status: 0 all copies are there, 1 some are not, or there is no such key, 2 wrong\n"
-        "usage.",
-        options, sizeof options / sizeof options[0]};
-    int rest = 0;
-    struct key key;
-    enum options_result parsed = options_parse(&program, argc, argv, &rest);
-    int result = parsed == OPTIONS_EXIT ? EXIT_WELL : EXIT_TROUBLE;
-    if (parsed == OPTIONS_OK && arguments_fit("larder stat", argc - rest, 1, 1) &&
-        arguments_key(argv[rest], raw, &key))
-        result = stat_key(master, &key);
-    options_free(&program);
-    return result;
+    const struct arguments_command command = {"larder stat", "KEY", summary, 1, 1, run, NULL};
+    return arguments_run(&command, argc, argv);
 }

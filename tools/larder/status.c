@@ -164,6 +164,13 @@ static void print_disk(void *arg, const char *name, const struct json *disk)
     print_room(disk);
 }
 
+/* Where it is reached; its name where an older master does not say. */
+static const char *address_of(const struct json *volume)
+{
+    const char *address = json_text(json_member(volume, "address"));
+    return address ? address : text_of(volume, "name");
+}
+
 /* "  scrub: ended 0:07 ago: 1.2G of 1.2G read, 0 damaged". The master does not know of it, so the
  * volume itself is asked; one that does not answer or is older has no such line. */
 static void print_scrub(struct http_fetcher *fetcher, const struct json *volume)
@@ -174,7 +181,7 @@ static void print_scrub(struct http_fetcher *fetcher, const struct json *volume)
     bool asks = strcmp(text_of(volume, "kind"), "larder") == 0 &&
                 strcmp(text_of(volume, "state"), "down") != 0 &&
                 strcmp(text_of(volume, "state"), "lost") != 0;
-    if (!asks || volume_scrub(fetcher, text_of(volume, "name"), false, &scrub, why))
+    if (!asks || volume_scrub(fetcher, address_of(volume), false, &scrub, why))
         return;
     if (scrub && add_when(&text, scrub)) {
         int64_t total = json_int(json_member(scrub, "total_bytes_estimate"), 0);
@@ -204,6 +211,8 @@ static bool print_volumes(const struct json *volumes)
         good = good && strcmp(state, "up") == 0;
         say("%-33s %-10s %-8s", text_of(volume, "name"), state, text_of(volume, "kind"));
         print_room(volume);
+        if (strcmp(address_of(volume), text_of(volume, "name")) != 0)
+            say("  at %s\n", address_of(volume));
         json_each(json_member(volume, "subvolumes"), print_disk, volume);
         if (fetcher)
             print_scrub(fetcher, volume);

@@ -83,6 +83,17 @@ static enum status verify_suspects(struct verify *verify);
 
 /* --- volumes --- */
 
+/* Those that are reached elsewhere than their names say. */
+static void take_addresses(struct verify *verify, const struct json *list)
+{
+    for (size_t i = 0; i < json_count(list); i++) {
+        const char *name = json_text(json_member(json_item(list, i), "name"));
+        const char *address = json_text(json_member(json_item(list, i), "address"));
+        if (name && address)
+            roster_moved(verify->roster, name, address);
+    }
+}
+
 /* The names as the master has them; roster_new() checks them again. */
 static enum status take_names(struct verify *verify, const struct json *list)
 {
@@ -109,9 +120,11 @@ static enum status verify_volumes(struct verify *verify)
     }
     struct json *json = client_json(verify->client);
     st = take_names(verify, json_member(json, "volumes"));
-    json_free(json);
     if (!st)
         st = roster_new(&verify->roster, &verify->volumes, &verify->without);
+    if (!st)
+        take_addresses(verify, json_member(json, "volumes"));
+    json_free(json);
     if (!st && !roster_check_left_out(verify->roster, NULL))
         st = ST_BAD_REQUEST;
     struct http_fetcher *fetcher = http_fetcher_new();

@@ -18,7 +18,8 @@ enum {
 
 struct scrubbed {
     char name[VOLUME_NAME_MAX + 1];
-    bool over; /* or never begun */
+    char address[VOLUME_NAME_MAX + 1]; /* where it is reached */
+    bool over;                         /* or never begun */
     unsigned quiet, silent;
     uint64_t values, bytes, damaged, total, untold;
 };
@@ -43,12 +44,23 @@ static bool is_away(const char *state)
            strcmp(state, "foreign") == 0;
 }
 
+static void add_larder(struct volumescrub *scrub, const char *name, const char *address)
+{
+    struct scrubbed *volume = &scrub->list[scrub->count++];
+    memcpy(volume->name, name, strlen(name) + 1);
+    memcpy(volume->address, address, strlen(address) + 1);
+}
+
 static void add_volume(struct volumescrub *scrub, const struct json *volume)
 {
     const char *name = json_text(json_member(volume, "name"));
+    const char *address = json_text(json_member(volume, "address"));
     const char *kind = json_text(json_member(volume, "kind"));
     const char *state = json_text(json_member(volume, "state"));
-    if (!name || !kind || !state || strlen(name) > VOLUME_NAME_MAX)
+    if (!address)
+        address = name;
+    if (!name || !kind || !state || strlen(name) > VOLUME_NAME_MAX ||
+        strlen(address) > VOLUME_NAME_MAX)
         return;
     if (is_away(state))
         say_error("%s is %s: it is not scrubbed", name, state);
@@ -56,7 +68,7 @@ static void add_volume(struct volumescrub *scrub, const struct json *volume)
         say_error("%s is not larder's: it cannot scrub; 'larder verify --deep' reads its values",
                   name);
     else
-        memcpy(scrub->list[scrub->count++].name, name, strlen(name) + 1);
+        add_larder(scrub, name, address);
 }
 
 struct volumescrub *volumescrub_new(struct client *client)
@@ -101,7 +113,7 @@ static bool begin_one(struct volumescrub *scrub, struct scrubbed *volume)
 {
     char why[VOLUME_WHY];
     struct json *json;
-    enum status st = volume_scrub(scrub->fetcher, volume->name, true, &json, why);
+    enum status st = volume_scrub(scrub->fetcher, volume->address, true, &json, why);
     if (st == ST_NOT_FOUND)
         say_error("%s is an older larder-volume, which cannot scrub: passed over", volume->name);
     else if (st)
@@ -139,7 +151,7 @@ static void look_at(struct volumescrub *scrub, struct scrubbed *volume)
 {
     char why[VOLUME_WHY];
     struct json *json;
-    enum status st = volume_scrub(scrub->fetcher, volume->name, false, &json, why);
+    enum status st = volume_scrub(scrub->fetcher, volume->address, false, &json, why);
     if (!st && json) {
         take(volume, json);
     } else if (++volume->silent == SILENCE_MAX || st == ST_NOT_FOUND) {

@@ -148,8 +148,9 @@ static void stray(struct walker *walker, const struct task *task, const char *na
     (void)pthread_mutex_lock(&walk->lock);
     if (result->strays < WALK_STRAYS_KEPT) {
         char **to = &result->stray[result->strays];
-        if (asprintf(to, "http://%s/%s%s", places_name(walk->places, task->place), task->directory,
-                     name) < 0)
+        char reached[ADDRESSES_PLACE];
+        roster_reach(walk->roster, places_name(walk->places, task->place), reached);
+        if (asprintf(to, "http://%s/%s%s", reached, task->directory, name) < 0)
             *to = NULL;
     }
     result->strays++;
@@ -249,9 +250,10 @@ static enum status walk_directory(struct walker *walker, const struct task *task
     char why[VOLUME_WHY];
     struct listing *listing;
     size_t below = 0;
+    char reached[ADDRESSES_PLACE];
     walker->files = walker->bytes = 0;
-    enum status st = volume_list(walker->fetcher, places_name(walk->places, task->place),
-                                 task->directory, &listing, why);
+    roster_reach(walk->roster, places_name(walk->places, task->place), reached);
+    enum status st = volume_list(walker->fetcher, reached, task->directory, &listing, why);
     /* It was in a listing, but clients may delete meanwhile. */
     if (st == ST_NOT_FOUND && task->directory[0])
         return ST_OK;
@@ -306,10 +308,12 @@ static enum status walk_tombstones(struct walker *walker)
         const char *full = places_name(walk->places, place);
         const char *subvolume = full[strlen(name)] ? full + strlen(name) + 1 : "";
         char why[VOLUME_WHY];
+        char reached[ADDRESSES_PLACE];
         struct json *answer;
         if (!roster_is_larder(walk->roster, volume))
             continue;
-        st = volume_tombstones(walker->fetcher, name, subvolume, &answer, why);
+        roster_reach(walk->roster, name, reached);
+        st = volume_tombstones(walker->fetcher, reached, subvolume, &answer, why);
         if (st) {
             say_failed(walk, place, st, why);
             break;

@@ -1,0 +1,104 @@
+#include "tools/larder/addresses.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/json.h"
+#include "tools/larder/client.h"
+#include "tools/larder/say.h"
+
+/* One for each volume of the master's list, also where name and address are the same: so a place on
+ * a volume whose name begins with another's is not taken for that one's. */
+struct reached_at {
+    char name[VOLUME_NAME_MAX + 1];
+    char address[VOLUME_NAME_MAX + 1];
+};
+
+struct addresses {
+    struct reached_at *list;
+    size_t count;
+};
+
+struct addresses *addresses_new(void)
+{
+    return calloc(1, sizeof(struct addresses));
+}
+
+void addresses_free(struct addresses *addresses)
+{
+    if (!addresses)
+        return;
+    free(addresses->list);
+    free(addresses);
+}
+
+static struct reached_at *find(const struct addresses *addresses, const char *name)
+{
+    for (size_t i = 0; i < addresses->count; i++)
+        if (strcmp(addresses->list[i].name, name) == 0)
+            return &addresses->list[i];
+    return NULL;
+}
+
+enum status addresses_add(struct addresses *addresses, const char *name, const char *address)
+{
+    if (strlen(name) > VOLUME_NAME_MAX || strlen(address) > VOLUME_NAME_MAX)
+        return ST_BAD_REQUEST;
+    struct reached_at *at = find(addresses, name);
+    if (!at) {
+        at = realloc(addresses->list, (addresses->count + 1) * sizeof *at);
+        if (!at)
+            return ST_NO_MEMORY;
+        addresses->list = at;
+        at += addresses->count++;
+    }
+    memcpy(at->name, name, strlen(name) + 1);
+    memcpy(at->address, address, strlen(address) + 1);
+    return ST_OK;
+}
+
+/* A master that tells no addresses has no volumes that have moved. */
+static enum status take(struct addresses *addresses, const struct json *volumes)
+{
+    enum status st = volumes ? ST_OK : ST_PEER;
+    for (size_t i = 0; i < json_count(volumes) && !st; i++) {
+        const char *name = json_text(json_member(json_item(volumes, i), "name"));
+        const char *address = json_text(json_member(json_item(volumes, i), "address"));
+        if (name && address)
+            st = addresses_add(addresses, name, address);
+    }
+    return st;
+}
+
+enum status addresses_fetch(struct addresses *addresses, struct client *client)
+{
+    enum status st = client_request(client, "GET", "/admin/volumes");
+    if (st || client_status(client) != 200) {
+        client_explain(client, st, "ask for the volumes", NULL);
+        return st ? st : ST_PEER;
+    }
+    struct json *json = client_json(client);
+    st = take(addresses, json_member(json, "volumes"));
+    if (st)
+        say_error("the master's list of volumes is not understood: %s", status_text(st));
+    json_free(json);
+    return st;
+}
+
+/* Of two volumes where one is a path below the other the longer name is meant. */
+void addresses_reach(const struct addresses *addresses, const char *place,
+                     char reached[ADDRESSES_PLACE])
+{
+    const struct reached_at *best = NULL;
+    size_t best_len = 0;
+    for (size_t i = 0; i < addresses->count; i++) {
+        size_t len = strlen(addresses->list[i].name);
+        if (strncmp(place, addresses->list[i].name, len) == 0 &&
+            (place[len] == 0 || place[len] == '/') && (!best || len > best_len)) {
+            best = &addresses->list[i];
+            best_len = len;
+        }
+    }
+    (void)snprintf(reached, ADDRESSES_PLACE, "%s%s", best ? best->address : "", place + best_len);
+}
