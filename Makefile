@@ -21,7 +21,7 @@ CFLAGS += -std=c11 -g $(OPT) $(WARN) $(HARDEN) $(SANFLAGS) -pthread
 LDFLAGS += -pie -Wl,-z,relro,-z,now $(SANFLAGS) -pthread
 # LevelDB's archive, not its shared library, which hides what common/ldb.c needs to have files read, not
 # mapped. What it is built on is there wherever the shared one is installed, which comes with it.
-LDLIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -l:libleveldb.a -l:libsnappy.so.1 -l:libstdc++.so.6
+LDLIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -l:libleveldb.a -l:libsnappy.so.1 -l:libstdc++.so.6 -lm
 
 PREFIX ?= /usr/local
 DESTDIR ?=
