@@ -140,7 +140,7 @@ fuzz-build: $(FUZZERS)
 fuzz: fuzz-build
 	@tools/run-fuzz.sh $(FUZZ_SECONDS) $(FUZZERS)
 
-# Beside its limits: about three minutes; FULL=1 has the large rows, too (half an hour, 40 GB).
+# Beside its limits: about three minutes; FULL=1 has the large rows, too (half an hour, 25 GB).
 # PEER=URL takes another server of this API into the comparison.
 FULL ?=
 PEER ?=
