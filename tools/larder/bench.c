@@ -45,6 +45,7 @@ struct bench {
     struct benchplan plan;
 };
 
+/* The clock by which the threads count, too: what they say of when can be compared with it. */
 static uint64_t now_ns(void)
 {
     struct timespec now;
@@ -76,6 +77,7 @@ static bool take_number(const char *name, const char *text, uint64_t *number)
     return good;
 }
 
+/* The server would refuse such keys one by one; here it is one message. */
 static bool take_prefix(struct benchplan *plan)
 {
     size_t len = strlen(plan->prefix);
@@ -104,7 +106,9 @@ static void fill_in(struct bench *bench)
         plan->threads = plan->clients;
 }
 
-/* False: said. */
+/* Everything that is wrong is found here, before the first request: a store that is loaded with
+ * something else than was meant may be somebody's. The URL is the argument, the option or the
+ * environment's, as for the other commands. False: said. */
 static bool make_plan(struct bench *bench, const char *url)
 {
     struct benchplan *plan = &bench->plan;
@@ -150,6 +154,7 @@ static void raise_descriptors(void)
     }
 }
 
+/* 0, or the errno for which there is no connection. Waits `timeout_ms` at most. */
 static int try_connect(const struct benchserver *server, unsigned timeout_ms)
 {
     int fd = socket(server->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -188,6 +193,8 @@ static bool server_is_there(const struct benchplan *plan)
     return !why;
 }
 
+/* A thread and its loop. The loop is the thread's from start() to its end, which `over` tells;
+ * after the join it is ours again, with its tally. */
 struct crewmate {
     pthread_t thread;
     struct benchloop *loop;
@@ -202,6 +209,7 @@ static void *work(void *arg)
     return NULL;
 }
 
+/* At most once a second: the terminal is on the same processors. */
 static void show_progress(const struct benchrun *run, uint64_t *shown)
 {
     uint64_t elapsed_ms = (now_ns() - run->start_ns) / 1000000;
@@ -240,6 +248,8 @@ static void watch_over(struct benchrun *run, struct crewmate *mates, unsigned co
         (void)pthread_join(mates[i].thread, NULL);
 }
 
+/* All loops are made before the first thread starts, so that none begins while another still fails.
+ * Clients that are left over go to the first threads, one each. */
 static bool prepare(struct benchrun *run, struct crewmate *mates)
 {
     const struct benchplan *plan = run->plan;
@@ -255,6 +265,8 @@ static bool prepare(struct benchrun *run, struct crewmate *mates)
     return true;
 }
 
+/* Runs all threads to their end. Where one cannot be started those that were are stopped again, so
+ * that no figure comes from fewer threads than were asked for. */
 static bool start(struct benchrun *run, struct crewmate *mates)
 {
     const struct benchplan *plan = run->plan;
@@ -272,7 +284,9 @@ static bool start(struct benchrun *run, struct crewmate *mates)
     return started == plan->threads;
 }
 
-/* Returns the exit status. */
+/* Time counts up to the end of the last operation, not of the last thread's sleep: a short run
+ * would look slower than it was. After an interruption it counts up to now, since what was under
+ * way is lost. Returns the exit status. */
 static int report(const struct bench *bench, const struct benchrun *run,
                   const struct benchtally *tally)
 {
@@ -288,6 +302,8 @@ static int report(const struct bench *bench, const struct benchrun *run,
     return say_flush() && good ? EXIT_WELL : EXIT_FAILED;
 }
 
+/* The signals are watched from the moment on when there is something to be printed; before it they
+ * end the program as usual. */
 static int run_bench(const struct bench *bench)
 {
     const struct benchplan *plan = &bench->plan;
@@ -336,6 +352,7 @@ static const char summary[] =
     "Latencies come from a log-linear histogram and are at most 0.8 % too high; max is exact.\n"
     "Exit status: 0; 1 there were errors, or there is no server; 2 wrong usage.";
 
+/* Numbers with k and M are texts here: the option table's own sizes are powers of two. */
 static enum options_result parse(struct bench *bench, int argc, char **argv, int *rest)
 {
     struct benchplan *plan = &bench->plan;

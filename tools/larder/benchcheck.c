@@ -30,6 +30,8 @@ void benchcheck_free(struct benchcheck *check)
     buf_free(&check->list);
 }
 
+/* Which answers are looked at closely hangs on the number of the operation and not on chance, so
+ * that a second run looks at the same ones. */
 void benchcheck_begin(struct benchcheck *check, const struct benchvalue *value, uint64_t size,
                       uint64_t number)
 {
@@ -59,6 +61,7 @@ bool benchcheck_wants(const struct benchcheck *check)
     return is_value(check) || is_list(check);
 }
 
+/* A page is kept whole, since JSON can only be read so; a server that does not stop is a fault. */
 static void take_list(struct benchcheck *check, const char *data, size_t len)
 {
     check->wrong = check->wrong || check->list.len + len > LIST_MAX;
@@ -97,6 +100,7 @@ static bool good_keys(const struct benchcheck *check, const struct json *keys)
     return good;
 }
 
+/* NULL goes through all of json's functions as 'nothing there'. */
 static bool end_list(const struct benchcheck *check)
 {
     struct json *page = check->wrong || !buf_ok(&check->list)
@@ -131,6 +135,8 @@ static bool length_fits(const struct benchcheck *check)
     return reply->got == check->size;
 }
 
+/* The first that is wrong is told: a value of the wrong length has wrong bytes as well, but that
+ * would send the reader the wrong way. */
 bool benchcheck_end(const struct benchcheck *check, enum benchtally_fault *fault, char *why)
 {
     const struct benchreply *reply = check->reply;

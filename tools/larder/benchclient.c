@@ -71,6 +71,8 @@ static void connection_lost(struct benchclient *client);
 static void fail(struct benchclient *client, enum benchtally_fault fault, const char *why);
 static void finish(struct benchclient *client);
 
+/* SENDING to SENDING: the answer came before all of the request had left, and the next request goes
+ * out on another connection. */
 static void move(struct benchclient *client, enum phase to)
 {
     static const bool may[PHASES][PHASES] = {
@@ -91,6 +93,8 @@ static void move(struct benchclient *client, enum phase to)
     client->phase = to;
 }
 
+/* Once an operation's end is taken as the next one's beginning, so there is one look at the clock
+ * for both. */
 uint64_t benchclient_now(struct benchthread *thread)
 {
     struct timespec now;
@@ -138,6 +142,8 @@ static enum benchplan_op request_of(const struct benchclient *client)
     return op == BENCHPLAN_CYCLE ? cycle[client->step] : op;
 }
 
+/* The deadline counts from here and not from `intended_ns`: an operation that began late is not to
+ * be given up the sooner for it. */
 void benchclient_start(struct benchclient *client, uint64_t number, uint64_t index,
                        uint64_t intended_ns)
 {
@@ -153,6 +159,7 @@ void benchclient_start(struct benchclient *client, uint64_t number, uint64_t ind
     step_begin(client);
 }
 
+/* A redirect puts another path in its place, so every step makes it anew. */
 static void path_of_key(struct benchclient *client)
 {
     const struct benchplan *plan = client->thread->plan;
@@ -174,6 +181,7 @@ static void step_begin(struct benchclient *client)
     request_begin(client, 0);
 }
 
+/* Nothing that need not be there: what the server spends on parsing is its own, not the load's. */
 static void write_head(struct benchclient *client, int server)
 {
     static const char *const methods[BENCHPLAN_OPS] = {
@@ -210,6 +218,7 @@ static struct benchwire *wire_to(struct benchclient *client, int server)
     return wire;
 }
 
+/* What this machine lacks is told apart from what the server refuses: both are errno. */
 static void open_wire(struct benchclient *client)
 {
     const struct benchserver *server = &client->thread->servers.list[client->wire->server];
@@ -222,6 +231,7 @@ static void open_wire(struct benchclient *client)
     move(client, PHASE_CONNECTING);
 }
 
+/* Mostly the connection is there, and the request leaves within this call. */
 static void send_or_connect(struct benchclient *client)
 {
     if (client->wire->fd < 0) {
@@ -246,6 +256,7 @@ static void request_begin(struct benchclient *client, int server)
         send_or_connect(client);
 }
 
+/* The outcome of connect(): EPOLLOUT comes for a failure, too. */
 static void connected(struct benchclient *client)
 {
     int err = benchwire_connected(client->wire);
@@ -266,7 +277,9 @@ static void request_send(struct benchclient *client)
 
 /* --- what is answered --- */
 
-/* One receive. False where nothing more has come. */
+/* One receive. False where nothing more has come. A body that nobody looks at stays in the kernel:
+ * copying it would cost as much as the server's sending it. An error of the socket is the end of
+ * the connection, whatever it was. */
 static bool receive(struct benchclient *client)
 {
     struct benchthread *thread = client->thread;
@@ -287,6 +300,7 @@ static bool receive(struct benchclient *client)
     return true;
 }
 
+/* Reads until the answer is whole or the socket empty: its next readiness is told only once. */
 static void answer_arrives(struct benchclient *client)
 {
     const struct benchreply *reply = &client->reply;
@@ -324,6 +338,7 @@ static bool is_redirect(int status)
     return status == 301 || status == 302 || status == 307 || status == 308;
 }
 
+/* 200 and 204 for a PUT: a plain server's, or one that overwrites. */
 static bool good_status(enum benchplan_op op, int status)
 {
     switch (op) {
@@ -341,6 +356,7 @@ static bool good_status(enum benchplan_op op, int status)
     }
 }
 
+/* A whole answer. From here on the connection is free for the next request, or closed. */
 static void answered(struct benchclient *client)
 {
     const struct benchreply *reply = &client->reply;
@@ -388,6 +404,8 @@ static void redirected(struct benchclient *client)
 
 /* --- the end --- */
 
+/* What went well. Only whole operations count: two good steps of a cycle and a bad one are an
+ * error, though the histograms of the good steps have them. */
 static void step_ended(struct benchclient *client)
 {
     struct benchthread *thread = client->thread;
@@ -431,6 +449,7 @@ static void fail(struct benchclient *client, enum benchtally_fault fault, const 
     }
 }
 
+/* The client is the loop's again from idle() on, which may begin the next operation with it. */
 static void finish(struct benchclient *client)
 {
     struct benchthread *thread = client->thread;
@@ -442,6 +461,8 @@ static void finish(struct benchclient *client)
 
 /* --- what happens to it --- */
 
+/* One event may say several things: connected and readable, say. Each is done in its order, and the
+ * state looked at anew in between, since anything may have ended the operation. */
 void benchclient_event(void *wire_data, uint32_t events)
 {
     struct benchwire *wire = wire_data;

@@ -33,6 +33,7 @@ void benchhist_add(struct benchhist *hist, uint64_t ns)
     hist->buckets[bucket_of(ns)]++;
 }
 
+/* Buckets are the same for all, so nothing is lost. */
 void benchhist_merge(struct benchhist *to, const struct benchhist *from)
 {
     to->count += from->count;
@@ -43,6 +44,8 @@ void benchhist_merge(struct benchhist *to, const struct benchhist *from)
         to->buckets[i] += from->buckets[i];
 }
 
+/* The rank is rounded up: p50 of two values is the smaller one, p99.9 of ten the largest. The last
+ * bucket has no upper end, so what falls into it is told by the largest. */
 uint64_t benchhist_quantile(const struct benchhist *hist, double part)
 {
     double exact = part * (double)hist->count;

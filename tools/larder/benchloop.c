@@ -33,7 +33,8 @@ struct benchloop {
 
 /* --- which operation, and when --- */
 
-/* When operation number k of this thread is due; the threads take turns. */
+/* When operation number k of this thread is due; the threads take turns. Reckoned from the start
+ * each time, in whole seconds and the rest, so that no error adds up and nothing overflows. */
 static uint64_t due_ns(const struct benchloop *loop, uint64_t k)
 {
     const struct benchplan *plan = loop->run->plan;
@@ -53,6 +54,7 @@ static bool claim(struct benchloop *loop, uint64_t *number)
     return !run->plan->count || *number < run->plan->count;
 }
 
+/* In a row the number of the operation is the key's, over all threads: so each key comes once. */
 static uint64_t key_of(struct benchloop *loop, uint64_t number)
 {
     const struct benchplan *plan = loop->run->plan;
@@ -61,6 +63,8 @@ static uint64_t key_of(struct benchloop *loop, uint64_t number)
     return (plan->random ? benchvalue_random(&loop->random) : number) % plan->keys;
 }
 
+/* epoll_wait() knows milliseconds only, and an operation that begins late by one would be seen as
+ * slow by one. A time that has passed already fires at once. */
 static void arm_timer(const struct benchloop *loop, uint64_t ns)
 {
     struct itimerspec when = {.it_value = {(time_t)(ns / SECOND_NS), (long)(ns % SECOND_NS)}};
@@ -88,6 +92,7 @@ static void put_to_work(struct benchloop *loop, struct benchclient *client)
     benchclient_start(client, number, key_of(loop, number), intended);
 }
 
+/* Called from within benchclient: at most one operation begins here, so it never grows deep. */
 static void client_idle(void *arg, struct benchclient *client)
 {
     struct benchloop *loop = arg;
@@ -131,6 +136,7 @@ static void count_missed(struct benchloop *loop)
 
 /* --- the thread --- */
 
+/* Deadlines and pauses, which need no better precision than this. */
 static void tick(struct benchloop *loop)
 {
     loop->ticked_ns = loop->thread.now_ns;
@@ -138,6 +144,8 @@ static void tick(struct benchloop *loop)
         benchclient_tick(loop->clients[i]);
 }
 
+/* All that has happened, then what has come due: a client that became free takes it in
+ * put_to_work() already, so mostly nothing is left for serve_due(). */
 static void turn(struct benchloop *loop, struct epoll_event *events)
 {
     int count = epoll_wait(loop->thread.epoll, events, EVENTS, TICK_MS);
@@ -155,6 +163,7 @@ static void turn(struct benchloop *loop, struct epoll_event *events)
         tick(loop);
 }
 
+/* Of this thread, in the kernel as well: that is most of it. */
 static uint64_t cpu_ns(void)
 {
     struct rusage used;
@@ -163,6 +172,7 @@ static uint64_t cpu_ns(void)
            ((uint64_t)used.ru_utime.tv_usec + (uint64_t)used.ru_stime.tv_usec) * 1000;
 }
 
+/* Ends when every client is free and nothing will begin; a stop does not wait for them. */
 void benchloop_run(struct benchloop *loop)
 {
     struct epoll_event events[EVENTS];
@@ -181,6 +191,8 @@ void benchloop_run(struct benchloop *loop)
 
 /* --- made and freed --- */
 
+/* The timer is told from connections by its NULL. It is made for closed loops, too, and never set.
+ */
 static bool make_epoll(struct benchloop *loop)
 {
     struct epoll_event event = {.events = EPOLLIN, .data = {.ptr = NULL}};

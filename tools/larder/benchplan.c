@@ -33,6 +33,8 @@ void benchplan_key(const struct benchplan *plan, uint64_t index, struct buf *out
         buf_adds(out, "-missing");
 }
 
+/* A slash at the end of the path is the first of the keys'. Where it fails halfway the caller
+ * clears the plan all the same. */
 bool benchplan_url(struct benchplan *plan, const char *url, const char **why)
 {
     static const char scheme[] = "http://";

@@ -28,6 +28,7 @@ void benchreply_begin(struct benchreply *reply, bool to_head)
 
 /* --- the head --- */
 
+/* What does not fit is left out: it could only be mistaken for something shorter. */
 static void copy_value(char *to, size_t room, const char *value, size_t len)
 {
     if (len >= room)
@@ -36,6 +37,7 @@ static void copy_value(char *to, size_t room, const char *value, size_t len)
     to[len] = 0;
 }
 
+/* Digits, and nothing else. */
 static bool parse_length(struct benchreply *reply, const char *value, size_t len)
 {
     uint64_t length = 0;
@@ -61,6 +63,7 @@ static bool is_value(const char *value, size_t len, const char *text)
     return len == strlen(text) && strncasecmp(value, text, len) == 0;
 }
 
+/* False for what is no field at all; fields that nobody asks for are passed over. */
 static bool take_field(struct benchreply *reply, const char *line, size_t len)
 {
     const char *colon = memchr(line, ':', len);
@@ -116,7 +119,7 @@ static bool take_head(struct benchreply *reply, const char *head, size_t len)
     return !first;
 }
 
-/* What follows the head. */
+/* What follows the head. An interim answer (100 Continue) is forgotten: the real one comes next. */
 static void begin_body(struct benchreply *reply)
 {
     bool interim = reply->status < 200;
@@ -175,6 +178,7 @@ static void take(struct benchreply *reply, const char *data, size_t len,
     reply->got += len;
 }
 
+/* One step of the decoder. Both of these return how many bytes they are done with. */
 static size_t feed_chunked(struct benchreply *reply, const char *data, size_t len,
                            const struct benchreply_sink *sink)
 {
@@ -211,6 +215,7 @@ static size_t feed_body(struct benchreply *reply, const char *data, size_t len,
     return mine;
 }
 
+/* Each turn takes at least a byte, or ends: a head and its body may come in one piece. */
 void benchreply_feed(struct benchreply *reply, const char *data, size_t len,
                      const struct benchreply_sink *sink)
 {
@@ -237,6 +242,7 @@ void benchreply_skip(struct benchreply *reply, size_t len)
         reply->state = BENCHREPLY_DONE;
 }
 
+/* Without framing the end of the connection is that of the body; anywhere else it is too early. */
 void benchreply_end(struct benchreply *reply)
 {
     bool whole = reply->state == BENCHREPLY_DONE ||

@@ -24,6 +24,7 @@ static double per_second(double amount, uint64_t elapsed_ns)
 
 /* --- for people --- */
 
+/* In milliseconds: what people compare with a disk's or a network's. */
 static void add_latency(struct buf *out, const char *title, const struct benchhist *hist)
 {
     static const struct {
@@ -38,6 +39,7 @@ static void add_latency(struct buf *out, const char *title, const struct benchhi
              (double)benchhist_mean(hist) / 1e6);
 }
 
+/* With an example of each kind: a number alone tells nobody what to look at. */
 static void add_faults(struct buf *out, const struct benchtally *tally)
 {
     buf_adds(out, "errors       ");
@@ -90,6 +92,7 @@ void benchreport_text(const struct benchplan *plan, const struct benchtally *tal
 
 /* --- JSON --- */
 
+/* In microseconds. The names are those of the header; keep them, others read them. */
 static void json_latency(struct buf *out, const char *name, const struct benchhist *hist)
 {
     buf_addf(out, "\"%s\":{\"count\":%" PRIu64 ",\"mean\":%.3f,\"p50\":%.3f,\"p90\":%.3f,", name,
@@ -111,6 +114,7 @@ static void json_steps(struct buf *out, const struct benchtally *tally)
     buf_addc(out, '}');
 }
 
+/* Only what has happened, so an empty object means that all was well. */
 static void json_faults(struct buf *out, const struct benchtally *tally)
 {
     const char *comma = "";

@@ -15,6 +15,8 @@ static char *cut_port(char *name)
     return colon + 1;
 }
 
+/* The first address that the name has: one server is one address in all that is measured. NULL, or
+ * why there is none. */
 static const char *resolve(struct benchserver *server)
 {
     char text[BENCHSERVER_NAME];
@@ -37,6 +39,7 @@ static const char *resolve(struct benchserver *server)
     return NULL;
 }
 
+/* A thread meets few servers, so a row is searched faster than anything cleverer. */
 int benchservers_find(struct benchservers *servers, const char *name, size_t len, const char **why)
 {
     const char *none;

@@ -29,6 +29,7 @@ static uint64_t take_bytes(const char **text)
     return bytes;
 }
 
+/* 0: none, or too large. */
 static uint64_t take_weight(const char **text)
 {
     uint64_t weight = 0;
@@ -61,6 +62,7 @@ static bool take_part(struct benchsize_part *part, const char **text, const char
     return part->weight > 0 && (**text == ',' || **text == 0);
 }
 
+/* `why` is set beforehand in each step to what would be wrong if it failed. */
 bool benchsize_parse(struct benchsize *size, const char *text, const char **why)
 {
     memset(size, 0, sizeof *size);

@@ -11,6 +11,7 @@ const char *benchtally_fault_text(enum benchtally_fault fault)
     return texts[fault];
 }
 
+/* A status beyond three digits cannot come: the parser takes no more. */
 void benchtally_fail(struct benchtally *tally, enum benchtally_fault fault, int status,
                      const char *example)
 {
@@ -22,6 +23,7 @@ void benchtally_fail(struct benchtally *tally, enum benchtally_fault fault, int 
         (void)snprintf(tally->examples[fault], BENCHTALLY_EXAMPLE, "%s", example);
 }
 
+/* Examples are kept from whoever comes first. */
 void benchtally_merge(struct benchtally *to, const struct benchtally *from)
 {
     to->operations += from->operations;

@@ -18,6 +18,7 @@ uint64_t benchvalue_random(uint64_t *state)
     return z ^ (z >> 31);
 }
 
+/* Random, so that neither a disk nor a file system makes less of it. */
 struct benchvalues *benchvalues_new(uint64_t seed)
 {
     struct benchvalues *values = malloc(sizeof *values);
@@ -77,6 +78,7 @@ int benchvalue_pieces(const struct benchvalues *values, const struct benchvalue 
     return count;
 }
 
+/* The bytes are compared where they are: this is a memcmp() and little else. */
 bool benchvalue_matches(const struct benchvalues *values, const struct benchvalue *value,
                         uint64_t offset, const void *data, size_t len)
 {

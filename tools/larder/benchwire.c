@@ -11,8 +11,10 @@
 #include "tools/larder/benchserver.h"
 #include "tools/larder/benchvalue.h"
 
+/* Of one send: the sequence of values repeats after 1 MiB, so this is more than a socket takes. */
 enum { PIECES = 8 };
 
+/* Nagle's wait for more would be seen as the server's latency. */
 int benchwire_open(struct benchwire *wire, int epoll, const struct benchserver *server)
 {
     const int on = 1;
@@ -32,6 +34,7 @@ int benchwire_open(struct benchwire *wire, int epoll, const struct benchserver *
     return err;
 }
 
+/* Reading the error clears it. */
 int benchwire_connected(const struct benchwire *wire)
 {
     int err = 0;
@@ -46,7 +49,8 @@ void benchwire_close(struct benchwire *wire)
     wire->fd = -1;
 }
 
-/* What is still to leave, in pieces. */
+/* What is still to leave, in pieces: the rest of the head, and the value from where it stands. So a
+ * small PUT is one segment, and a large one is never copied here. */
 static int gather(const struct benchvalues *values, const struct benchwire_request *request,
                   struct iovec *pieces)
 {
@@ -81,6 +85,7 @@ int benchwire_send(const struct benchwire *wire, const struct benchvalues *value
     return 1;
 }
 
+/* On TCP sockets Linux drops what MSG_TRUNC reads: tcp(7). */
 ssize_t benchwire_receive(const struct benchwire *wire, void *to, size_t len, bool drop)
 {
     ssize_t got;
