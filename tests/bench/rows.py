@@ -14,6 +14,7 @@ MKV_PUT, MKV_CYCLE, MKV_NGINX = 3000.0, 1450.0, 130000.0
 
 ROWS = 22  # about so many share the time
 
+
 class Row:
     """One line of the table."""
 

@@ -3,6 +3,7 @@ report.py. tools/bench.sh says how it is called. Everything is below one directo
 goes away at the end; an interrupted run writes what it has."""
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -46,8 +47,17 @@ def write(bench, seconds):
     print("written: build/bench.md%s" % (", build/bench.svg" if plotted else ""))
 
 
+def interrupted_once(*_):
+    """make and the shell may both pass a signal on: the second must not cut the cleaning short."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 def main(wanted):
     check(wanted)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupted_once)
     full, turns, seconds, limit = settings()
     root = tempfile.mkdtemp(prefix="larder-bench.", dir=means.http11.temp_root())
     began = time.monotonic()
