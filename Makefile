@@ -21,7 +21,7 @@ CFLAGS += -std=c11 -g $(OPT) $(WARN) $(HARDEN) $(SANFLAGS) -pthread
 LDFLAGS += -pie -Wl,-z,relro,-z,now $(SANFLAGS) -pthread
 # LevelDB's archive, not its shared library, which hides what common/ldb.c needs to have files read, not
 # mapped. What it is built on is there wherever the shared one is installed, which comes with it.
-LDLIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -l:libleveldb.a -l:libsnappy.so.1 -l:libstdc++.so.6
+LDLIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -l:libleveldb.a -l:libsnappy.so.1 -l:libstdc++.so.6 -lm
 
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -54,7 +54,7 @@ help:
 	@echo "make fuzz            fuzzes all parsers, FUZZ_SECONDS=$(FUZZ_SECONDS) each (0: until Ctrl-C)"
 	@echo "make lint            clang-format, clang-tidy, and the rules about includes"
 	@echo "make format          formats the sources"
-	@echo "make bench           times puts and gets on this machine"
+	@echo "make bench           larder beside its limits, into build/bench.md (FULL=1: the large rows, PEER=URL)"
 	@echo "make install         into DESTDIR PREFIX ($(PREFIX))"
 
 $(BIN)/larder-master: $(OUT)/master/main.o $(MASTER_LIB) $(COMMON_LIB)
@@ -140,8 +140,14 @@ fuzz-build: $(FUZZERS)
 fuzz: fuzz-build
 	@tools/run-fuzz.sh $(FUZZ_SECONDS) $(FUZZERS)
 
-bench: all
-	@tools/bench.sh
+# Beside its limits: about three minutes; FULL=1 has the large rows, too (half an hour, 25 GB).
+# PEER=URL takes another server of this API into the comparison.
+FULL ?=
+PEER ?=
+BENCHERS := $(patsubst tests/%.c,$(OUT)/tests/%,$(wildcard tests/bench/*.c))
+bench: all $(BENCHERS)
+	@LARDER_BIN=$(abspath $(BIN)) BENCH_TOOLS=$(abspath $(OUT)/tests/bench) FULL=$(FULL) PEER=$(PEER) \
+		tools/bench.sh $(ROWS)
 
 # --- rules about the source ---
 

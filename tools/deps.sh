@@ -1,7 +1,8 @@
 #!/bin/sh
-# Installs the Debian packages that are missing. Usage: deps.sh [build|test]
+# Installs the Debian packages that are missing. Usage: deps.sh [build|test|bench]
 #   build   what `make` and tools/demo.sh need
 #   test    that, and what tools/test.sh needs (the default)
+#   bench   what `make bench` needs
 # dpkg is asked first: where nothing is missing it is done at once, without root and network.
 set -eu
 
@@ -10,11 +11,14 @@ BUILD="gcc libc6-dev make pkg-config libevent-dev libleveldb-dev libcurl4-openss
 TEST="$BUILD git check python3 nginx-light clang clang-format clang-tidy libclang-rt-14-dev procps
     strace xfsprogs e2fsprogs iproute2 nftables mount util-linux"
 
+BENCH="$BUILD check python3 nginx-light gnuplot-nox"
+
 case "${1:-test}" in
 build) wanted=$BUILD ;;
 test) wanted=$TEST ;;
+bench) wanted=$BENCH ;;
 *)
-    echo "Usage: deps.sh [build|test]" >&2
+    echo "Usage: deps.sh [build|test|bench]" >&2
     exit 2
     ;;
 esac

@@ -16,7 +16,7 @@ import time
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-ALONE = {"test_05_failures", "test_09_memory"}
+ALONE = {"test_05_failures", "test_09_memory", "test_12_bench"}
 LIMIT = int(os.environ.get("CLUSTER_LIMIT", "900"))  # seconds for one file
 
 

@@ -26,5 +26,6 @@ int scrub_run(int argc, char **argv);
 int rebuild_run(int argc, char **argv);
 int rebalance_run(int argc, char **argv);
 int verify_run(int argc, char **argv);
+int bench_run(int argc, char **argv);
 
 #endif

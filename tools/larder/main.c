@@ -35,6 +35,7 @@ static const struct command commands[] = {
     {"rebuild", "larder rebuild", "makes a new index from the volumes", rebuild_run},
     {"rebalance", "larder rebalance", "moves values to where placement wants them", rebalance_run},
     {"verify", "larder verify", "compares the index with the volumes", verify_run},
+    {"bench", "larder bench", "loads a store with requests, and measures", bench_run},
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
