@@ -52,7 +52,7 @@ static enum status get(const char *method, const char *at, const char *field)
     return http_fetch(fetcher, &spec);
 }
 
-static bool body_is(size_t offset, size_t len)
+static bool body_has_bytes(size_t offset, size_t len)
 {
     size_t got;
     const char *body = http_fetch_body(fetcher, &got);
@@ -243,10 +243,10 @@ START_TEST(test_ranges)
     begin(path, len);
     touch(path);
     ck_assert_int_eq(ask("GET", path, NULL, 0, "Range: bytes=100-199"), 206);
-    ck_assert(body_is(100, 100));
+    ck_assert(body_has_bytes(100, 100));
     ck_assert_uint_eq(verified(), large ? 0 : 1);
     ck_assert_int_eq(ask("GET", path, NULL, 0, "Range: bytes=0-"), 206);
-    ck_assert(body_is(0, len));
+    ck_assert(body_has_bytes(0, len));
     ck_assert_uint_eq(verified(), 1);
     flip(path, len - 1);
     enum status st = get("GET", path, "Range: bytes=0-");
@@ -274,7 +274,7 @@ START_TEST(test_not_verified)
     flip(path, len / 2);
     value[len / 2] ^= 4;
     ck_assert_int_eq(ask("GET", path, NULL, 0, "Larder-Check: none"), 200);
-    ck_assert(body_is(0, len));
+    ck_assert(body_has_bytes(0, len));
     ck_assert_int_eq(ask_plain("HEAD", path), 200);
     ck_assert_int_eq(ask("GET", path, NULL, 0, "If-None-Match: *"), 304);
     ck_assert_int_eq(ask("GET", path, NULL, 0, "Range: bytes=9999999-"), 416);
@@ -308,7 +308,7 @@ static bool try_fault(size_t len, int err, unsigned k)
     faults_disarm();
     bool fired = faults.failed[0] != 0;
     int http = st == ST_OK ? http_fetch_status(fetcher) : 0;
-    ck_assert_msg(http != 200 || body_is(0, len), "%s: wrong bytes", faults.failed);
+    ck_assert_msg(http != 200 || body_has_bytes(0, len), "%s: wrong bytes", faults.failed);
     ck_assert_msg(http == 200 || fired, "nothing failed: %d", http);
     end();
     return fired;
