@@ -145,7 +145,7 @@ class LimitTest(FaultTest):
 
     def play(self, name, option, servers_of, sizes):
         means.need_tools("prlimit")
-        changes = means.rounds(150, 3000)
+        changes = means.rounds(60, 3000)
         store = self.new_store(volumes=4)
         limited = servers_of(store)
         for server in limited:
@@ -177,7 +177,7 @@ class LimitTest(FaultTest):
                   (300, 60000, 400000))
 
     def test_little_memory(self):
-        """A memory cgroup of 24 MiB for all volumes and of as much for the master."""
+        """A memory cgroup of 24 MiB for each server, one for all volumes."""
         means.need_root()
         root = "/sys/fs/cgroup/memory"
         if not os.path.exists(root + "/memory.limit_in_bytes"):
@@ -192,7 +192,7 @@ class LimitTest(FaultTest):
             os.mkdir(group)
             self.addCleanup(lambda u=means.undo_later(self.remove, root, group): means.undo_now(u))
             with open(group + "/memory.limit_in_bytes", "w") as f:
-                f.write(str(24 << 20))
+                f.write(str(len(servers) * (24 << 20)))
             for server in servers:
                 with open(group + "/cgroup.procs", "w") as f:
                     f.write(str(server.pid))
@@ -202,7 +202,7 @@ class LimitTest(FaultTest):
         done = store.history.acknowledged
         for server in store.servers():
             self.assertTrue(server.running(), "%s ended:\n%s" % (server.name, server.log_tail()))
-        self.end(store, "24 MiB of memory for the volumes, and for the master", done)
+        self.end(store, "24 MiB of memory for each server", done)
 
     @staticmethod
     def remove(root, group):
