@@ -31,6 +31,7 @@ struct http_listen {
     bool starved;             /* the log says so already */
     uint16_t port;
     http_listen_fn accepted;
+    http_listen_room_fn make_room;
     void *arg;
 };
 
@@ -69,6 +70,8 @@ static bool accept_one(struct http_listen *listen)
     struct sockaddr_storage peer;
     socklen_t len = sizeof peer;
     int fd = accept4(listen->socket, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0 && (errno == EMFILE || errno == ENFILE) && listen->make_room(listen->arg))
+        fd = accept4(listen->socket, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
         listen->starved = false;
         listen->accepted(listen->arg, fd, &peer);
@@ -178,7 +181,8 @@ static uint16_t bound_port(int fd)
 
 /* Unwinds in reverse; *started is set only where all of it stands. */
 enum status http_listen_start(struct http_listen **started, struct loop *loop, const char *address,
-                              uint16_t port, bool exclusive, http_listen_fn accepted, void *arg)
+                              uint16_t port, bool exclusive, http_listen_fn accepted,
+                              http_listen_room_fn make_room, void *arg)
 {
     enum status st = ST_NO_MEMORY;
     struct http_listen *listen = calloc(1, sizeof *listen);
@@ -186,6 +190,7 @@ enum status http_listen_start(struct http_listen **started, struct loop *loop, c
         return st;
     listen->loop = loop;
     listen->accepted = accepted;
+    listen->make_room = make_room;
     listen->arg = arg;
     listen->pause = loop_timer_new(loop, resume, listen);
     if (!listen->pause)

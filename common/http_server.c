@@ -21,6 +21,7 @@ enum {
     BODY_TIMEOUT_MS = 30 * 1000,
     IDLE_TIMEOUT_MS = 75 * 1000,
     WRITE_TIMEOUT_MS = 60 * 1000,
+    SPARED_MS = 1000, /* idle for less, it is likely to be used again at once */
     SWEEP_MIN_MS = 10,
     SWEEP_MAX_MS = 1000
 };
@@ -74,6 +75,27 @@ static void turn_away(int socket)
     (void)close(socket);
 }
 
+/* Closes the connection that has been idle for the longest time; false where none is. A client that
+ * keeps connections for later must not keep others out. What it has sent by now is still read: then
+ * the connection is not idle, and another turn may find one that is. */
+static bool close_idlest(void *arg)
+{
+    struct http_server *server = arg;
+    struct http_conn *idlest = NULL;
+    uint64_t since = loop_now_ms() - SPARED_MS;
+    for (struct http_conn *conn = server->hub.first; conn; conn = conn->next) {
+        bool idle = conn->phase == HTTP_PHASE_HEAD && conn->head_since == 0 && conn->in.len == 0;
+        if (idle && conn->phase_since < since) {
+            since = conn->phase_since;
+            idlest = conn;
+        }
+    }
+    if (!idlest)
+        return false;
+    http_turn_drain(idlest);
+    return idlest->phase == HTTP_PHASE_CLOSED;
+}
+
 /* Up to max_connections everybody is served; the next admin_reserve may still ask for /admin/, so
  * that a server which is overrun can be looked at; nobody after that. */
 static void accepted(void *arg, int socket, const struct sockaddr_storage *peer)
@@ -81,6 +103,8 @@ static void accepted(void *arg, int socket, const struct sockaddr_storage *peer)
     struct http_server *server = arg;
     struct http_hub *hub = &server->hub;
     uint64_t most = hub->max_connections;
+    if (hub->stats.connections >= most)
+        (void)close_idlest(server);
     if (hub->stats.connections >= most + server->admin_reserve) {
         hub->stats.refused++;
         turn_away(socket);
@@ -145,7 +169,7 @@ enum status http_server_start(struct http_server **started,
     if (!server->sweep)
         goto no_sweep;
     st = http_listen_start(&server->listen, options->loop, options->listen, options->port,
-                           options->exclusive, accepted, server);
+                           options->exclusive, accepted, close_idlest, server);
     if (st)
         goto no_listen;
     server->port = http_listen_port(server->listen);

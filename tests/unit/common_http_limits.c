@@ -219,6 +219,37 @@ START_TEST(too_many_connections)
 }
 END_TEST
 
+/* Connections that nobody uses do not keep others out: one of them goes. */
+START_TEST(idle_connections_make_room)
+{
+    struct client *others[2];
+    client_send(client, GET("/hello"));
+    client_expect(client, 200, NULL);
+    for (int i = 0; i < 2; i++)
+        others[i] = settled(GET("/hello"), 200);
+    uint64_t give_up = loop_now_ms() + PATIENCE_MS;
+    int status;
+    do {
+        ck_assert_uint_lt(loop_now_ms(), give_up);
+        struct client *more = client_new();
+        client_send(more, GET("/hello"));
+        struct answer answer = client_answer(more);
+        status = answer.status;
+        answer_free(&answer);
+        client_free(more);
+    } while (status == 503);
+    ck_assert_int_eq(status, 200);
+    struct pollfd all[] = {{.fd = client->fd, .events = POLLIN},
+                           {.fd = others[0]->fd, .events = POLLIN},
+                           {.fd = others[1]->fd, .events = POLLIN}};
+    ck_assert_int_eq(poll(all, 3, PATIENCE_MS), 1);
+    client_free(others[0]);
+    client_free(others[1]);
+    client_free(client);
+    client = client_new();
+}
+END_TEST
+
 /* Beyond the reserve there is an end to it, and room again once the others are gone. */
 START_TEST(far_too_many_connections)
 {
@@ -387,7 +418,9 @@ int main(void)
                                 full_sinks_have_time, rests_of_bodies_that_do_not_come,
                                 clients_that_do_not_read, NULL},
          start},
-        {"many", (const TTest *const[]){too_many_connections, far_too_many_connections, NULL},
+        {"many",
+         (const TTest *const[]){too_many_connections, idle_connections_make_room,
+                                far_too_many_connections, NULL},
          start_few},
         {"large",
          (const TTest *const[]){full_sinks_hold_the_client_back, unwanted_bodies_are_not_read,
