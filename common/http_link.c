@@ -62,6 +62,10 @@ struct http_link *http_link_open(struct http_links *links, const struct http_pee
     link->user = user;
     link->state = HTTP_LINK_CONNECTING;
     link->fd = start_connecting(peer, &link->refused);
+    if (link->fd < 0 && (errno == EMFILE || errno == ENFILE) && links->idle_count) {
+        http_link_close_idle(links); /* what is kept for later is better used now */
+        link->fd = start_connecting(peer, &link->refused);
+    }
     if (link->fd < 0) {
         free(link);
         return NULL;

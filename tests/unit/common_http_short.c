@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "common/http_client.h"
@@ -224,6 +225,30 @@ START_TEST(connections_are_kept_up_to_a_limit)
 }
 END_TEST
 
+/* Another peer's turn, and all descriptors are in connections that are kept. */
+START_TEST(kept_connections_give_way)
+{
+    struct rlimit usual;
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &usual), 0);
+    ck_answer(ask("/hello", (struct http_exchange_spec){0}), 200, "hello");
+    int first = port;
+    int other = listen_somewhere(&port);
+    int next = dup(other); /* the number that a new descriptor gets */
+    ck_assert_int_ge(next, 0);
+    close(next);
+    struct rlimit few = {.rlim_cur = (rlim_t)next, .rlim_max = usual.rlim_max};
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+    struct outcome of = {0};
+    struct http_exchange *exchange = begin(&of, "/hello", (struct http_exchange_spec){0});
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &usual), 0);
+    http_short_cancel(exchange);
+    close(other);
+    port = first;
+    ck_answer(ask("/hello", (struct http_exchange_spec){0}), 200, "hello");
+    ck_assert_int_eq(atomic_load(&connections), 2);
+}
+END_TEST
+
 START_TEST(cancelled_exchanges_are_silent)
 {
     struct outcome of = {0};
@@ -340,6 +365,7 @@ int main(void)
                                   what_is_no_answer,
                                   nobody_there,
                                   connections_are_kept_up_to_a_limit,
+                                  kept_connections_give_way,
                                   cancelled_exchanges_are_silent,
                                   hosts_that_are_addresses,
                                   names_whose_address_was_told,
