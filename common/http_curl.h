@@ -6,7 +6,9 @@
 #ifndef LARDER_COMMON_HTTP_CURL_H
 #define LARDER_COMMON_HTTP_CURL_H
 
-#include "common/http_client.h"
+#include "common/attr.h"
+#include "common/http_call.h"
+#include "common/loop.h"
 
 struct http_curl; /* a multi handle */
 struct http_curl_call;

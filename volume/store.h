@@ -10,8 +10,8 @@
 #include <time.h>
 
 #include "common/attr.h"
-#include "common/md5.h"
 #include "common/status.h"
+#include "volume/attributes.h"
 #include "volume/trusted_file.h"
 
 struct subvolumes;
@@ -24,19 +24,6 @@ struct store_at {
     unsigned subvolume;  /* index, see struct path */
     const char *file;    /* below the subvolume */
     const char *request; /* its id, for the log */
-};
-
-enum { STORE_TYPE_MAX = 255 }; /* bytes of a Content-Type that is kept */
-
-/* The attributes that a value bears. */
-struct store_attributes {
-    char md5[MD5_HEX + 1];         /* "": none */
-    char type[STORE_TYPE_MAX + 1]; /* "": none */
-    bool has_size;
-    uint64_t size;    /* that it must have */
-    uint64_t created; /* unix milliseconds; 0: none */
-    bool unlinked;
-    bool broken; /* a digest or a size is there, and cannot be one */
 };
 
 struct store_value {

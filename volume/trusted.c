@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "common/loop.h"
-#include "volume/store.h"
+#include "volume/attributes.h"
 
 /* A value with a longer Content-Type is known without its attributes. */
 enum { WAYS = 8, SETS = TRUSTED_ENTRIES / WAYS, LOCKS = 64, TYPE = 38 };

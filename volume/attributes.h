@@ -1,0 +1,24 @@
+/* The extended attributes of a value, as they were read (common/PROTOCOL.md, 'Files of a volume').
+ */
+#ifndef LARDER_VOLUME_ATTRIBUTES_H
+#define LARDER_VOLUME_ATTRIBUTES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/md5.h"
+
+enum { STORE_TYPE_MAX = 255 }; /* bytes of a Content-Type that is kept */
+
+/* The attributes that a value bears. */
+struct store_attributes {
+    char md5[MD5_HEX + 1];         /* "": none */
+    char type[STORE_TYPE_MAX + 1]; /* "": none */
+    bool has_size;
+    uint64_t size;    /* that it must have */
+    uint64_t created; /* unix milliseconds; 0: none */
+    bool unlinked;
+    bool broken; /* a digest or a size is there, and cannot be one */
+};
+
+#endif
