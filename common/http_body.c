@@ -41,7 +41,7 @@ void http_request_read_body(struct http_request *req, const struct http_body_sin
     if (req->awaits_continue && !conn->in.len && !req->started && conn->phase == HTTP_PHASE_REQUEST)
         buf_adds(&conn->out.bytes, "HTTP/1.1 100 Continue\r\n\r\n");
     req->awaits_continue = false;
-    conn->read_since = loop_now_ms();
+    conn->read_since = loop_coarse_ms();
     http_conn_wake(conn);
 }
 
@@ -51,7 +51,7 @@ void http_request_resume_body(struct http_request *req)
     if (req->body != HTTP_BODY_FULL)
         return;
     req->body = HTTP_BODY_WANTED;
-    req->conn->read_since = loop_now_ms();
+    req->conn->read_since = loop_coarse_ms();
     http_conn_wake(req->conn);
 }
 

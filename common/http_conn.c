@@ -51,7 +51,7 @@ struct http_conn *http_conn_new(struct http_hub *hub, int socket,
     conn->address = *address;
     conn->request.conn = conn;
     http_output_init(&conn->out);
-    conn->phase_since = conn->head_since = loop_now_ms();
+    conn->phase_since = conn->head_since = loop_coarse_ms();
     conn->next = hub->first;
     if (hub->first)
         hub->first->prev = conn;
@@ -106,7 +106,7 @@ void http_conn_enter(struct http_conn *conn, enum http_phase phase)
     if (is_under_way(conn->phase) && !is_under_way(phase))
         conn->hub->under_way--;
     conn->phase = phase;
-    conn->phase_since = loop_now_ms();
+    conn->phase_since = loop_coarse_ms();
 }
 
 /* The timer is the loop's way to call us on its next turn; one is enough for all connections. One

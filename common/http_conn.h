@@ -30,6 +30,7 @@ struct http_request;
 
 enum {
     HTTP_DROP_MAX = 1024 * 1024, /* bytes of a body that nobody wants, to keep a connection */
+    HTTP_ID_MAX = 31,            /* bytes of a request's id; 8 + 1 + 16 are used */
     HTTP_LINGER_MS = 5000        /* how long a client may go on sending after our side is closed */
 };
 
@@ -92,8 +93,8 @@ struct http_request {
     struct http_head head; /* points into head_bytes */
     char *head_bytes;
     size_t head_cap;
-    char id[32];         /* "SERVER-COUNT", both in hex */
-    uint64_t started_ms; /* loop_now_ms() when the head was complete */
+    char id[HTTP_ID_MAX + 1]; /* "SERVER-COUNT", both in hex */
+    uint64_t started_ms;      /* loop_coarse_ms() when the head was complete */
 
     enum http_body body;
     uint64_t left;           /* bytes of a body of known length that have not been consumed */
@@ -132,7 +133,7 @@ struct http_conn {
     bool blocked;     /* the socket takes no more; writable tells when */
     bool reserve;     /* beyond max_connections: for /admin/ only */
 
-    uint64_t phase_since, read_since, write_since; /* loop_now_ms(); of the last progress */
+    uint64_t phase_since, read_since, write_since; /* loop_coarse_ms(); of the last progress */
     uint64_t head_since; /* first byte of the head (of a new connection: accepted); 0: idle */
 
     struct sockaddr_storage address;

@@ -18,7 +18,6 @@
 #include "common/http_turn.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,7 +43,7 @@ static bool flush(struct http_conn *conn)
     uint64_t sent;
     enum http_io result = http_output_flush(&conn->out, conn->socket, &sent);
     conn->hub->stats.bytes_out += sent;
-    conn->write_since = loop_now_ms();
+    conn->write_since = loop_coarse_ms();
     if (result == HTTP_IO_FAILED) {
         http_conn_lose(conn);
         return true;
@@ -104,7 +103,7 @@ static void fill(struct http_conn *conn)
     enum http_io result = http_input_fill(&conn->in, conn->socket, cap, &got);
     conn->hub->stats.bytes_in += got;
     if (got) {
-        conn->read_since = loop_now_ms();
+        conn->read_since = loop_coarse_ms();
         if (!conn->head_since)
             conn->head_since = conn->read_since;
     }
@@ -209,14 +208,32 @@ void http_turn_ready(void *arg)
 
 /* --- A request begins --- */
 
+static char *write_hex(char *to, uint64_t number)
+{
+    static const char digits[] = "0123456789abcdef";
+    int shift = 60;
+    while (shift && !(number >> shift))
+        shift -= 4;
+    for (; shift >= 0; shift -= 4)
+        *to++ = digits[number >> shift & 15];
+    return to;
+}
+
+/* No format: each request has one, and most need little else. */
+static void write_id(char id[HTTP_ID_MAX + 1], unsigned server, uint64_t count)
+{
+    char *at = write_hex(id, server);
+    *at++ = '-';
+    *write_hex(at, count) = 0;
+}
+
 /* What every request begins with, good or bad. */
 static void begin(struct http_conn *conn)
 {
     struct http_hub *hub = conn->hub;
     struct http_request *req = &conn->request;
-    (void)snprintf(req->id, sizeof req->id, "%x-%llx", hub->number,
-                   (unsigned long long)++hub->last_id);
-    req->started_ms = loop_now_ms();
+    write_id(req->id, hub->number, ++hub->last_id);
+    req->started_ms = loop_coarse_ms();
     req->after = HTTP_AFTER_NEXT;
     req->started = req->in_chunks = false;
     req->drained = NULL;

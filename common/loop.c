@@ -262,6 +262,11 @@ uint64_t loop_now_ms(void)
     return clock_ms(CLOCK_MONOTONIC);
 }
 
+uint64_t loop_coarse_ms(void)
+{
+    return clock_ms(CLOCK_MONOTONIC_COARSE);
+}
+
 uint64_t loop_wall_ms(void)
 {
     return clock_ms(CLOCK_REALTIME);

@@ -102,16 +102,19 @@ enum status name_path(struct buf *out, const struct key *key, uint64_t generatio
     enum status st = md5_pair(key->bytes, key->len, NULL, 0, digest);
     if (st)
         return st;
+    static const char digits[] = "0123456789abcdef";
     char name[BASE64_MAX + SUFFIX_MAX + 1];
+    const char head[] = {'/', digits[digest[0] >> 4], digits[digest[0] & 15],
+                         '/', digits[digest[1] >> 4], digits[digest[1] & 15],
+                         '/'};
     size_t len = base64_encode(name, key->bytes, key->len);
     if (naming == NAMING_LARDER)
-        for (size_t i = 0; i < len; i++)
-            if (name[i] == '/')
-                name[i] = '_';
+        for (char *slash = name; (slash = memchr(slash, '/', len - (size_t)(slash - name)));)
+            *slash = '_';
     if (generation)
         len +=
             (size_t)snprintf(name + len, SUFFIX_MAX + 1, ".%llu", (unsigned long long)generation);
-    buf_addf(out, "/%02x/%02x/", digest[0], digest[1]);
+    buf_add(out, head, sizeof head);
     if (naming == NAMING_LARDER)
         add_cut(out, name, len);
     else

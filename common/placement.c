@@ -6,9 +6,7 @@
 #include "common/placement.h"
 
 #include <ctype.h>
-#include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,16 +31,35 @@ static int compare(const void *a, const void *b)
 
 /* The order goes by the first bytes of the score; the subvolume is taken from the last four, so the
  * one says nothing of the other. */
+static unsigned subvolume_of(const unsigned char *score, unsigned subvolumes)
+{
+    uint32_t low = (uint32_t)score[12] << 24 | (uint32_t)score[13] << 16 |
+                   (uint32_t)score[14] << 8 | (uint32_t)score[15];
+    return low % subvolumes;
+}
+
+/* "/svXX": a NUL behind it, no format, since each GET asks for a few of them. `to` has room for 16
+ * bytes. */
+static void write_subvolume(char *to, unsigned number)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    unsigned width = 2;
+    while (width < 8 && number >> (4 * width))
+        width++;
+    to = mempcpy(to, "/sv", 3);
+    while (width--)
+        *to++ = digits[number >> (4 * width) & 15];
+    *to = 0;
+}
+
 static void place_name(struct place *place, const char *volume, const unsigned char *score,
                        unsigned subvolumes)
 {
-    if (subvolumes <= 1) {
-        (void)snprintf(place->name, sizeof place->name, "%s", volume);
-        return;
-    }
-    uint32_t low = (uint32_t)score[12] << 24 | (uint32_t)score[13] << 16 |
-                   (uint32_t)score[14] << 8 | (uint32_t)score[15];
-    (void)snprintf(place->name, sizeof place->name, "%s/sv%02X", volume, low % subvolumes);
+    size_t len = strnlen(volume, VOLUME_NAME_MAX);
+    char *end = mempcpy(place->name, volume, len);
+    *end = 0;
+    if (subvolumes > 1)
+        write_subvolume(end, subvolume_of(score, subvolumes));
 }
 
 /* The list is sorted as a whole, though only the first few take copies: volumes that are down are
@@ -69,6 +86,38 @@ enum status placement_rank(const struct key *key, const char *const *volumes, si
     }
     free(list);
     return st;
+}
+
+/* Sorted by insertion: of equal scores the one that was offered first stays first, as above. */
+enum status placement_offer(struct placement_best *best, const struct key *key, const char *volume,
+                            size_t len)
+{
+    unsigned char score[MD5_SIZE];
+    enum status st = md5_pair(key->bytes, key->len, volume, len, score);
+    if (st)
+        return st;
+    size_t at = best->count;
+    while (at && memcmp(score, best->list[at - 1].score, MD5_SIZE) > 0)
+        at--;
+    if (at == best->most)
+        return ST_OK;
+    if (best->count < best->most)
+        best->count++;
+    memmove(&best->list[at + 1], &best->list[at], (best->count - at - 1) * sizeof best->list[0]);
+    memcpy(best->list[at].score, score, MD5_SIZE);
+    best->list[at].volume = volume;
+    best->list[at].len = len;
+    return ST_OK;
+}
+
+bool placement_is(const struct placement_best *best, size_t i, unsigned subvolumes,
+                  const char *place)
+{
+    char subvolume[16] = "";
+    if (subvolumes > 1)
+        write_subvolume(subvolume, subvolume_of(best->list[i].score, subvolumes));
+    return strncmp(place, best->list[i].volume, best->list[i].len) == 0 &&
+           strcmp(place + best->list[i].len, subvolume) == 0;
 }
 
 /* "host:port" with a port of 1 to 65535; the host may be a bracketed IPv6 address. The host is not

@@ -5,13 +5,18 @@
 #ifndef LARDER_COMMON_PLACEMENT_H
 #define LARDER_COMMON_PLACEMENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "common/attr.h"
 #include "common/key.h"
+#include "common/md5.h"
 #include "common/status.h"
 
-enum { VOLUME_NAME_MAX = 255 }; /* bytes; a DNS name alone has at most 253 */
+enum {
+    VOLUME_NAME_MAX = 255,  /* bytes; a DNS name alone has at most 253 */
+    PLACEMENT_BEST_MAX = 16 /* as many as --replicas may be */
+};
 
 /* A place for a copy: a volume, and below it the subvolume. */
 struct place {
@@ -28,6 +33,26 @@ struct place {
  */
 enum status placement_rank(const struct key *key, const char *const *volumes, size_t count,
                            unsigned subvolumes, struct place *places) MUST_CHECK;
+
+/* Of the volumes that were offered so far, the few that take copies. */
+struct placement_best {
+    size_t most;  /* so many are wanted, PLACEMENT_BEST_MAX at most */
+    size_t count; /* so many are there */
+    struct {
+        unsigned char score[MD5_SIZE];
+        const char *volume; /* the caller's */
+        size_t len;
+    } list[PLACEMENT_BEST_MAX];
+};
+
+/* The same order, where no more than its beginning is asked for, and nothing is allocated: offer
+ * the volumes one by one, `best` being {.most = N} before the first. The names stay the caller's,
+ * and must outlive `best`. ST_NO_MEMORY or ST_INTERNAL where MD5 failed. */
+enum status placement_offer(struct placement_best *best, const struct key *key, const char *volume,
+                            size_t len) MUST_CHECK;
+/* True where `place` is the i-th of them. */
+bool placement_is(const struct placement_best *best, size_t i, unsigned subvolumes,
+                  const char *place) MUST_CHECK;
 
 /*
  * Normalizes a volume's name as an operator may write it: "http://" and trailing '/' removed.

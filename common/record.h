@@ -79,6 +79,21 @@ void record_free(struct record *rec);
 enum status record_decode(struct record *rec, const char *value, size_t value_len, const char *work,
                           size_t work_len) MUST_CHECK;
 
+/* The version that readers see, where nothing is to be kept or changed: no allocation. */
+struct record_view {
+    enum key_state state;
+    uint64_t generation;
+    enum naming naming;
+    char md5[MD5_HEX + 1];
+    const char *places[RECORD_COPIES_MAX]; /* into the text that was read */
+    size_t place_count;
+};
+
+/* Reads the value under KEY as record_decode() does, with the same errors, and writes NULs into it:
+ * the text is the caller's, and the view is good as long as it stays. `value` has room for a NUL
+ * behind its `len` bytes. */
+enum status record_look(struct record_view *view, char *value, size_t len) MUST_CHECK;
+
 /* Appends the value under KEY to `out` (ask buf_ok()); nothing is written, and false returned,
  * where there is none to write (PENDING, DELETED, absent). `key` decides whether minikeyvalue's
  * form can say it. */

@@ -1,4 +1,5 @@
 /* Records as the index keeps them: reading and writing the two texts of a key. */
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -76,70 +77,106 @@ static enum status take_place(struct record *rec, const char *piece, size_t len,
     return add(rec, place);
 }
 
-static enum status parse_places(struct record *rec, struct text text)
-{
-    const char *piece;
-    size_t len;
-    while (next_piece(&text, ',', &piece, &len)) {
-        if (rec->place_count == RECORD_COPIES_MAX)
-            return ST_CORRUPT;
-        enum status st = take_place(rec, piece, len, record_add_place);
-        if (st)
-            return st;
-    }
-    return rec->place_count ? ST_OK : ST_CORRUPT;
-}
-
-static bool parse_hash(struct record *rec, const char *piece, size_t len)
+static bool parse_hash(struct record_view *view, const char *piece, size_t len)
 {
     if (len != MD5_HEX)
         return false;
     char hex[MD5_HEX + 1];
     memcpy(hex, piece, len);
     hex[len] = 0;
-    return md5_parse(hex, rec->md5) == 0;
+    return md5_parse(hex, view->md5) == 0;
 }
 
-/* --- the version that readers see --- */
+/* --- the version that readers see: what stands before its places --- */
 
-/* [DELETED][HASH<32 hex>]place,place,… */
-static enum status decode_mkv(struct record *rec, struct text text)
+/* [DELETED][HASH<32 hex>]place,place,… ; `text` begins at the places afterwards. */
+static enum status decode_mkv(struct record_view *view, struct text *text)
 {
-    rec->state = KEY_LIVE;
-    rec->naming = NAMING_MKV;
-    size_t len = (size_t)(text.end - text.at);
-    if (len >= 7 && memcmp(text.at, "DELETED", 7) == 0) {
-        rec->state = KEY_UNLINKED;
-        text.at += 7;
+    view->state = KEY_LIVE;
+    view->naming = NAMING_MKV;
+    size_t len = (size_t)(text->end - text->at);
+    if (len >= 7 && memcmp(text->at, "DELETED", 7) == 0) {
+        view->state = KEY_UNLINKED;
+        text->at += 7;
         len -= 7;
     }
-    if (len >= 4 + MD5_HEX && memcmp(text.at, "HASH", 4) == 0) {
-        if (!parse_hash(rec, text.at + 4, MD5_HEX))
+    if (len >= 4 + MD5_HEX && memcmp(text->at, "HASH", 4) == 0) {
+        if (!parse_hash(view, text->at + 4, MD5_HEX))
             return ST_CORRUPT;
-        text.at += 4 + MD5_HEX;
+        text->at += 4 + MD5_HEX;
     }
-    return parse_places(rec, text);
+    return ST_OK;
 }
 
-/* L1 STATE GENERATION NAMING MD5 place,place,… ; `text` begins behind "L1 ". */
-static enum status decode_v1(struct record *rec, struct text text)
+/* L1 STATE GENERATION NAMING MD5 place,place,… ; `text` begins behind "L1 ", afterwards at the
+ * places. */
+static enum status decode_v1(struct record_view *view, struct text *text)
 {
     const char *piece[4];
     size_t len[4];
     for (int i = 0; i < 4; i++)
-        if (!next_piece(&text, ' ', &piece[i], &len[i]))
+        if (!next_piece(text, ' ', &piece[i], &len[i]))
             return ST_CORRUPT;
     if (is_word(piece[0], len[0], "live"))
-        rec->state = KEY_LIVE;
+        view->state = KEY_LIVE;
     else if (is_word(piece[0], len[0], "unlinked"))
-        rec->state = KEY_UNLINKED;
+        view->state = KEY_UNLINKED;
     else
         return ST_CORRUPT;
-    if (!parse_number(piece[1], len[1], &rec->generation) ||
-        !parse_naming(piece[2], len[2], &rec->naming) ||
-        (!is_word(piece[3], len[3], "-") && !parse_hash(rec, piece[3], len[3])))
+    if (!parse_number(piece[1], len[1], &view->generation) ||
+        !parse_naming(piece[2], len[2], &view->naming) ||
+        (!is_word(piece[3], len[3], "-") && !parse_hash(view, piece[3], len[3])))
         return ST_CORRUPT;
-    return parse_places(rec, text);
+    return ST_OK;
+}
+
+/* What both forms begin with; *text is what is left, the list of places. */
+static enum status decode_head(struct record_view *view, struct text *text)
+{
+    memset(view, 0, offsetof(struct record_view, places)); /* the places are written before they are
+                                                              counted */
+    view->place_count = 0;
+    if (text->end - text->at < 3 || memcmp(text->at, "L1 ", 3) != 0)
+        return decode_mkv(view, text);
+    text->at += 3;
+    return decode_v1(view, text);
+}
+
+enum status record_look(struct record_view *view, char *value, size_t len)
+{
+    struct text text = {value, value + len};
+    enum status st = decode_head(view, &text);
+    const char *piece;
+    size_t piece_len;
+    value[len] = 0;
+    while (!st && next_piece(&text, ',', &piece, &piece_len)) {
+        if (view->place_count == RECORD_COPIES_MAX || !good_place(piece, piece_len))
+            return ST_CORRUPT;
+        value[piece + piece_len - value] = 0; /* the comma, or the NUL at the end */
+        view->places[view->place_count++] = piece;
+    }
+    return st || view->place_count ? st : ST_CORRUPT;
+}
+
+/* The same into a record, which copies the places. */
+static enum status decode_version(struct record *rec, const char *value, size_t len)
+{
+    struct record_view view;
+    struct text text = {value, value + len};
+    enum status st = decode_head(&view, &text);
+    const char *piece;
+    size_t piece_len;
+    if (st)
+        return st;
+    rec->state = view.state;
+    rec->generation = view.generation;
+    rec->naming = view.naming;
+    memcpy(rec->md5, view.md5, sizeof view.md5);
+    while (!st && next_piece(&text, ',', &piece, &piece_len))
+        st = rec->place_count == RECORD_COPIES_MAX
+                 ? ST_CORRUPT
+                 : take_place(rec, piece, piece_len, record_add_place);
+    return st || rec->place_count ? st : ST_CORRUPT;
 }
 
 static void add_list(struct buf *out, char *const *list, size_t count)
@@ -300,16 +337,7 @@ bool record_encode_work(const struct record *rec, struct buf *out)
 enum status record_decode(struct record *rec, const char *value, size_t value_len, const char *work,
                           size_t work_len)
 {
-    enum status st = ST_OK;
-    if (value) {
-        struct text text = {value, value + value_len};
-        if (value_len >= 3 && memcmp(value, "L1 ", 3) == 0) {
-            text.at += 3;
-            st = decode_v1(rec, text);
-        } else {
-            st = decode_mkv(rec, text);
-        }
-    }
+    enum status st = value ? decode_version(rec, value, value_len) : ST_OK;
     if (!st && work)
         st = decode_work(rec, work, work_len);
     if (!st && !value && work)

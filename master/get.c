@@ -2,7 +2,6 @@
  * GET and HEAD /key: one read of the index, one answer. No request to a volume is made: which are
  * up is known from the health checks. (List, record and admin requests do not come here.)
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/buf.h"
@@ -19,68 +18,58 @@
 
 enum { AVOID_MAX = 2048 };
 
-/* True where `place`, as readers reach it, is one of the comma-separated places in `list`: they are
- * what a reader was sent to, so the name of a volume that has moved means nothing there. */
-static bool is_listed(struct worker *worker, const char *list, const char *place)
+/* A key that is there, as of one moment. */
+struct found {
+    struct record_view view;
+    struct volume_copy copies[RECORD_COPIES_MAX];
+    const struct buf *places; /* as they are reached, with commas: clients go there */
+    bool balanced;            /* they stand where placement puts them now, in that order */
+    char avoid[AVOID_MAX];    /* places that the reader has found wanting, as he reached them */
+};
+
+/* True where the copy is at one of the comma-separated places in `avoid`: they are what the reader
+ * was sent to, so the name of a volume that has moved means nothing there. */
+static bool is_avoided(const struct found *found, const struct volume_copy *copy)
 {
-    bool found = false;
-    struct buf reached = BUF_INIT;
-    if (!*list)
-        return false;
-    volumes_add_address(worker->master->volumes, place, &reached);
-    while (*list && !found && buf_ok(&reached)) {
+    const char *list = found->avoid;
+    while (*list) {
         size_t part = strcspn(list, ",");
-        found = part == reached.len && memcmp(list, reached.data, part) == 0;
+        if (part == copy->len && memcmp(list, found->places->data + copy->at, part) == 0)
+            return true;
         list += part + (list[part] == ',');
     }
-    buf_free(&reached);
-    return found;
+    return false;
 }
 
-/* One of the places that are up, at random, and not to be avoided; NULL where there is none. One
+/* One of the copies that are up, at random, and not to be avoided; NULL where there is none. One
  * that may be standing still just now comes last: its reader would hang, and come back to us only
  * when his patience ends. */
-static const char *choose_place(struct worker *worker, const struct record *rec, const char *avoid)
+static const struct volume_copy *choose_copy(struct worker *worker, const struct found *found)
 {
-    const char *good[RECORD_COPIES_MAX];
-    const char *slow[RECORD_COPIES_MAX];
+    const struct volume_copy *good[RECORD_COPIES_MAX];
+    const struct volume_copy *slow[RECORD_COPIES_MAX];
     size_t count = 0;
     size_t slow_count = 0;
-    for (size_t i = 0; i < rec->place_count; i++) {
-        enum volume_state state = volumes_state(worker->master->volumes, rec->places[i]);
-        if (is_listed(worker, avoid, rec->places[i]) || !volume_readable(state))
+    for (size_t i = 0; i < found->view.place_count; i++) {
+        const struct volume_copy *copy = &found->copies[i];
+        if (is_avoided(found, copy) || !volume_readable(copy->state))
             continue;
-        if (state == VOLUME_SLOW || volumes_hesitates(worker->master->volumes, rec->places[i]))
-            slow[slow_count++] = rec->places[i];
+        if (copy->state == VOLUME_SLOW || copy->hesitates)
+            slow[slow_count++] = copy;
         else
-            good[count++] = rec->places[i];
+            good[count++] = copy;
     }
     if (count)
         return good[worker_random(worker, count)];
     return slow_count ? slow[worker_random(worker, slow_count)] : NULL;
 }
 
-static bool names_copy(struct worker *worker, const struct record *rec, const char *avoid)
+static bool avoids_copy(const struct found *found)
 {
-    for (size_t i = 0; avoid[0] && i < rec->place_count; i++)
-        if (is_listed(worker, avoid, rec->places[i]))
+    for (size_t i = 0; found->avoid[0] && i < found->view.place_count; i++)
+        if (is_avoided(found, &found->copies[i]))
             return true;
     return false;
-}
-
-/* Whether the copies stand where placement puts them now, in that order. */
-static bool is_balanced(struct worker *worker, const struct key *key, const struct record *rec)
-{
-    struct ranked *ranked;
-    size_t count;
-    if (volumes_wanted(worker->master->volumes, key, worker->master->config->replicas, &ranked,
-                       &count))
-        return false;
-    bool same = count == rec->place_count;
-    for (size_t i = 0; i < count && same; i++)
-        same = strcmp(ranked[i].place, rec->places[i]) == 0;
-    free(ranked);
-    return same;
 }
 
 static void reply_missing(struct worker *worker, struct http_request *req, const struct key *key)
@@ -102,65 +91,80 @@ static void reply_missing(struct worker *worker, struct http_request *req, const
     buf_free(&url);
 }
 
-static void add_facts(struct worker *worker, struct http_request *req, const struct key *key,
-                      const struct record *rec)
+/* Appends where the reader is sent; `text` is emptied before. */
+static enum status write_location(struct buf *text, const struct found *found,
+                                  const struct volume_copy *copy, const struct key *key)
 {
-    struct buf places = BUF_INIT;
-    for (size_t i = 0; i < rec->place_count; i++) { /* as they are reached: clients go there */
-        buf_adds(&places, i ? "," : "");
-        volumes_add_address(worker->master->volumes, rec->places[i], &places);
+    buf_clear(text);
+    buf_adds(text, "http://");
+    buf_add(text, found->places->data + copy->at, copy->len);
+    enum status st = name_path(text, key, found->view.generation, found->view.naming);
+    if (found->avoid[0]) {
+        buf_adds(text, "?avoid=");
+        key_encode(text, found->avoid, strlen(found->avoid));
     }
-    if (rec->md5[0])
-        http_reply_field(req, "Content-Md5", rec->md5);
-    http_reply_field(req, "Key-Volumes", buf_text(&places));
-    http_reply_field(req, "Key-Balance", is_balanced(worker, key, rec) ? "balanced" : "unbalanced");
-    buf_free(&places);
+    return st || buf_ok(text) ? st : ST_NO_MEMORY;
 }
 
 static void reply_found(struct worker *worker, struct http_request *req, const struct key *key,
-                        const struct record *rec)
+                        const struct found *found)
 {
-    char avoid[AVOID_MAX];
-    size_t query_len;
-    const char *query = http_request_query(req, &query_len);
-    if (key_query(query, query_len, "avoid", avoid, sizeof avoid) < 0)
-        avoid[0] = 0;
-    if (names_copy(worker, rec, avoid)) /* a volume has sent this reader back: it lacks its copy */
-        (void)flag_start(worker, key, FLAG_SUSPECT, NULL, NULL);
-    add_facts(worker, req, key, rec);
-    const char *place = choose_place(worker, rec, avoid);
-    if (!place) {
+    const struct volume_copy *copy = choose_copy(worker, found);
+    if (found->view.md5[0])
+        http_reply_field(req, "Content-Md5", found->view.md5);
+    http_reply_field(req, "Key-Volumes", buf_text(found->places));
+    http_reply_field(req, "Key-Balance", found->balanced ? "balanced" : "unbalanced");
+    if (!copy) {
         http_reply_status(req, ST_UNAVAILABLE,
                           "no volume with a copy of it is up; try again later");
         return;
     }
-    struct buf url = BUF_INIT;
-    buf_adds(&url, "http://");
-    volumes_add_address(worker->master->volumes, place, &url);
-    enum status st = name_path(&url, key, rec->generation, rec->naming);
-    if (!st && avoid[0]) {
-        buf_adds(&url, "?avoid=");
-        key_encode(&url, avoid, strlen(avoid));
-        st = buf_ok(&url) ? ST_OK : ST_NO_MEMORY;
-    }
+    /* The view is not looked at any more, so the text beneath it may go. */
+    struct buf *url = &worker->texts[0];
+    enum status st = write_location(url, found, copy, key);
     if (st) {
         http_reply_status(req, st, NULL);
-    } else {
-        http_reply_field(req, "Location", buf_text(&url));
-        http_reply(req, 302, NULL, 0);
+        return;
     }
-    buf_free(&url);
+    http_reply_field(req, "Location", buf_text(url));
+    http_reply(req, 302, NULL, 0);
+}
+
+/* Two texts are enough for all of it, and they stay with the worker: a GET allocates nothing that
+ * LevelDB does not. */
+static void look_up(struct worker *worker, struct http_request *req, const struct key *key,
+                    struct found *found)
+{
+    struct buf *places = &worker->texts[1];
+    size_t query_len;
+    const char *query = http_request_query(req, &query_len);
+    found->avoid[0] = 0;
+    if (query_len && key_query(query, query_len, "avoid", found->avoid, AVOID_MAX) < 0)
+        found->avoid[0] = 0;
+    buf_clear(places);
+    found->balanced =
+        volumes_look(worker->master->volumes, key, worker->master->config->replicas,
+                     found->view.places, found->view.place_count, places, found->copies);
+    found->places = places;
 }
 
 void get_start(struct worker *worker, struct http_request *req, const struct key *key)
 {
-    struct record rec;
-    enum status st = index_get(worker->master->index, key, &rec);
-    if (st == ST_NOT_FOUND || (!st && rec.state != KEY_LIVE))
+    struct found found;
+    enum status st = index_look(worker->master->index, key, &worker->texts[0], &found.view);
+    if (st == ST_NOT_FOUND || (!st && found.view.state != KEY_LIVE)) {
         reply_missing(worker, req, key);
-    else if (st)
+        return;
+    }
+    if (!st) {
+        look_up(worker, req, key, &found);
+        st = buf_ok(found.places) ? ST_OK : ST_NO_MEMORY;
+    }
+    if (st) {
         http_reply_status(req, st, NULL);
-    else
-        reply_found(worker, req, key, &rec);
-    record_free(&rec);
+        return;
+    }
+    if (avoids_copy(&found)) /* a volume has sent this reader back: it lacks its copy */
+        (void)flag_start(worker, key, FLAG_SUSPECT, NULL, NULL);
+    reply_found(worker, req, key, &found);
 }

@@ -37,7 +37,11 @@ void index_close(struct index *index);
 /* The version of a key that readers see: ST_OK with `rec` filled (free it), ST_NOT_FOUND where
  * there is none (rec is empty then), ST_CORRUPT, ST_IO. Blocks for a read of the disk at most. */
 enum status index_get(struct index *index, const struct key *key, struct record *rec) MUST_CHECK;
-/* The same with the work: never ST_NOT_FOUND, but a record that is KEY_ABSENT. */
+/* The same for whoever only looks: the text is read into `text`, which is emptied before and
+ * belongs to the caller, and `view` points into it. */
+enum status index_look(struct index *index, const struct key *key, struct buf *text,
+                       struct record_view *view) MUST_CHECK;
+/* The same as index_get() with the work: never ST_NOT_FOUND, but a record that is KEY_ABSENT. */
 enum status index_get_all(struct index *index, const struct key *key,
                           struct record *rec) MUST_CHECK;
 

@@ -30,6 +30,14 @@ enum status index_get(struct index *index, const struct key *key, struct record 
     return st;
 }
 
+enum status index_look(struct index *index, const struct key *key, struct buf *text,
+                       struct record_view *view)
+{
+    buf_clear(text);
+    enum status st = get(index, "", key, text);
+    return st ? st : record_look(view, text->data, text->len);
+}
+
 enum status index_get_all(struct index *index, const struct key *key, struct record *rec)
 {
     struct buf value = BUF_INIT;

@@ -216,6 +216,8 @@ static void free_parts(struct server *server)
         http_client_free(master->workers[i].client);
         ration_free(master->workers[i].copies);
         loop_free(master->workers[i].loop);
+        buf_free(&master->workers[i].texts[0]);
+        buf_free(&master->workers[i].texts[1]);
     }
     roll_free(master->roll);
     volumes_free(master->volumes);

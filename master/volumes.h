@@ -154,9 +154,21 @@ bool volumes_settled(struct volumes *volumes, const char *place);
 /* A health check of volume i goes out; volumes_checked() ends it. */
 void volumes_asked(struct volumes *volumes, size_t i);
 
-/* True where a health check of its volume has waited for an answer longer than they take: too early
- * to call it slow, but readers are better sent elsewhere, if there is an elsewhere. */
-bool volumes_hesitates(struct volumes *volumes, const char *place);
+/* What a reader is told of one copy. */
+struct volume_copy {
+    size_t at, len; /* of its place as it is reached, in the text of volumes_look() */
+    enum volume_state state;
+    bool hesitates; /* a health check of its volume has waited for an answer longer than they take:
+                       too early to call it slow, but readers are better sent elsewhere, if there is
+                       an elsewhere */
+};
+
+/* The copies of a record, as of one moment; nothing is allocated but in `text`, to which the places
+ * are appended as they are reached, with commas between them. `copies` has room for `count`. True
+ * where the places are those of volumes_wanted() for `most`, in that order. */
+bool volumes_look(struct volumes *volumes, const struct key *key, size_t most,
+                  const char *const *places, size_t count, struct buf *text,
+                  struct volume_copy *copies);
 
 /* Takes what a health check of volume i found; nothing where it is reached at another address by
  * now. A second silence in a row makes it down. Returns

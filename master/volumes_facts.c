@@ -161,16 +161,20 @@ bool volumes_with_id(struct volumes *volumes, const char *id, char name[VOLUME_N
     return found;
 }
 
-void volumes_add_address(struct volumes *volumes, const char *place, struct buf *out)
+void volumes_write_address(const struct volume *volume, const char *place, struct buf *out)
 {
-    const char *rest;
-    (void)pthread_rwlock_rdlock(&volumes->lock);
-    const struct volume *volume = volumes_by_place(volumes, place, &rest);
     if (volume) {
         buf_adds(out, volume->facts.address);
         buf_adds(out, place + volume->name_len);
     } else {
         buf_adds(out, place);
     }
+}
+
+void volumes_add_address(struct volumes *volumes, const char *place, struct buf *out)
+{
+    const char *rest;
+    (void)pthread_rwlock_rdlock(&volumes->lock);
+    volumes_write_address(volumes_by_place(volumes, place, &rest), place, out);
     (void)pthread_rwlock_unlock(&volumes->lock);
 }

@@ -1,5 +1,5 @@
-/* What volumes_table.c (the table), volumes_facts.c (what is lasting of it) and volumes_page.c (its
- * pages) share; nobody else's business. */
+/* What volumes_table.c (the table), volumes_look.c (its copies, for readers), volumes_facts.c (what
+ * is lasting of it) and volumes_page.c (its pages) share; nobody else's business. */
 #ifndef LARDER_MASTER_VOLUMES_STATE_H
 #define LARDER_MASTER_VOLUMES_STATE_H
 
@@ -46,5 +46,11 @@ void volumes_set_state(struct volume *volume, enum volume_state state, const cha
 /* The worse of the volume's state and the subvolume's. A subvolume that it does not report does not
  * exist yet: it is made by the first PUT. With the lock held. */
 enum volume_state volumes_state_of(const struct volume *volume, const char *subvolume);
+
+/* Whether copies there count; see volumes_keeps(). With the lock held. */
+bool volumes_keeps_copies(const struct volume *volume);
+
+/* Appends a place as it is reached; `volume` is that of it, or NULL. With the lock held. */
+void volumes_write_address(const struct volume *volume, const char *place, struct buf *out);
 
 #endif

@@ -9,9 +9,7 @@
 #include "common/log.h"
 #include "common/loop.h"
 
-/* A health check that is answered takes a millisecond or so. Where an overloaded machine makes all
- * of them take longer than HESITATION_MS, all volumes are alike again, and nothing is lost. */
-enum { SETTLE_MS = 3000, HESITATION_MS = 250 };
+enum { SETTLE_MS = 3000 };
 
 bool volume_readable(enum volume_state state)
 {
@@ -146,8 +144,7 @@ enum volume_kind volumes_kind(struct volumes *volumes, const char *place)
     return kind;
 }
 
-/* With the lock held. */
-static bool keeps(const struct volume *volume)
+bool volumes_keeps_copies(const struct volume *volume)
 {
     return !volume->lost && !volume->facts.draining && !volume->facts.removed &&
            volume->state != VOLUME_FOREIGN;
@@ -197,7 +194,7 @@ static enum status rank(const struct volumes *volumes, const struct key *key, st
         memcpy(list[i].place, places[i].name, sizeof list[i].place);
         list[i].state = volumes_state_of(volume, *rest ? rest + 1 : rest);
         list[i].kind = volume->kind;
-        list[i].keeps = keeps(volume);
+        list[i].keeps = volumes_keeps_copies(volume);
     }
     free(places);
     free(members);
@@ -229,7 +226,7 @@ bool volumes_keeps(struct volumes *volumes, const char *place)
     const char *rest;
     (void)pthread_rwlock_rdlock(&volumes->lock);
     const struct volume *volume = volumes_by_place(volumes, place, &rest);
-    bool does = !volume || keeps(volume);
+    bool does = !volume || volumes_keeps_copies(volume);
     (void)pthread_rwlock_unlock(&volumes->lock);
     return does;
 }
@@ -249,7 +246,7 @@ size_t volumes_keeping(struct volumes *volumes)
     size_t count = 0;
     (void)pthread_rwlock_rdlock(&volumes->lock);
     for (size_t i = 0; i < volumes->count; i++)
-        count += keeps(volumes->list[i]);
+        count += volumes_keeps_copies(volumes->list[i]);
     (void)pthread_rwlock_unlock(&volumes->lock);
     return count;
 }
@@ -326,17 +323,6 @@ void volumes_asked(struct volumes *volumes, size_t i)
     (void)pthread_rwlock_wrlock(&volumes->lock);
     volumes->list[i]->asked_ms = loop_now_ms();
     (void)pthread_rwlock_unlock(&volumes->lock);
-}
-
-bool volumes_hesitates(struct volumes *volumes, const char *place)
-{
-    const char *rest;
-    (void)pthread_rwlock_rdlock(&volumes->lock);
-    const struct volume *volume = volumes_by_place(volumes, place, &rest);
-    bool hesitates =
-        volume && volume->asked_ms && loop_now_ms() - volume->asked_ms >= HESITATION_MS;
-    (void)pthread_rwlock_unlock(&volumes->lock);
-    return hesitates;
 }
 
 static void silent(struct volume *volume)

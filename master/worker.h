@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/buf.h"
+
 struct bell;
 struct config;
 struct http_client;
@@ -45,6 +47,7 @@ struct worker {
     struct http_client *client;
     struct ration *copies; /* what may be copied from volume to volume at the same time */
     uint64_t random;       /* state of worker_random() */
+    struct buf texts[2];   /* of the GET that is being answered; kept for the next */
 };
 
 /* A number below `below`, good enough to spread readers. */

@@ -65,6 +65,16 @@ enum status index_get(struct index *index UNUSED, const struct key *key UNUSED, 
     return !st && rec->state == KEY_ABSENT ? ST_NOT_FOUND : st;
 }
 
+enum status index_look(struct index *index UNUSED, const struct key *key UNUSED, struct buf *text,
+                       struct record_view *view)
+{
+    buf_clear(text);
+    buf_adds(text, fake_index.value);
+    if (fake_index.read_fails || !fake_index.value[0])
+        return fake_index.read_fails ? fake_index.read_fails : ST_NOT_FOUND;
+    return buf_ok(text) ? record_look(view, text->data, text->len) : ST_NO_MEMORY;
+}
+
 enum status index_get_all(struct index *index UNUSED, const struct key *key UNUSED,
                           struct record *rec)
 {

@@ -119,9 +119,25 @@ bool volumes_lost(struct volumes *volumes UNUSED, const char *place)
     return volume_at(place)->lost;
 }
 
-bool volumes_hesitates(struct volumes *volumes UNUSED, const char *place)
+bool volumes_look(struct volumes *volumes, const struct key *key, size_t most,
+                  const char *const *places, size_t count, struct buf *text,
+                  struct volume_copy *copies)
 {
-    return volume_at(place)->hesitates;
+    struct ranked *ranked;
+    size_t wanted = 0;
+    for (size_t i = 0; i < count; i++) {
+        buf_adds(text, i ? "," : "");
+        copies[i] = (struct volume_copy){.at = text->len,
+                                         .state = volume_at(places[i])->state,
+                                         .hesitates = volume_at(places[i])->hesitates};
+        volumes_add_address(volumes, places[i], text);
+        copies[i].len = text->len - copies[i].at;
+    }
+    bool same = volumes_wanted(volumes, key, most, &ranked, &wanted) == ST_OK && wanted == count;
+    for (size_t i = 0; i < count && same; i++)
+        same = strcmp(ranked[i].place, places[i]) == 0;
+    free(ranked);
+    return same;
 }
 
 bool volumes_settled(struct volumes *volumes UNUSED, const char *place)
