@@ -39,12 +39,29 @@ static size_t utf8_length(const unsigned char *s, size_t len)
 }
 
 /* Keys and names of files are bytes. 0x7f need not be escaped, but terminals act upon it. */
+/* How many bytes at `s` stand for themselves. */
+static size_t plain_length(const unsigned char *s, size_t len)
+{
+    size_t n = 0;
+    while (n < len && s[n] >= 0x20 && s[n] < 0x7f && s[n] != '"' && s[n] != '\\')
+        n++;
+    return n;
+}
+
+/* Most strings are plain from end to end, and then are copied whole: pages of keys are strings and
+ * little else. */
 void json_add_string(struct buf *out, const void *bytes, size_t len)
 {
     const unsigned char *s = bytes;
     buf_addc(out, '"');
     for (size_t i = 0; i < len;) {
-        size_t n = utf8_length(s + i, len - i);
+        size_t n = plain_length(s + i, len - i);
+        if (n) {
+            buf_add(out, s + i, n);
+            i += n;
+            continue;
+        }
+        n = utf8_length(s + i, len - i);
         if (n == 0) {
             buf_addf(out, "\\udc%02x", s[i]);
             n = 1;

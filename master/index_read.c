@@ -114,15 +114,52 @@ static bool scan_key(void *arg, struct ldb_iter *iter)
     return more;
 }
 
+/* Without the '/', the range would hold what is not a key. */
+static enum status scan_keys(struct index *index, const struct buf *prefix, const struct buf *start,
+                             bool (*fn)(void *arg, struct ldb_iter *iter), void *arg)
+{
+    const char *from = prefix->len ? prefix->data : "/";
+    return scan(index, from, prefix->len ? prefix->len : 1, buf_text(start), start->len, fn, arg);
+}
+
 enum status index_scan(struct index *index, const struct buf *prefix, const struct buf *start,
                        bool (*fn)(void *arg, const char *key, size_t len, const struct record *rec),
                        void *arg)
 {
     struct key_scan to = {fn, arg, ST_OK};
-    /* Without the '/', the range would hold what is not a key. */
-    const char *from = prefix->len ? prefix->data : "/";
-    enum status st = scan(index, from, prefix->len ? prefix->len : 1, buf_text(start), start->len,
-                          scan_key, &to);
+    enum status st = scan_keys(index, prefix, start, scan_key, &to);
+    return st ? st : to.st;
+}
+
+struct state_scan {
+    bool (*fn)(void *arg, const char *key, size_t len, enum key_state state);
+    void *arg;
+    struct buf text; /* of a value: a look needs one that it may write to */
+    enum status st;
+};
+
+static bool scan_state(void *arg, struct ldb_iter *iter)
+{
+    struct state_scan *to = arg;
+    size_t key_len;
+    size_t value_len;
+    const char *key = ldb_iter_key(iter, &key_len);
+    const char *value = ldb_iter_value(iter, &value_len);
+    struct record_view view;
+    buf_clear(&to->text);
+    buf_add(&to->text, value, value_len);
+    to->st = buf_ok(&to->text) ? record_look(&view, to->text.data, value_len) : ST_NO_MEMORY;
+    return !to->st && to->fn(to->arg, key, key_len, view.state);
+}
+
+enum status
+index_scan_states(struct index *index, const struct buf *prefix, const struct buf *start,
+                  bool (*fn)(void *arg, const char *key, size_t len, enum key_state state),
+                  void *arg)
+{
+    struct state_scan to = {fn, arg, BUF_INIT, ST_OK};
+    enum status st = scan_keys(index, prefix, start, scan_state, &to);
+    buf_free(&to.text);
     return st ? st : to.st;
 }
 

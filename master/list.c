@@ -49,10 +49,10 @@ static void list_finish(struct list *list, bool whole);
 
 /* --- on the pool --- */
 
-static bool take_key(void *arg, const char *key, size_t len, const struct record *rec)
+static bool take_key(void *arg, const char *key, size_t len, enum key_state state)
 {
     struct list *list = arg;
-    if (rec->state != list->wanted)
+    if (state != list->wanted)
         return true;
     bool full = list->limit && (list->count == list->limit || list->keys.len >= HELD_MAX);
     if (full) {
@@ -75,7 +75,8 @@ static void list_read(void *arg)
 {
     struct list *list = arg;
     list->more = false;
-    list->st = index_scan(list->worker->master->index, &list->prefix, &list->start, take_key, list);
+    list->st =
+        index_scan_states(list->worker->master->index, &list->prefix, &list->start, take_key, list);
     if (!list->st && (!buf_ok(&list->keys) || !buf_ok(&list->start) || !buf_ok(&list->next)))
         list->st = ST_NO_MEMORY;
 }

@@ -62,6 +62,27 @@ enum status index_scan(struct index *index UNUSED, const struct buf *prefix,
                                                                       : ST_OK;
 }
 
+static struct {
+    bool (*fn)(void *arg, const char *key, size_t len, enum key_state state);
+    void *arg;
+} state_scan;
+
+static inline bool scan_state(void *arg UNUSED, const char *key, size_t len,
+                              const struct record *rec)
+{
+    return state_scan.fn(state_scan.arg, key, len, rec->state);
+}
+
+enum status
+index_scan_states(struct index *index, const struct buf *prefix, const struct buf *start,
+                  bool (*fn)(void *arg, const char *key, size_t len, enum key_state state),
+                  void *arg)
+{
+    state_scan.fn = fn;
+    state_scan.arg = arg;
+    return index_scan(index, prefix, start, scan_state, NULL);
+}
+
 /* What the work of those is that have some; nothing said: garbage that is due. */
 static struct {
     uint64_t due;

@@ -206,19 +206,42 @@ START_TEST(names_have_a_longest_length)
 }
 END_TEST
 
+/* The beginning of the order, whatever the volumes are offered in. */
+START_TEST(the_best_few_begin_the_order)
+{
+    enum { VOLUMES = 9 };
+    static const char *const names[VOLUMES] = {"a:1", "b:1", "c:1", "d:1",  "e:1",
+                                               "f:1", "g:1", "h:1", "a:1/x"};
+    static const unsigned disks[] = {1, 10, 300};
+    char text[16];
+    for (unsigned i = 0; i < 300; i++) {
+        struct place places[VOLUMES];
+        (void)snprintf(text, sizeof text, "/key%u", i);
+        struct key key = make_key(text);
+        unsigned subvolumes = disks[i % 3];
+        ck_assert_int_eq(placement_rank(&key, names, VOLUMES, subvolumes, places), ST_OK);
+        struct placement_best best = {.most = 1 + i % (VOLUMES + 2)};
+        for (unsigned v = 0; v < VOLUMES; v++) {
+            const char *name = names[(v * 4 + i) % VOLUMES];
+            ck_assert_int_eq(placement_offer(&best, &key, name, strlen(name)), ST_OK);
+        }
+        ck_assert_uint_eq(best.count, best.most < VOLUMES ? best.most : VOLUMES);
+        for (size_t v = 0; v < best.count; v++) {
+            ck_assert(placement_is(&best, v, subvolumes, places[v].name));
+            ck_assert(!placement_is(&best, v, subvolumes, places[(v + 1) % VOLUMES].name));
+        }
+    }
+}
+END_TEST
+
 int main(void)
 {
-    const TTest *const tests[] = {minikeyvalue_vectors,
-                                  order_and_subvolumes,
-                                  more_than_256_subvolumes,
-                                  order_of_the_list_does_not_matter,
-                                  every_volume_is_ranked_once,
-                                  no_volumes_are_no_error,
-                                  longest_volume_name_fits,
-                                  names_are_normalized,
-                                  bad_names_are_refused,
-                                  names_have_a_longest_length,
-                                  NULL};
+    const TTest *const tests[] = {minikeyvalue_vectors,         order_and_subvolumes,
+                                  more_than_256_subvolumes,     order_of_the_list_does_not_matter,
+                                  every_volume_is_ranked_once,  no_volumes_are_no_error,
+                                  longest_volume_name_fits,     names_are_normalized,
+                                  bad_names_are_refused,        names_have_a_longest_length,
+                                  the_best_few_begin_the_order, NULL};
     Suite *suite = suite_create("placement");
     suite_case(suite, "placement", tests);
     return suite_run(suite);

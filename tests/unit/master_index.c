@@ -330,6 +330,12 @@ static bool see_volume(void *arg UNUSED, const char *name, const char *value)
     return true;
 }
 
+static bool see_state(void *arg UNUSED, const char *key, size_t len, enum key_state state)
+{
+    ck_assert_int_eq(state, KEY_LIVE);
+    return see(key, len);
+}
+
 /* What a scan sees, of at most `most` keys (0: all). */
 static const char *scan(const char *prefix, const char *start, int most)
 {
@@ -340,6 +346,12 @@ static const char *scan(const char *prefix, const char *start, int most)
     seen[0] = 0;
     stop_after = most;
     ck_assert_int_eq(index_scan(index_of_test, &as, &from, see_key, NULL), ST_OK);
+    char first[sizeof seen];
+    memcpy(first, seen, sizeof seen);
+    seen[0] = 0;
+    stop_after = most;
+    ck_assert_int_eq(index_scan_states(index_of_test, &as, &from, see_state, NULL), ST_OK);
+    ck_assert_str_eq(seen, first);
     buf_free(&as);
     buf_free(&from);
     return seen;
