@@ -320,8 +320,7 @@ static void answer_arrives(struct benchclient *client)
 }
 
 /* An idle connection that the server closed just when a request was sent is no fault (RFC 9112,
- * 9.5). Told from one by this: it has carried an answer before, no byte of the new one has come,
- * and it is the request's first time. */
+ * 9.5): it has answered before, no byte of this answer has come, and it is the first time. */
 static void connection_lost(struct benchclient *client)
 {
     benchwire_close(client->wire);
@@ -435,9 +434,8 @@ static void step_ended(struct benchclient *client)
     finish(client);
 }
 
-/* The connection is kept only after an answer that was whole, if wrong. Where there is none to be
- * had the next try waits a little: else a server that is down would be asked as often as the
- * processor can. */
+/* A connection is kept only after an answer that was whole. Where there is none to be had the next
+ * try waits: else a server that is down would be asked as often as the processor can. */
 static void fail(struct benchclient *client, enum benchtally_fault fault, const char *why)
 {
     char text[BENCHTALLY_EXAMPLE];
