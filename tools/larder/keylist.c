@@ -16,7 +16,7 @@
 #include "tools/larder/client.h"
 #include "tools/larder/info.h"
 
-enum { PAGE = 1000 }; /* records, some hundred bytes each; a request each takes some ms */
+enum { PAGE = 1000 }; /* records; some hundred bytes each */
 
 struct keylist {
     struct client *client;
