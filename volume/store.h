@@ -32,18 +32,18 @@ enum { STORE_TYPE_MAX = 255 }; /* bytes of a Content-Type that is kept */
 struct store_attributes {
     char md5[MD5_HEX + 1];         /* "": none */
     char type[STORE_TYPE_MAX + 1]; /* "": none */
-    bool has_size;
-    uint64_t size;    /* that it must have */
-    uint64_t created; /* unix milliseconds; 0: none */
-    bool unlinked;
-    bool broken; /* a digest or a size is there, and cannot be one */
+    bool has_size;                 /* `size` is known */
+    uint64_t size;                 /* that it must have */
+    uint64_t created;              /* unix milliseconds; 0: none */
+    bool unlinked;                 /* an UNLINK was noted in it */
+    bool broken;                   /* a digest or a size is there, and cannot be one */
 };
 
 struct store_value {
     int fd; /* the caller's */
     uint64_t size;
-    time_t modified;
-    dev_t device; /* these two say which file it is, should another take its place */
+    time_t modified; /* unix seconds */
+    dev_t device;    /* these two say which file it is, should another take its place */
     ino_t inode;
     struct timespec changed; /* its ctime: any change of bytes or attributes moves it */
     bool damaged;            /* its size is not the one that it must have; nothing is open then */
