@@ -446,9 +446,14 @@ enum status volume_read(struct http_fetcher *fetcher, const char *place, const s
     enum status st = copy_url(&url, place, key, generation, naming);
     if (st)
         (void)snprintf(why, VOLUME_WHY, "GET a copy at %s: %s", place, status_text(st));
-    for (int i = 0; i < TRIES_PATIENT && buf_ok(&url) && url.len && !interrupt_seen(); i++) {
+    for (int i = 0; i < TRIES_PATIENT && buf_ok(&url) && url.len; i++) {
         if (i)
             interrupt_sleep((unsigned long long)TRY_PAUSE_MS << (i - 1));
+        if (interrupt_seen()) { /* what was not read is not missing */
+            (void)snprintf(why, VOLUME_WHY, "GET %s: interrupted", buf_text(&url));
+            st = ST_CLOSED;
+            break;
+        }
         st = read_once(fetcher, buf_text(&url), &reading, copy, why);
         if (!is_passing(st, 0))
             break;
