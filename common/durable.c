@@ -39,12 +39,12 @@ static enum status write_all(int fd, const char *data, size_t len)
     return fsync(fd) ? status_of_errno(errno) : ST_OK;
 }
 
-/* O_NOFOLLOW: a link in the place of the temp file would lead the writing elsewhere. `name` is not
- * checked for its length beyond 240 bytes: all names are ours, and short. */
+/* O_NOFOLLOW: a link in the place of the temp file would lead the writing elsewhere. A name that
+ * was cut off to make that of the temp file would be another file's temp file, too. */
 enum status durable_write(int dir_fd, const char *name, const void *data, size_t len)
 {
     char temp[256];
-    if (snprintf(temp, sizeof temp, "%.240s.new", name) >= (int)sizeof temp)
+    if (snprintf(temp, sizeof temp, "%s.new", name) >= (int)sizeof temp)
         return ST_INTERNAL;
     int fd = openat(dir_fd, temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
     if (fd < 0)

@@ -118,7 +118,7 @@ int http_fetch_status(const struct http_fetcher *fetcher)
 
 const char *http_fetch_field(const struct http_fetcher *fetcher, const char *name)
 {
-    const char *at = fetcher->fields.data;
+    const char *at = buf_text(&fetcher->fields); /* never NULL, also before the first header */
     const char *end = at + fetcher->fields.len;
     while (at < end) {
         const char *value = at + strlen(at) + 1;

@@ -1,4 +1,11 @@
-/* What is below /admin/, apart from the keys: adding volumes, and looking at the master. */
+/*
+ * What is below /admin/, apart from the keys: a table of pages, and those of them that need no file
+ * of their own. A path is exactly one of the table's; anything else there is 404, also for keys
+ * (routes.c), so a page that comes later takes nobody's key away.
+ *
+ * Some connections are kept for these requests (ADMIN_RESERVE in server.c): a master that is full
+ * can still be looked at. Nothing here blocks the loop but the lock of the volumes' table.
+ */
 #include <string.h>
 
 #include "common/buf.h"
@@ -25,6 +32,8 @@ static void health(struct worker *worker, struct http_request *req)
     reply_text(req, 200, "ok\n");
 }
 
+/* For load balancers: ready is a master that would accept a PUT. Until each volume was asked once
+ * it is not: VOLUME_UNKNOWN counts as up. */
 static void ready(struct worker *worker, struct http_request *req)
 {
     size_t writable;
@@ -90,6 +99,7 @@ static const struct {
     {"/admin/keys", false, keys_start},
 };
 
+/* Allow is a must with 405 (RFC 9110, 15.5.6). */
 static void refuse_method(struct http_request *req, bool post)
 {
     http_reply_field(req, "Allow", post ? "POST, PUT" : "GET, HEAD");

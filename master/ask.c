@@ -1,3 +1,12 @@
+/*
+ * The path: ask_start → (a call for each item) → question_answered, once for each → finish. An ask
+ * owns itself: nobody holds it, and it cannot be cancelled, as its calls have deadlines.
+ *
+ * Everything that may fail is made before the first call goes out; after that a failure is an
+ * answer. `left` is set to all before anything is launched, as a call that fails at once would
+ * otherwise end the whole too early. Where no call could be launched at all finish() is called by a
+ * timer: the caller's callback must not run inside of ask_start().
+ */
 #include "master/ask.h"
 
 #include <stdlib.h>
@@ -14,12 +23,13 @@
 /* One of the requests under way. */
 struct question {
     struct ask *ask;
-    char *place;
+    char *place; /* its own copy: the caller's record may change meanwhile */
 };
 
+/* Lives on one loop, which is the worker's; only its thread touches it. */
 struct ask {
     struct worker *worker;
-    char request[32];
+    char request[32]; /* for the log */
     void (*answered)(void *arg, const struct ask_answer *answers, size_t count);
     void *arg;
     size_t count;
@@ -46,6 +56,8 @@ static void finish(void *arg)
     ask_free(ask);
 }
 
+/* A volume that could not be connected to, or was silent, counts as down at once, so that the next
+ * request does not wait for it too. A connection that broke off proves nothing. */
 static void question_answered(void *arg, struct http_call *call, enum status st)
 {
     struct question *question = arg;
@@ -69,6 +81,7 @@ static void question_answered(void *arg, struct http_call *call, enum status st)
         finish(ask);
 }
 
+/* The strings of the spec are copied by the client, so they need not outlive this. */
 static enum status launch(struct question *question, const char *method, const struct key *key,
                           const struct ask_item *item, unsigned timeout_ms)
 {

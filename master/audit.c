@@ -1,6 +1,16 @@
 /*
  * A round: audit_tick → (page_read → page_arrived → probe … probed) until the end of the index →
  * orphans_start → orphans_ended → a pause.
+ *
+ * The audit is the last resort: it finds what nobody has noticed, so it trusts neither the index
+ * nor the volumes, and may be slow. A copy is asked for by HEAD, which costs a volume little; its
+ * bytes are read by the volumes' own scrubs. No answer proves nothing, and a volume that is away is
+ * passed over.
+ *
+ * Threads: all of it runs on one loop but page_read(), to which page, start, st and last_page
+ * belong while `reading`. The atomic members are what /admin/status reads from any loop. `demanded`
+ * and `running` overlap (the latter is set before the former is taken back), so that whoever
+ * demanded a round never sees both false before its end.
  */
 #include "master/audit.h"
 
@@ -21,10 +31,10 @@
 #include "master/worker.h"
 
 enum {
-    PAGE = 256,
-    AT_ONCE = 16,  /* keys that are asked for at the same time, when it was demanded */
-    PACE_MS = 200, /* between two keys or listings otherwise: ten million keys take a month */
-    ASK_MS = 10000,
+    PAGE = 256,     /* keys that one reading of the index collects */
+    AT_ONCE = 16,   /* keys that are asked for at the same time, when it was demanded */
+    PACE_MS = 200,  /* between two keys or listings otherwise: ten million keys take a month */
+    ASK_MS = 10000, /* for one key's copies */
     FIRST_MS = 60 * 1000,  /* after the start */
     ROUND_MS = 3600 * 1000 /* between two rounds */
 };
@@ -45,14 +55,14 @@ struct audit {
     bool wants_page; /* the pool had no room for the job */
     bool stopped;
     bool last_page;
-    enum status st;
-    struct buf start;
-    struct key *page;
+    enum status st;   /* of the last reading */
+    struct buf start; /* the first key of the next page */
+    struct key *page; /* PAGE of them */
     size_t page_count, page_next;
-    size_t under_way;
-    uint64_t pause_ms;       /* between two keys, or listings */
-    struct orphans *orphans; /* while they are looked for */
-    _Atomic bool demanded, running, forced;
+    size_t under_way;                       /* keys that are asked for, or flagged */
+    uint64_t pause_ms;                      /* between two keys, or listings */
+    struct orphans *orphans;                /* while they are looked for */
+    _Atomic bool demanded, running, forced; /* forced: the round that runs was demanded */
     _Atomic uint64_t keys, suspects, files, found, rounds, finished_ms;
 };
 
@@ -67,6 +77,8 @@ static void advance(struct audit *audit);
 
 /* --- the index, on the pool --- */
 
+/* Stops at the first key that the page has no room for; the next page begins there. Where that
+ * cannot be remembered the round ends early, and does not count as a whole one. */
 static bool take_key(void *arg, const char *bytes, size_t len, const struct record *rec UNUSED)
 {
     struct audit *audit = arg;
@@ -90,6 +102,7 @@ static void page_read(void *arg)
     audit->st = index_scan(audit->worker->master->index, &all, &audit->start, take_key, audit);
 }
 
+/* A pool that is full has more urgent work: tried again a little later. */
 static void read_page(struct audit *audit)
 {
     audit->job = (struct pool_job){
@@ -109,6 +122,7 @@ static void probe_free(struct probe *probe)
     free(probe);
 }
 
+/* Only places that can be asked with a meaning; the answers come in the order of items. */
 static enum status ask_copies(struct probe *probe)
 {
     struct worker *worker = probe->audit->worker;
@@ -183,6 +197,8 @@ static void round_over(struct audit *audit, bool whole)
         loop_timer_set(audit->timer, atomic_load(&audit->demanded) ? 0 : ROUND_MS);
 }
 
+/* The second half. The files are looked for also where the first half failed: they are another
+ * question. */
 static void look_for_orphans(struct audit *audit)
 {
     audit->orphans = orphans_start(audit->worker, &audit->pause_ms, orphans_ended, audit);
@@ -239,6 +255,7 @@ static void page_arrived(void *arg)
     advance(audit);
 }
 
+/* The figures are those of this round from here on. */
 static void begin(struct audit *audit)
 {
     atomic_store(&audit->running, true); /* first: who demanded it never sees it as ended */
@@ -269,6 +286,7 @@ void audit_demand(struct audit *audit)
     atomic_store(&audit->demanded, true);
 }
 
+/* The demand may come on any thread, the timer is the loop's: hence two functions. */
 void audit_poke(struct audit *audit)
 {
     if (!atomic_load(&audit->demanded) || audit->stopped)

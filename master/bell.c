@@ -1,3 +1,9 @@
+/*
+ * One message for all rings: a message can be in a loop's queue only once, and so `rung` says
+ * whether it is there. The trap is the order at the other end: it is taken back before `heard`
+ * runs, so a ring that comes while `heard` looks at the work is heard again. The other way round it
+ * would be lost, and the work would wait for the janitor's next round of its own.
+ */
 #include "master/bell.h"
 
 #include <stdatomic.h>

@@ -28,10 +28,10 @@ enum {
 struct bury {
     struct worker *worker;
     char request[32];
-    const struct key *key;
-    struct record *rec;
-    bool careful;
-    char field[48];
+    const struct key *key;  /* the owner's, as is the record; locked */
+    struct record *rec;     /* changed step by step; the owner commits it at the end */
+    bool careful;           /* bury.h */
+    char field[48];         /* "Larder-Tombstone: GENERATION" */
     struct ask_item *items; /* of the question under way; their places belong to `places` */
     char **places;
     size_t count;
@@ -84,12 +84,14 @@ static enum status add_item(struct bury *bury, const char *place, uint64_t gener
     return ST_OK;
 }
 
+/* 404 is as good as 204: the copy need not be there to be gone. */
 static bool is_gone(const struct ask_answer *answer)
 {
     return answer->st == ST_OK &&
            (answer->http == 204 || answer->http == 200 || answer->http == 404);
 }
 
+/* All are DELETEs: of a copy, or of the path of a tombstone with its field. */
 static enum status ask_items(struct bury *bury,
                              void (*answered)(void *, const struct ask_answer *, size_t))
 {
@@ -117,6 +119,8 @@ static void forget_removed(struct bury *bury)
             record_drop_holder(rec, rec->maybes[i]);
 }
 
+/* The first question. Also asked with no items at all, since the steps behind it are to be done in
+ * any case. */
 static enum status erase(struct bury *bury)
 {
     struct volumes *volumes = bury->worker->master->volumes;
@@ -159,6 +163,8 @@ static enum status choose_holders(struct bury *bury)
     return st;
 }
 
+/* Puts the tombstone on volumes. Places that were no `maybe` before are committed first; where all
+ * were (a crash, or an answer that was lost) there is nothing to commit. */
 static enum status mark(struct bury *bury)
 {
     struct record *rec = bury->rec;
@@ -177,6 +183,7 @@ static enum status mark(struct bury *bury)
     return ST_OK;
 }
 
+/* Takes the tombstone off all volumes that have it, or may have it. */
 static enum status unmark(struct bury *bury)
 {
     const struct record *rec = bury->rec;
@@ -191,6 +198,7 @@ static enum status unmark(struct bury *bury)
     return st ? st : ask_items(bury, bury_unmarked);
 }
 
+/* What comes next hangs on what is left. Where nothing is to be marked or unmarked that was it. */
 static void bury_erased(void *arg, const struct ask_answer *answers, size_t count)
 {
     struct bury *bury = arg;
@@ -218,6 +226,7 @@ static void bury_noted(void *arg, enum status st)
         bury_fail(bury, st);
 }
 
+/* A place that took the tombstone is a holder from now on; all others stay maybes. */
 static void bury_marked(void *arg, const struct ask_answer *answers, size_t count)
 {
     struct bury *bury = arg;

@@ -1,3 +1,8 @@
+/*
+ * The options of larder-master, as a table for common/options: names, ranges, and the texts of
+ * --help with the defaults in them. What is wrong with one option alone is said there; what several
+ * of them contradict each other in, here.
+ */
 #include "master/config.h"
 
 #include <stdio.h>
@@ -16,6 +21,7 @@ static struct option_program program = {
     .options = specs,
 };
 
+/* The table is filled at run time, with room for more than there are. */
 static void add(struct option_spec spec)
 {
     specs[program.count++] = spec;

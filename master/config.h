@@ -8,30 +8,30 @@
 #include "common/options.h"
 
 struct config {
-    unsigned port;
-    char *listen;
-    char *db;
+    unsigned port; /* 0: any free one */
+    char *listen;  /* an address; never NULL after config_read() */
+    char *db;      /* the directory of the index */
     struct option_list volumes;
-    unsigned replicas;
-    unsigned min_replicas; /* 0 on the command line: a majority of the replicas */
-    unsigned subvolumes;
-    char *fallback; /* host[:port] where missing keys are redirected, or NULL */
-    bool protect;
-    bool overwrite;
-    bool md5sum;
-    unsigned voltimeout_ms;
+    unsigned replicas;        /* copies of each value */
+    unsigned min_replicas;    /* 0 on the command line: a majority of the replicas */
+    unsigned subvolumes;      /* disks a volume; 1: paths without svXX */
+    char *fallback;           /* host[:port] where missing keys are redirected, or NULL */
+    bool protect;             /* DELETE needs an UNLINK before */
+    bool overwrite;           /* PUT may replace a value */
+    bool md5sum;              /* MD5s are computed and kept */
+    unsigned voltimeout_ms;   /* silence of a volume in a health check */
     unsigned orphan_after_ms; /* a file in no record is removed when it is older */
     unsigned down_after_ms;   /* a volume that is down so long counts as lost */
     unsigned sync;            /* 0: full, 1: none */
-    unsigned threads;
-    unsigned pool_threads;
+    unsigned threads;         /* loops */
+    unsigned pool_threads;    /* for scans */
     unsigned grace_ms; /* old versions' files stay so long, for readers that were sent to them */
     unsigned long long max_value; /* bytes; 0: no limit */
     unsigned max_connections;
     unsigned long long cache_bytes; /* LevelDB's block cache */
     unsigned long long
-        reserve_bytes; /* free space on the index disk below which nothing is written */
-    unsigned log_level;
+        reserve_bytes;  /* free space on the index disk below which nothing is written */
+    unsigned log_level; /* enum log_level */
 };
 
 /* Reads the command line; what is wrong is said on standard error. *rest: the first argument that

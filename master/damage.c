@@ -1,6 +1,11 @@
 /*
- * The path: damage_start → damage_read (the file's name tells the key) → damage_flagged: the key is
+ * POST /admin/damaged: a volume tells of a value that it found damaged and has laid aside. The
+ * path: damage_start → damage_read (the file's name tells the key) → damage_flagged: the key is
  * suspect now, and the janitor looks at its copies.
+ *
+ * The volume is believed that there is something to look at, and no more: what is asked of the
+ * copies afterwards decides. So a report can do no harm, whoever sends it, and need not name the
+ * place. It is answered when the flag is durable; until then the volume reports it again.
  */
 #include "master/damage.h"
 
@@ -14,7 +19,7 @@
 #include "master/flag.h"
 #include "master/worker.h"
 
-enum { TEXT_MAX = 4096 };
+enum { TEXT_MAX = 4096 }; /* bytes of the JSON */
 
 struct damage {
     struct worker *worker;
@@ -43,6 +48,7 @@ void damage_start(struct worker *worker, struct http_request *req)
     http_request_read_body(req, &sink, damage);
 }
 
+/* What is too long is read to its end all the same, so that the answer can be. */
 static size_t damage_data(void *arg, const char *data, size_t len)
 {
     struct damage *damage = arg;

@@ -1,5 +1,11 @@
-/* The path: flag_start → flag_turned (locked, read; or once more after a pause) → flag_committed →
- * flag_finish. */
+/*
+ * The path: flag_start → flag_turned (locked, read; or once more after a pause) → flag_committed →
+ * flag_finish.
+ *
+ * The flag is in the record's work, so it needs the key's lock like any change of a record. Readers
+ * and volumes that meet a hole come in bursts; a key that has its flag already costs a read and no
+ * commit. The lock is quiet: a client's write waits for it instead of being refused.
+ */
 #include "master/flag.h"
 
 #include <stdbool.h>
@@ -12,7 +18,7 @@
 #include "master/keylock.h"
 #include "master/worker.h"
 
-enum { TRIES = 40, PAUSE_MS = 50 };
+enum { TRIES = 40, PAUSE_MS = 50 }; /* two seconds in all */
 
 struct flag {
     struct worker *worker;
@@ -75,6 +81,7 @@ static bool try_again(struct flag *flag)
     return flag->pause != NULL;
 }
 
+/* From a message and not at once, so `flagged` never runs inside of flag_start(). */
 static void flag_turned(void *arg)
 {
     struct flag *flag = arg;

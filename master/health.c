@@ -1,3 +1,14 @@
+/*
+ * The path, for each volume: period_over → ask → volume_answered → volumes_checked() (the table) →
+ * note_identity or tell_name, where there is reason to.
+ *
+ * Runs on the first loop. A check is reused for the next question, and there is one under way at a
+ * time, so a volume that hangs has one connection waiting and not one more every period. What is
+ * decided about a volume is decided in the table (volumes_table.c); here is only who is asked when.
+ *
+ * Answers may be late: a volume may have moved while it was asked. So a check remembers the address
+ * that it asked, and the table ignores what comes from another.
+ */
 #include "master/health.h"
 
 #include <stdlib.h>
@@ -13,11 +24,13 @@
 #include "master/volumes.h"
 #include "master/worker.h"
 
+/* A silence must be noticed within about a second, --voltimeout included; a few small requests a
+ * second cost a volume nothing. */
 enum {
     PERIOD_MS = 250,
-    UP_PERIODS = 2, /* volumes that are up are asked every second time */
-    TELL_MS = 10 * 1000,
-    TELL_AGAIN_MS = 30 * 1000
+    UP_PERIODS = 2,           /* volumes that are up are asked every second time */
+    TELL_MS = 10 * 1000,      /* to take its name: it writes that to a disk */
+    TELL_AGAIN_MS = 30 * 1000 /* between two tries */
 };
 
 /* One question under way. */
@@ -28,7 +41,7 @@ struct check {
     struct http_call *call;            /* NULL: none */
     struct roll_change note;           /* of its identity, where it was seen first */
     char id[IDENTITY_SIZE + 1];
-    bool noting;
+    bool noting;               /* `note` is the roll's now */
     struct http_call *telling; /* the volume its name; NULL: not now */
     uint64_t told_ms;          /* of loop_now_ms(); 0: never */
 };
@@ -43,6 +56,7 @@ struct health {
 
 /* --- identities --- */
 
+/* A conflict is no failure: the next check sees who is there then. */
 static void identity_noted(void *arg, enum status st)
 {
     struct check *check = arg;
@@ -113,6 +127,7 @@ static void tell_name(struct check *check, const char *name)
 
 /* --- asking --- */
 
+/* The identity is copied first: volumes_checked() takes the report over. */
 static void volume_answered(void *arg, struct http_call *call, enum status st)
 {
     struct check *check = arg;
@@ -192,6 +207,7 @@ struct health *health_new(struct worker *worker)
     return health;
 }
 
+/* After all loops have ended: only then a note may be freed that is still under way (roll.h). */
 void health_free(struct health *health)
 {
     if (!health)

@@ -23,7 +23,7 @@ enum {
     REOPEN_ROOM = 8 * 1024 * 1024 /* LevelDB writes a few files when it opens */
 };
 
-/* --- changes: operations as bytes, [flag][key length][value length][key][value] --- */
+/* --- changes: operations as bytes, [key length][value length][key][value] --- */
 
 struct op_head {
     uint32_t key_len;
@@ -83,6 +83,8 @@ void index_change_free(struct index_change *change)
     buf_free(&change->ops);
 }
 
+/* What add_op() has written, in memory only and on this machine only: so lengths are in its own
+ * order of bytes. */
 static void fill_batch(struct ldb_batch *batch, const struct buf *ops)
 {
     const char *at = ops->data;

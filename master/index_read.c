@@ -1,4 +1,12 @@
-/* Reads and scans of the index: local, immediate, and blocking for the disk at most. */
+/*
+ * Reads and scans of the index: local, immediate, and blocking for the disk at most. All take
+ * db_lock for reading, and the database may be away (NULL) while the committer fails to open it
+ * anew: then they are ST_IO.
+ *
+ * A scan holds that lock from its first key to its last. The functions that it calls must not read
+ * the index themselves: the lock prefers writers, and a second hold of it behind a waiting writer
+ * would never come.
+ */
 #include <stdlib.h>
 #include <string.h>
 

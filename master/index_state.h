@@ -10,11 +10,12 @@
 #include "common/ldb.h"
 #include "master/index.h"
 
-#define INDEX_WORK     "!w"
-#define INDEX_VOLUME   "!v"
-#define INDEX_SEQUENCE "!msequence"
-#define INDEX_ID       "!mid"
-#define INDEX_BORN     "!mborn"
+/* Prefixes of LevelDB's keys that are no keys of clients', which begin with '/'. */
+#define INDEX_WORK     "!w"         /* … KEY: what is still to be done for a key */
+#define INDEX_VOLUME   "!v"         /* … NAME: the JSON of a volume */
+#define INDEX_SEQUENCE "!msequence" /* number of the last batch */
+#define INDEX_ID       "!mid"       /* identity of this index */
+#define INDEX_BORN     "!mborn"     /* unix milliseconds */
 
 struct index {
     struct index_options options;

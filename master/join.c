@@ -33,8 +33,8 @@ struct join {
     char name[VOLUME_NAME_MAX + 1]; /* of the volume that is changed */
     char was[VOLUME_NAME_MAX + 1];  /* where that was reached before */
     struct roll_change change;
-    const char *event; /* for the log, when it is done */
-    char text[VOLUME_NAME_MAX * 3 + 256];
+    const char *event;                    /* for the log, when it is done */
+    char text[VOLUME_NAME_MAX * 3 + 256]; /* of the answer */
 };
 
 static void join_met(void *arg, struct http_call *call, enum status st);
@@ -51,6 +51,7 @@ static bool has_parameter(struct http_request *req, const char *name)
     return key_query(query, len, name, value, sizeof value) >= 0;
 }
 
+/* The answer comes later, and join_finish() is the end of the join in any case. */
 static void ask(struct join *join, const char *address,
                 void (*answered)(void *arg, struct http_call *call, enum status st))
 {
@@ -76,6 +77,7 @@ static enum status decide_new(void *arg, bool known, struct volume_facts *facts)
     return ST_OK;
 }
 
+/* An operator's word: nothing is asked, and nothing can be in conflict with it. */
 static enum status decide_replaced(void *arg, bool known UNUSED, struct volume_facts *facts)
 {
     const struct join *join = arg;
@@ -86,6 +88,7 @@ static enum status decide_replaced(void *arg, bool known UNUSED, struct volume_f
     return ST_OK;
 }
 
+/* Between the questions and this turn another request may have moved, replaced or removed it. */
 static enum status decide_moved(void *arg, bool known, struct volume_facts *facts)
 {
     const struct join *join = arg;
@@ -96,6 +99,7 @@ static enum status decide_moved(void *arg, bool known, struct volume_facts *fact
     return ST_OK;
 }
 
+/* The roll calls decide() when it is this change's turn, then join_recorded() on this loop. */
 static void submit(struct join *join, const char *name, const char *event,
                    enum status (*decide)(void *arg, bool known, struct volume_facts *facts))
 {
@@ -187,6 +191,7 @@ static void join_there(struct join *join, const char *name)
                       : "");
 }
 
+/* Nobody is known by that identity, or it has none: then the address decides. */
 static void join_fresh(struct join *join)
 {
     struct volumes *volumes = join->worker->master->volumes;

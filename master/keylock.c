@@ -1,3 +1,12 @@
+/*
+ * A hash table of the keys that are held, cut into shards. A lock of a key is an entry, not a
+ * mutex: flows hold it over many turns of a loop, and may let it go on another thread than they
+ * took it on. So nobody can wait for it, and there is nothing that could be locked in a wrong
+ * order.
+ *
+ * What is held at a time are requests under way, thousands at most; so the table does not grow, and
+ * an entry is allocated for each.
+ */
 #include "master/keylock.h"
 
 #include <pthread.h>
@@ -5,8 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SHARDS = 64, BUCKETS = 256 };
+enum { SHARDS = 64, BUCKETS = 256 }; /* buckets of a shard */
 
+/* One key that is held; owned by its bucket. */
 struct held {
     struct held *next;
     uint64_t hash;
@@ -18,7 +28,7 @@ struct held {
 /* Each shard has a lock of its own, so loops rarely wait for each other. */
 struct shard {
     pthread_mutex_t lock;
-    size_t count;
+    size_t count; /* of the held ones */
     struct held *buckets[BUCKETS];
 };
 
@@ -68,6 +78,8 @@ void keylock_free(struct keylock *locks)
     free(locks);
 }
 
+/* Where its entry hangs, or would be hung: at the end of the bucket's list. With the shard's lock
+ * held. */
 static struct held **find(struct shard *shard, uint64_t hash, const struct key *key)
 {
     struct held **at = &shard->buckets[hash / SHARDS % BUCKETS];
@@ -77,6 +89,7 @@ static struct held **find(struct shard *shard, uint64_t hash, const struct key *
     return at;
 }
 
+/* Allocated before the lock is taken: in between nobody waits for malloc. */
 static bool try_lock(struct keylock *locks, const struct key *key, bool quiet)
 {
     uint64_t hash = hash_key(key);

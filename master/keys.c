@@ -19,20 +19,21 @@
 #include "master/volumes.h"
 #include "master/worker.h"
 
-enum { LIMIT = 1000, LIMIT_MAX = 10000 };
+enum { LIMIT = 1000, LIMIT_MAX = 10000 }; /* records of a page; it is held in memory */
 
+/* One request; the pool's from pool_submit() to keys_page_read(). */
 struct keys {
     struct worker *worker;
     struct http_request *req;
     struct pool_job job;
-    struct buf start;
+    struct buf start;   /* where the page begins */
     struct buf names;   /* the keys of the page, each with a NUL behind it, which no key has */
     struct buf records; /* JSON objects with commas between them */
-    struct buf next;
+    struct buf next;    /* where the next one begins; empty: there is none */
     unsigned long limit;
     unsigned long count; /* of names */
     bool only_work;
-    enum status st;
+    enum status st; /* of the reading */
 };
 
 static void keys_read(void *arg);
@@ -56,6 +57,7 @@ static void add_strings(struct buf *out, const char *name, char *const *list, si
     buf_addc(out, ']');
 }
 
+/* Where placement would have the copies now: the tools compare it with where they are. */
 static void add_wanted(struct worker *worker, struct buf *out, const struct key *key)
 {
     struct ranked *ranked;
@@ -84,6 +86,8 @@ static void add_garbage(struct buf *out, const struct copies *garbage)
     buf_addc(out, ']');
 }
 
+/* Members that say nothing are left out, but for those that every record has (common/PROTOCOL.md).
+ */
 static void add_record(struct worker *worker, struct buf *out, const struct key *key,
                        const struct record *rec)
 {
@@ -111,6 +115,7 @@ static void add_record(struct worker *worker, struct buf *out, const struct key 
 
 /* --- a page --- */
 
+/* The key behind the page's last one is where the next page begins, so no key comes twice. */
 static bool take_key(struct keys *keys, const char *bytes, size_t len)
 {
     struct key key;
@@ -154,6 +159,8 @@ static enum status add_records(struct keys *keys)
     return st;
 }
 
+/* Two passes: the scan for the keys, and then a read for each. A record may change in between; it
+ * is whole all the same. */
 static void keys_read(void *arg)
 {
     struct keys *keys = arg;
@@ -165,6 +172,7 @@ static void keys_read(void *arg)
         keys->st = buf_ok(&keys->names) ? add_records(keys) : ST_NO_MEMORY;
 }
 
+/* An empty ?start= is the beginning; one with a broken escape is refused, as it could skip keys. */
 static enum status parse(struct keys *keys)
 {
     size_t len;

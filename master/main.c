@@ -1,4 +1,11 @@
-/* larder-master: options, start, signals, stop. */
+/*
+ * larder-master: options, start, signals, stop.
+ *
+ * The main thread does nothing but wait for signals: they are blocked in all threads and taken by
+ * sigwait(), so no handler ever interrupts anything, and nothing needs to be safe inside of one.
+ * minikeyvalue's commands (server, rebuild, rebalance) are here too, for those who have them in
+ * scripts.
+ */
 #include <errno.h>
 #include <malloc.h>
 #include <signal.h>
@@ -36,6 +43,8 @@ static void keep_memory_small(void)
     (void)mallopt(M_MMAP_THRESHOLD, 128 << 10);
 }
 
+/* Before the first thread is made, which then inherits it. SIGPIPE: a client that is gone is an
+ * error of send(), not the end. */
 static void block_signals(sigset_t *wanted)
 {
     (void)sigemptyset(wanted);
@@ -116,6 +125,7 @@ static int wait_for_end(const sigset_t *wanted, pid_t child)
     }
 }
 
+/* The exit status. libcurl's global part is started before there are threads, as it demands. */
 static int serve(const struct config *config, const char *self, bool rebalance)
 {
     sigset_t wanted;

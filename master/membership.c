@@ -86,6 +86,8 @@ static struct member *member_new(struct worker *worker, struct http_request *req
     return member;
 }
 
+/* The body is a name of some hundred bytes; http_request_read_body() reads it piece by piece on
+ * this loop. */
 static void member_start(struct worker *worker, struct http_request *req, enum wish wish)
 {
     if (!http_request_has_body(req)) {
@@ -113,6 +115,7 @@ void membership_remove(struct worker *worker, struct http_request *req)
     member_start(worker, req, has_parameter(req, "lost") ? WISH_REMOVE_LOST : WISH_REMOVE);
 }
 
+/* What is too long is read to its end, so that an answer can be given. */
 static size_t member_data(void *arg, const char *data, size_t len)
 {
     struct member *member = arg;
@@ -188,6 +191,8 @@ static void count_keys(void *arg)
         member->st = index_scan(index, &all, &all, count_key, member);
 }
 
+/* From here on the member is the pool's, until member_counted(). A scan of a large index takes
+ * seconds to minutes, hence not on the loop. */
 static void count(struct member *member)
 {
     member->job = (struct pool_job){
@@ -242,6 +247,7 @@ static enum status decide(void *arg, bool known, struct volume_facts *facts)
     return ST_OK;
 }
 
+/* Changes nothing: its place in the order of changes is what it is submitted for. */
 static enum status as_it_is(void *arg UNUSED, bool known, struct volume_facts *facts)
 {
     return known && !facts->removed ? ST_OK : ST_NOT_FOUND;
@@ -260,6 +266,8 @@ static void submit(struct member *member,
     roll_submit(member->worker->master->roll, change);
 }
 
+/* Adding goes on in join.c, which takes over the request; all other wishes need a volume of the
+ * store. */
 static void member_named(void *arg, enum status st)
 {
     struct member *member = arg;

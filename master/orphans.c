@@ -29,7 +29,7 @@
 #include "master/worker.h"
 
 enum {
-    LISTING_MAX = 64 * 1024 * 1024,
+    LISTING_MAX = 64 * 1024 * 1024, /* bytes; a longer one is not looked at */
     LISTING_MS = 60000,
     DELETE_MS = 10000,
     DEPTH_MAX = 12 /* of directories below the volume: names of 1,024 bytes are cut five times */
@@ -37,7 +37,7 @@ enum {
 
 struct orphans {
     struct worker *worker;
-    const uint64_t *pause_ms;
+    const uint64_t *pause_ms; /* between two directories; the owner's, and may change meanwhile */
     struct loop_timer *timer;
     bool pausing;  /* nothing is under way but the timer */
     size_t volume; /* the one that is walked */
@@ -52,7 +52,7 @@ struct orphans {
     uint64_t generation;
     enum naming naming;
     char place[VOLUME_NAME_MAX + 16];
-    bool stopped;
+    bool stopped; /* begins nothing more; what is under way ends */
     struct orphans_counts counts;
     void (*ended)(void *arg, const struct orphans_counts *counts);
     void *arg;
@@ -75,6 +75,7 @@ static void leaves_out(struct orphans *orphans)
         "error=\"a directory could not be looked at: no memory, or its listing makes no sense\"");
 }
 
+/* Paths as they are, not encoded; they end in '/', so that names can be put behind them. */
 static bool push(struct orphans *orphans, const char *parent, const char *name)
 {
     struct buf path = BUF_INIT;
@@ -111,6 +112,8 @@ static char *next_directory(struct orphans *orphans)
     return NULL;
 }
 
+/* By the volume's address, with the path below it; ?meta for the time at which a file was stored.
+ */
 static bool list_directory(struct orphans *orphans)
 {
     static const char *const fields[] = {"Larder-Internal: 1", NULL};
@@ -136,6 +139,8 @@ static bool list_directory(struct orphans *orphans)
     return started;
 }
 
+/* Also between the last directory and the end: so finish() never runs inside of the owner's call.
+ */
 static void pause_walk(struct orphans *orphans)
 {
     orphans->pausing = true;
@@ -156,6 +161,7 @@ static void walk_next(void *arg)
     }
 }
 
+/* False breaks the call off: a listing without an end would take all memory. */
 static bool listing_piece(void *arg, const char *data, size_t len)
 {
     struct orphans *orphans = arg;
@@ -179,6 +185,7 @@ static void listing_arrived(void *arg, struct http_call *call, enum status st)
 
 /* --- entries --- */
 
+/* Of a path that begins and ends with '/'. */
 static size_t depth(const char *path)
 {
     size_t count = 0;
@@ -220,6 +227,8 @@ static uint64_t stored_ms(const struct json *entry)
     return seconds > 0 ? (uint64_t)seconds * 1000 : 0;
 }
 
+/* Naming is not compared: where two namings of a first version give two files, the one that the
+ * record does not mean stays, which is better than the other way round. */
 static bool is_recorded(const struct orphans *orphans)
 {
     const struct record *rec = &orphans->rec;
@@ -284,6 +293,8 @@ static bool look_at(struct orphans *orphans, const struct json *entry)
     return remove_orphan(orphans);
 }
 
+/* One file at a time: removing is rare, and the key's lock is held for it. Loops instead of calling
+ * itself, as a directory may have thousands of entries. */
 static void file_next(struct orphans *orphans)
 {
     while (!orphans->stopped && orphans->next < json_count(orphans->listing))
@@ -294,6 +305,7 @@ static void file_next(struct orphans *orphans)
     pause_walk(orphans);
 }
 
+/* Whatever the answer was: a file that is still there is met again in the next round. */
 static void file_done(void *arg, const struct ask_answer *answers UNUSED, size_t count UNUSED)
 {
     struct orphans *orphans = arg;

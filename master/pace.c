@@ -1,3 +1,12 @@
+/*
+ * Pure: no clock, no timer; the janitor tells what a round was, and gets a pause. So the rules can
+ * be tested with made-up rounds (tests/unit).
+ *
+ * Three forces pull at the pause. What was done asks for the next round at once, what failed for a
+ * longer one each time; and nothing may cost more than it is worth, so the time that was spent on
+ * failures is also spent on doing nothing. The smallest of all reasons to go on wins, but never
+ * below the time that reading the queue takes (least_pause()).
+ */
 #include "master/pace.h"
 
 enum {
@@ -73,11 +82,13 @@ static uint64_t plan_pause(struct pace *pace, const struct pace_round *round)
     return lesser(PAUSE_MIN_MS + took * failed / done, PAUSE_MAX_MS);
 }
 
+/* Reading the queue of a million keys takes a while: half of the time at most. */
 static uint64_t least_pause(const struct pace_round *round)
 {
     return lesser(PAUSE_MIN_MS + round->reading_ms, PAUSE_MAX_MS);
 }
 
+/* The order matters: a ring takes back what the failures have put off, and so comes behind them. */
 uint64_t pace_pause(struct pace *pace, const struct pace_round *round)
 {
     if (round->repairs)

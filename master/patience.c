@@ -1,3 +1,10 @@
+/*
+ * The janitor, flags and orphans hold a key for milliseconds, and a client that met them would get
+ * a 409 for nothing that another client did. So its write looks again a few times before the flow
+ * itself tries the lock. It is no queue: two clients that wait for one key are not ordered, and the
+ * second still gets its 409. Nothing is held while it waits; the body of a PUT stays in the
+ * connection.
+ */
 #include "master/patience.h"
 
 #include <stdlib.h>
@@ -14,11 +21,13 @@ struct patience {
     struct worker *worker;
     struct http_request *req;
     struct key key;
-    uint64_t until_ms;
+    uint64_t until_ms; /* of loop_now_ms() */
     struct loop_timer *timer;
     void (*start)(struct worker *worker, struct http_request *req, const struct key *key);
 };
 
+/* `start` may end the request at once, so nothing of it is touched afterwards but the patience's
+ * own. */
 static void looked(void *arg)
 {
     struct patience *patience = arg;
@@ -33,6 +42,7 @@ static void looked(void *arg)
     free(patience);
 }
 
+/* Without memory the client gets what it would have got without patience. */
 void patience_start(struct worker *worker, struct http_request *req, const struct key *key,
                     void (*start)(struct worker *worker, struct http_request *req,
                                   const struct key *key))

@@ -1,3 +1,8 @@
+/*
+ * Who answers at an address. Larder's volumes say so in JSON; any other HTTP server that answers
+ * below 500 is a plain volume that is up, whatever it says: 404 is what nginx says to a path that
+ * it does not have.
+ */
 #include "master/probe.h"
 
 #include <stdlib.h>
@@ -12,6 +17,8 @@
 
 /* --- reading the answer --- */
 
+/* The states that a volume has of its own; what else there is (slow, draining, lost) is the
+ * master's judgement. */
 static enum volume_state parse_state(const char *text)
 {
     if (!text || strcmp(text, "up") == 0)

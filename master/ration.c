@@ -1,3 +1,11 @@
+/*
+ * A queue of shares, first come first served: a large one at its front is not overtaken by small
+ * ones, or it would never come. Somebody always gets one, even where it is larger than all, or a
+ * single large value would wait for ever.
+ *
+ * Shares are granted by a timer, and so never inside of ration_ask() or ration_return(): whoever
+ * returns a share is in the middle of its own end. One loop's own, without locks.
+ */
 #include "master/ration.h"
 
 #include <stdlib.h>
@@ -17,6 +25,7 @@ static bool fits(const struct ration *ration, const struct ration_share *share)
     return ration->used == 0 || ration->used + share->bytes <= ration->bytes;
 }
 
+/* `granted` may ask for, or return, other shares: the list is read anew each time. */
 static void turned(void *arg)
 {
     struct ration *ration = arg;
@@ -65,6 +74,7 @@ void ration_ask(struct ration *ration, struct ration_share *share, uint64_t byte
     loop_timer_set(ration->turn, 0);
 }
 
+/* Those that give up are few (a stop), so a walk along the list will do. */
 static void stop_waiting(struct ration_share *share)
 {
     struct ration *ration = share->ration;

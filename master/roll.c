@@ -2,6 +2,14 @@
  * The path of a change: roll_submit → take_turn (decided, handed to the index) → roll_committed
  * (the table has it; the next one's turn) → done. One that is refused goes from take_turn to
  * roll_refused.
+ *
+ * The trap that shaped it: read the facts, change them, commit them, for two requests at once, and
+ * the second writes back what the first has changed. So there is one change in the index's hands at
+ * a time (`busy`), and it is decided only when its turn has come.
+ *
+ * Threads: changes come from any loop, and a turn runs on whichever loop the one before ended on;
+ * hence decide() may run on any thread. The lock is over the queue alone, and held for none of the
+ * calls.
  */
 #include "master/roll.h"
 
@@ -14,7 +22,7 @@ struct roll {
     struct index *index;
     struct volumes *volumes;
     pthread_mutex_t lock;      /* for what is below */
-    struct roll_change *first; /* wait for their turn */
+    struct roll_change *first; /* wait for their turn; each is its owner's memory */
     struct roll_change **end;
     bool busy; /* one is in the index's hands */
 };

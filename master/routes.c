@@ -1,3 +1,8 @@
+/*
+ * From a request to its flow; the one place that knows which method and which query mean what.
+ * /admin/ is not a place for keys, whichever way it is written. What changes a key goes through
+ * patience.c, reads do not.
+ */
 #include "master/routes.h"
 
 #include <stdbool.h>
@@ -9,6 +14,7 @@
 #include "master/patience.h"
 #include "master/worker.h"
 
+/* True also for one without a value, or with a broken escape in it: it was meant. */
 static bool has_parameter(struct http_request *req, const char *name)
 {
     size_t len;
@@ -17,6 +23,7 @@ static bool has_parameter(struct http_request *req, const char *name)
     return len && key_query(query, len, name, value, sizeof value) != -1;
 }
 
+/* HEAD as GET; the server leaves the body off. */
 static void route_get(struct worker *worker, struct http_request *req, const struct key *key)
 {
     if (has_parameter(req, "record"))

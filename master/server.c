@@ -1,3 +1,16 @@
+/*
+ * The parts of a master, in the order in which they need each other: locks, table of volumes, pool
+ * → the index → the volumes that it has → the roll → the loops, each with its server → janitor and
+ * health checks on the first loop → the threads. Stopping is the same backwards, with one addition:
+ * before anything is freed all loops come to rest, since a flow has its memory in several parts at
+ * once.
+ *
+ * Threads: all of this runs on the main thread. What touches a loop after its thread has started
+ * goes there as an errand (on_all_loops()).
+ *
+ * Each loop listens on the same port (SO_REUSEPORT), so the kernel deals connections out, and a
+ * request stays where it came in.
+ */
 #include "master/server.h"
 
 #include <pthread.h>
@@ -25,6 +38,8 @@
 #include "master/worker.h"
 
 enum { COPY_BYTES = 6 * 1024 * 1024 }; /* of values that a loop copies at the same time */
+/* POOL_QUEUE: scans that wait; the next one is answered 503. IDLE_CONNECTIONS: a loop's to all
+ * volumes. STOP_MS: for requests under way, when the master is to end. */
 enum { POOL_QUEUE = 4096, IDLE_CONNECTIONS = 512, ADMIN_RESERVE = 16, STOP_MS = 10000 };
 
 struct server {
@@ -38,6 +53,7 @@ struct server {
 
 /* --- volumes: those of the index, then those of the command line --- */
 
+/* The index is the authority on the volumes; false ends the scan, for lack of memory. */
 static bool add_known(void *arg, const char *name, const char *value)
 {
     struct volume_facts facts;
@@ -68,6 +84,7 @@ static enum status add_listed(struct volumes *volumes, const char *text)
     return ST_OK;
 }
 
+/* Those of the index first: a volume of the command line may be one of them that has moved. */
 static enum status add_volumes(struct server *server)
 {
     const struct option_list *list = &server->config->volumes;
@@ -90,6 +107,8 @@ static void *run_loop(void *arg)
     return NULL;
 }
 
+/* The first worker binds the port with `exclusive`, so that a second master on it is refused; the
+ * others share it. Connections are divided evenly between the loops, rounded up. */
 static enum status start_worker(struct server *server, size_t i, uint16_t port)
 {
     struct worker *worker = &server->master.workers[i];
@@ -165,6 +184,7 @@ static enum status open_index(struct server *server)
     return index_open(&server->master.index, &options);
 }
 
+/* The index before everything that listens: who cannot open it must not answer anybody. */
 static enum status start_parts(struct server *server)
 {
     struct master *master = &server->master;
@@ -201,6 +221,9 @@ static void stop_loops(struct server *server)
     server->thread_count = 0;
 }
 
+/* All of a server, or as much as server_start() has made of it. The index first: flows that wait
+ * for a commit are told before their loops end. Janitor and health go after the threads, and before
+ * the loops whose timers they have. */
 static void free_parts(struct server *server)
 {
     struct master *master = &server->master;
@@ -315,6 +338,8 @@ static bool on_all_loops(struct server *server, void (*fn)(void *arg))
     return true;
 }
 
+/* Again and again until all loops are idle in one and the same round, as a request of one loop may
+ * make work for another. False: time is up. */
 static bool wait_for_rest(struct server *server)
 {
     uint64_t deadline = loop_now_ms() + STOP_MS;

@@ -19,13 +19,14 @@
 #include "master/volumes.h"
 #include "master/worker.h"
 
+/* For a HEAD, or the mark of an unlinked copy. */
 enum { LOOK_MS = 5000 };
 
 struct spread {
     struct worker *worker;
     char request[32];
-    const struct key *key;
-    struct record *rec;
+    const struct key *key; /* the owner's, locked */
+    struct record *rec;    /* the owner's, who commits it; changed here */
     struct ranked *ranked;
     const char **wanted; /* into `ranked`, best first */
     size_t wanted_count;
@@ -35,7 +36,7 @@ struct spread {
     bool *asked;     /* [i]: it was asked */
     bool *stored;    /* [i]: targets[i] has a durable copy now */
     uint64_t length; /* of the value, as a copy says it */
-    uint64_t moved;
+    uint64_t moved;  /* bytes written, over all targets */
     struct index_change change;
     void (*spread)(void *arg, enum status st, uint64_t moved);
     void *arg;
@@ -72,6 +73,8 @@ static enum status choose_wanted(struct spread *spread)
     return ST_OK;
 }
 
+/* All copies are asked for, also those that stand right: what the record says of them may be out of
+ * date, and a source must be one that answers. */
 static enum status look(struct spread *spread)
 {
     const struct record *rec = spread->rec;
@@ -110,6 +113,7 @@ static bool has_copy(const struct spread *spread, const char *place)
     return false;
 }
 
+/* Unlike has_copy() it believes nobody. */
 static bool was_seen(const struct spread *spread, const char *place)
 {
     for (size_t i = 0; i < spread->rec->place_count; i++)
@@ -118,6 +122,7 @@ static bool was_seen(const struct spread *spread, const char *place)
     return false;
 }
 
+/* Wanted places without a copy, as far as they can take one now. */
 static void choose_targets(struct spread *spread)
 {
     for (size_t i = 0; i < spread->wanted_count; i++) {
@@ -128,6 +133,8 @@ static void choose_targets(struct spread *spread)
     }
 }
 
+/* Every target goes on the garbage list before the first byte is sent: after a crash the janitor
+ * knows what may lie there. move_places() takes them off again. */
 static enum status save_intent(struct spread *spread)
 {
     struct record *rec = spread->rec;
@@ -207,6 +214,8 @@ struct need {
     bool suspect;
 };
 
+/* `few` also where a copy stands on a volume that does not count: it will have to be moved. A
+ * suspect stays one until each copy was seen. */
 static struct need judge_need(const struct spread *spread, const char *const *list, size_t count)
 {
     struct volumes *volumes = spread->worker->master->volumes;
@@ -282,6 +291,7 @@ static void spread_looked(void *arg, const struct ask_answer *answers, size_t co
         spread_finish(spread, st);
 }
 
+/* Sources are the copies that have just answered, in the order of the record. */
 static enum status copy(struct spread *spread)
 {
     const struct record *rec = spread->rec;
@@ -322,6 +332,8 @@ static void spread_intent_saved(void *arg, enum status st)
         spread_finish(spread, st);
 }
 
+/* Copies of an unlinked key are marked on their volumes, too: a rebuild would show the key
+ * otherwise. With none to mark ask_start() calls back all the same. */
 static void spread_copied(void *arg, enum status st, const bool *stored, uint64_t bytes)
 {
     struct spread *spread = arg;
@@ -344,6 +356,7 @@ static void spread_copied(void *arg, enum status st, const bool *stored, uint64_
         spread_finish(spread, st);
 }
 
+/* A mark that could not be set is no reason to give the copies up: one that has it suffices. */
 static void spread_flagged(void *arg, const struct ask_answer *answers UNUSED, size_t count UNUSED)
 {
     struct spread *spread = arg;

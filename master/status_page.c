@@ -1,6 +1,8 @@
 /*
- * Each server's numbers belong to its loop, so a message goes from loop to loop and adds them up:
- * begin → gathered (on each loop in turn) → written (back on the first).
+ * GET /admin/status and /admin/metrics. Each server's numbers belong to its loop, so a message goes
+ * from loop to loop and adds them up: begin → gathered (on each loop in turn) → written (back on
+ * the first). So nothing is counted under a lock on the way of a request, at the price of a page
+ * that is not of one instant.
  */
 #include "master/status_page.h"
 
@@ -30,6 +32,7 @@ struct page {
     struct loop_message message;
 };
 
+/* On the request's loop. What else the page has comes from parts that any thread may ask. */
 static void written(void *arg)
 {
     struct page *page = arg;
@@ -108,6 +111,7 @@ static void write_status(struct page *page, struct buf *out)
              page->sum.answers[3], page->sum.answers[4], page->sum.answers[5]);
 }
 
+/* Prometheus' text format, version 0.0.4. */
 static void add_metric(struct buf *out, const char *name, const char *type, const char *help,
                        uint64_t value)
 {

@@ -5,6 +5,12 @@
  * A key that somebody else has locked for long is put on a short list. It is tried again after the
  * sweep, since waiting for it would hold up the others; where the list is full the sweep counts as
  * failed, and is begun anew.
+ *
+ * Threads: one loop, but page_read(), to which the page, `start`, `st` and `last_page` belong while
+ * `reading`. Atomic members are read from any loop by sweep_look().
+ *
+ * What must not happen: a reason for a sweep comes while one runs, and is taken for done with it.
+ * So the epoch of the volumes is read before the sweep begins, and counts as done only at its end.
  */
 #include "master/sweep.h"
 
@@ -71,6 +77,7 @@ static void flagged(void *arg, enum status st);
 
 /* --- on the pool --- */
 
+/* Copies that do not count are to be moved; and there are to be as many as can be. */
 static bool needs_repair(const struct sweep *sweep, const struct record *rec)
 {
     size_t kept = 0;
@@ -107,6 +114,7 @@ static void page_read(void *arg)
 
 /* --- on the loop --- */
 
+/* What failed is repeated from the beginning: a flag that is there already costs a read. */
 static void plan_again(struct sweep *sweep)
 {
     if (sweep->was_demanded)
@@ -132,6 +140,8 @@ static void finish(struct sweep *sweep)
               (unsigned long long)atomic_load(&sweep->flags), status_text(sweep->st));
 }
 
+/* A pool without room fails the sweep, which is begun anew; it is no more urgent than what fills
+ * the pool. */
 static void read_page(struct sweep *sweep)
 {
     sweep->job = (struct pool_job){
@@ -163,6 +173,7 @@ static bool flag_key(struct sweep *sweep, const struct key *key)
     return mark_start(mark);
 }
 
+/* Keeps AT_ONCE flags under way; with the last of a page the next page is read. */
 static void advance(struct sweep *sweep)
 {
     while (!sweep->stopped && sweep->page_next < sweep->page_count && sweep->under_way < AT_ONCE)
@@ -187,6 +198,7 @@ static void page_arrived(void *arg)
     advance(sweep);
 }
 
+/* Also the end of a key of try_locked(), when no sweep runs. */
 static void flagged(void *arg, enum status st)
 {
     struct mark *mark = arg;

@@ -1,5 +1,6 @@
 /*
  * The path:
+ *
  *   tend_start      from the janitor's loop to the worker's
  *   tend_turned     key locked, record read; not due, or nothing to do: the end
  *   tend_cleared    garbage that could be removed is gone
@@ -7,6 +8,9 @@
  *   tend_committed  the index knows
  *   tend_finish     unlocked; back to the janitor's loop
  *   tend_told       the janitor knows; freed
+ *
+ * A step that could do nothing is passed over, and what it left to be done stays in the record.
+ * Only what has changed is written: a key that cannot be repaired now is looked at often.
  */
 #include "master/tend.h"
 
@@ -53,6 +57,7 @@ static void tend_committed(void *arg, enum status st);
 static void tend_finish(struct tend *tend, enum tend_end end);
 static void tend_told(void *arg);
 
+/* For the logs of what it calls: there is no request of a client behind it. */
 static const char request[] = "janitor";
 
 /* The record as the index keeps it, appended to `out`; false where there is no work in it. */
@@ -152,6 +157,8 @@ static void tend_cleared(void *arg)
         tend_spread(tend, ST_NO_MEMORY, 0);
 }
 
+/* The end of all work on the record. A record that says nothing any more becomes absent, and so
+ * leaves the index with this commit. */
 static void tend_spread(void *arg, enum status st, uint64_t moved)
 {
     struct tend *tend = arg;

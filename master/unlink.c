@@ -60,6 +60,8 @@ void unlink_start(struct worker *worker, struct http_request *req, const struct 
     index_commit(worker->master->index, &un->change);
 }
 
+/* After the commit: the client's answer hangs on the index, and the marks are for a rebuild alone.
+ */
 static enum status flag_copies(struct unlinking *un)
 {
     const struct record *rec = &un->rec;
@@ -84,6 +86,8 @@ static void unlink_recorded(void *arg, enum status st)
         unlink_finish(un, st);
 }
 
+/* Not one mark is no failure of the request, but worth a line: the index is all that knows of it.
+ */
 static void unlink_flagged(void *arg, const struct ask_answer *answers, size_t count)
 {
     struct unlinking *un = arg;
@@ -97,6 +101,7 @@ static void unlink_flagged(void *arg, const struct ask_answer *answers, size_t c
     unlink_finish(un, ST_OK);
 }
 
+/* The one end: unlocks, answers, frees. */
 static void unlink_finish(struct unlinking *un, enum status st)
 {
     keylock_release(un->worker->master->locks, &un->key);

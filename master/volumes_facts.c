@@ -1,4 +1,12 @@
-/* What is lasting of the volumes: names, identities, addresses; its text in the index. */
+/*
+ * What is lasting of the volumes: names, identities, addresses; its text in the index
+ * (common/PROTOCOL.md, 'Index'). The table's half that is committed; what health checks see is in
+ * volumes_table.c.
+ *
+ * Only the roll calls volumes_set(), and server.c at the start: so facts change one after the
+ * other. All others get copies, made under the lock, and may keep them as long as they like; but
+ * they may be out of date then.
+ */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +18,8 @@
 
 /* --- as text --- */
 
+/* Names, addresses and identities were checked when they came in, and have nothing to be escaped.
+ */
 void volumes_describe(struct buf *out, const char *name, const struct volume_facts *facts)
 {
     buf_addf(out, "{\"id\":\"%s\",\"added\":%" PRIu64, facts->id, facts->added_ms);
@@ -79,7 +89,9 @@ static void forget_state(struct volume *volume)
     volume->silences = 0;
 }
 
-/* With the lock held for writing. */
+/* With the lock held for writing. Everything that follows from new facts: an address that changed
+ * makes the state unknown, draining and removal make copies cease to count (epoch), and `turns`
+ * tells a removal whether its volume was kept in between. */
 static void replace(struct volumes *volumes, struct volume *volume,
                     const struct volume_facts *facts)
 {
@@ -150,6 +162,7 @@ bool volumes_at(struct volumes *volumes, const char *address, char name[VOLUME_N
     return found;
 }
 
+/* A row is searched: there are tens of volumes, and few who ask. */
 bool volumes_with_id(struct volumes *volumes, const char *id, char name[VOLUME_NAME_MAX + 1])
 {
     bool found = false;

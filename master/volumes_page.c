@@ -1,4 +1,7 @@
-/* What the volumes look like from outside: JSON, metrics, a tally. */
+/*
+ * What the volumes look like from outside: JSON, metrics, a tally. Read-only, on any loop, under
+ * the lock for reading: a page is of one instant.
+ */
 #include <inttypes.h>
 #include <string.h>
 
@@ -6,6 +9,7 @@
 #include "common/json.h"
 #include "master/volumes_state.h"
 
+/* Those that were removed are no reason to wait for a check. */
 void volumes_tally(struct volumes *volumes, size_t *writable, size_t *checked, size_t *full)
 {
     *writable = *checked = *full = 0;
@@ -22,11 +26,13 @@ void volumes_tally(struct volumes *volumes, size_t *writable, size_t *checked, s
     (void)pthread_rwlock_unlock(&volumes->lock);
 }
 
+/* "-" is no subvolume's name: the state of the volume itself, with its draining. */
 static const char *state_name(const struct volume *volume)
 {
     return volume->lost ? "lost" : volume_state_text(volumes_state_of(volume, "-"));
 }
 
+/* Their names come from the volume, and so are escaped. */
 static void subvolumes_json(const struct volume *volume, struct buf *out)
 {
     for (size_t j = 0; j < volume->subvolume_count; j++) {

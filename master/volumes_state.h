@@ -19,18 +19,18 @@ struct volume {
     uint64_t asked_ms;      /* of loop_now_ms(); when the check went out that runs; 0: none runs */
     unsigned silences;      /* health checks in a row without an answer */
     uint64_t errors;        /* failures of requests and checks, since the start */
-    uint64_t free, total;
+    uint64_t free, total;   /* bytes, as it says */
     struct subvolume_report *subvolumes;
     size_t subvolume_count;
-    bool checked;
+    bool checked; /* at least once since the start */
 };
 
 struct volumes {
-    pthread_rwlock_t lock;
-    unsigned subvolumes;
+    pthread_rwlock_t lock; /* over all below, and all volumes */
+    unsigned subvolumes;   /* --subvolumes */
     uint64_t down_after_ms;
-    uint64_t epoch;
-    struct volume **list;
+    uint64_t epoch;       /* rises where copies cease to count */
+    struct volume **list; /* never shorter; a volume stays where it is in memory */
     size_t count;
 };
 

@@ -1,3 +1,15 @@
+/*
+ * The volumes and what health checks find of them. One lock for readers and writers, held for a few
+ * instructions: every request asks for states and ranks, while checks write a few times a second a
+ * volume.
+ *
+ * States are ordered from good to bad (enum volume_state), so that 'readable' and the like are
+ * comparisons, and of two states the worse is the larger. volumes_set_state() is the only one that
+ * changes a volume's state, logs it, and keeps the times that follow from it.
+ *
+ * Nothing is ever taken out of the list, and a volume stays where it is in memory: positions and
+ * names may be kept without the lock.
+ */
 #include "master/volumes_state.h"
 
 #include <inttypes.h>

@@ -1,3 +1,10 @@
+/*
+ * Positions count from the stream's first byte and never wrap (64 bits); only where a byte stands
+ * in memory is reckoned modulo the size. So 'how much is there' and 'who is behind' are
+ * subtractions, and an empty ring is not mistaken for a full one.
+ *
+ * No lock: writer and readers are on one loop.
+ */
 #include "master/window.h"
 
 #include <stdlib.h>
@@ -20,6 +27,8 @@ static size_t min(size_t a, size_t b)
     return a < b ? a : b;
 }
 
+/* Takes less than is given where the slowest reader holds the room: the caller then pauses its
+ * source. */
 size_t window_write(struct window *window, const void *data, size_t len, uint64_t needed)
 {
     size_t taken = min(len, window->size - (size_t)(window->end - needed));
@@ -36,6 +45,7 @@ size_t window_write(struct window *window, const void *data, size_t len, uint64_
     return taken;
 }
 
+/* The window does not know its readers; each brings its position. */
 size_t window_read(const struct window *window, uint64_t position, uint64_t limit, void *to,
                    size_t max)
 {

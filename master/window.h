@@ -14,8 +14,8 @@
 struct window {
     char *bytes;
     size_t size;
-    uint64_t start; /* the oldest byte that is still there */
-    uint64_t end;   /* behind the newest */
+    uint64_t start; /* position of the oldest byte that is still there */
+    uint64_t end;   /* behind the newest: how many have come in all */
 };
 
 /* `size` bytes at most. 0, or -1 without memory. */

@@ -28,15 +28,15 @@ struct worker;
 struct master {
     const struct config *config;
     struct index *index;
-    struct keylock *locks;
+    struct keylock *locks; /* of keys */
     struct volumes *volumes;
-    struct roll *roll; /* through it what is lasting of the volumes changes */
-    struct pool *pool;
+    struct roll *roll;       /* through it what is lasting of the volumes changes */
+    struct pool *pool;       /* for what blocks: scans */
     struct janitor *janitor; /* runs on the first worker's loop */
     struct bell *bell;       /* the janitor's; NULL before it is there */
-    struct worker *workers;
+    struct worker *workers;  /* one a loop; the row stays until all threads have ended */
     size_t worker_count;
-    uint64_t started_ms;
+    uint64_t started_ms; /* of loop_now_ms() */
 };
 
 /* One event loop and what lives on it. Only its own thread touches it. */
@@ -44,10 +44,10 @@ struct worker {
     struct master *master;
     struct loop *loop;
     struct http_server *server;
-    struct http_client *client;
-    struct ration *copies; /* what may be copied from volume to volume at the same time */
-    uint64_t random;       /* state of worker_random() */
-    struct buf texts[2];   /* of the GET that is being answered; kept for the next */
+    struct http_client *client; /* for requests to volumes */
+    struct ration *copies;      /* what may be copied from volume to volume at the same time */
+    uint64_t random;            /* state of worker_random() */
+    struct buf texts[2];        /* of the GET that is being answered; kept for the next */
 };
 
 /* A number below `below`, good enough to spread readers. */

@@ -14,11 +14,11 @@ enum { STORE_TYPE_MAX = 255 }; /* bytes of a Content-Type that is kept */
 struct store_attributes {
     char md5[MD5_HEX + 1];         /* "": none */
     char type[STORE_TYPE_MAX + 1]; /* "": none */
-    bool has_size;
-    uint64_t size;    /* that it must have */
-    uint64_t created; /* unix milliseconds; 0: none */
-    bool unlinked;
-    bool broken; /* a digest or a size is there, and cannot be one */
+    bool has_size;                 /* `size` is known */
+    uint64_t size;                 /* that it must have */
+    uint64_t created;              /* unix milliseconds; 0: none */
+    bool unlinked;                 /* an UNLINK was noted in it */
+    bool broken;                   /* a digest or a size is there, and cannot be one */
 };
 
 #endif

@@ -1,3 +1,18 @@
+/*
+ * Why gates: a system call on a disk that hangs does not come back, and cannot be broken off.
+ * Without them its requests would take one thread of the pool after the other, until none was left
+ * for the disks that work. So each disk has a number of places in the pool (most_inside), and what
+ * comes beyond waits here, where it costs no thread.
+ *
+ * Invariant: a gate has jobs waiting only while all its places are taken; a place that gets free
+ * goes from hand to hand, and `inside` is not even changed. A job that hangs keeps its place for
+ * ever, and the gate lets nobody in any more, which is what is wanted.
+ *
+ * The pool's own bound is passed by (pool_continue()): the gates have counted already.
+ *
+ * Who may touch a job: the gates from submit on, then the pool, then its owner again, in
+ * job_came_out() on its own loop.
+ */
 #include "volume/gate.h"
 
 #include <pthread.h>
@@ -11,8 +26,8 @@ struct gate {
 
 struct gates {
     struct pool *pool;
-    unsigned most_inside;
-    size_t most_waiting;
+    unsigned most_inside; /* of each gate; fewer than the pool has threads */
+    size_t most_waiting;  /* at each gate */
     pthread_mutex_t lock; /* guards the gates; held for a few instructions only */
     struct gate list[];
 };
@@ -92,6 +107,7 @@ static bool enter_or_wait(struct gates *gates, struct gate *gate, struct gate_jo
     return false;
 }
 
+/* The bound is on those that wait, so with 0 nobody would come in: the caller gives more. */
 bool gates_submit(struct gates *gates, unsigned gate_number, struct gate_job *job)
 {
     struct gate *gate = &gates->list[gate_number];
@@ -105,6 +121,8 @@ bool gates_submit(struct gates *gates, unsigned gate_number, struct gate_job *jo
     return taken;
 }
 
+/* A next step may wait beyond the bound: it was let in once, and refusing it now would leave a
+ * request half done. */
 void gates_continue(struct gates *gates, unsigned gate_number, struct gate_job *job)
 {
     make_pool_job(gates, gate_number, job);

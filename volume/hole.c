@@ -1,3 +1,15 @@
+/*
+ * A file that should be here and is not, or is damaged: the reader, whom a master has sent, is sent
+ * back to it for another copy. The places that have failed him go along (?avoid=), so the master
+ * does not send him here again, and marks the key as suspect.
+ *
+ * The trap is a circle: a reader who is sent to and fro between a volume and a master that knows
+ * nothing better. So whoever names this volume among the places to avoid gets a 404 here; and what
+ * comes from larder itself is never redirected, as it asks about this very copy.
+ *
+ * The place is told as the reader has it: by the Host of his request and the path before the key.
+ * The master knows it by its address.
+ */
 #include "volume/hole.h"
 
 #include <string.h>
@@ -29,6 +41,7 @@ static bool add_avoided(struct buf *location, const char *avoid, const char *her
     return true;
 }
 
+/* False where there is nothing to be redirected to; the caller then answers 404. */
 static bool make_location(struct buf *location, struct flow *flow, const char *master,
                           const char *here, const struct key *key)
 {

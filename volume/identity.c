@@ -85,19 +85,24 @@ static bool adopt(const struct subvolume_home *home, const char *name, const cha
 }
 
 /* What the disk bears, against what it must bear; `id` is what it bears, "" for none. An identity
- * that is damaged counts as a wrong one: nothing is written to a disk that cannot be told. */
+ * that is damaged, or may not be read, counts as a wrong one: nothing is written to a disk that
+ * cannot be told. Rights say nothing of the disk, and are looked at again by every look; an I/O
+ * error is remembered against it. */
 static enum identity_result compare(int fd, const struct subvolume_home *home, const char *name,
                                     const char *expected, enum log_level level,
                                     char id[IDENTITY_SIZE + 1])
 {
     id[0] = '\0';
+    errno = 0;
     enum status st = identity_read(fd, ".larder/id", id);
+    bool refused = st == ST_IO && (errno == EACCES || errno == EPERM);
     if (st == ST_BUSY || st == ST_NO_MEMORY)
         return IDENTITY_UNKNOWN;
     if (st && st != ST_NOT_FOUND) {
-        log_event(level, "subvolume", "subvolume=\"%s\" doing=\"read .larder/id\" error=\"%s\"",
-                  name, status_text(st));
-        return st == ST_IO ? IDENTITY_UNREADABLE : IDENTITY_WRONG;
+        log_event(
+            level, "subvolume", "subvolume=\"%s\" doing=\"read .larder/id\" error=\"%s\"", name,
+            refused ? "this process may not read it; see to its owner and mode" : status_text(st));
+        return st == ST_IO && !refused ? IDENTITY_UNREADABLE : IDENTITY_WRONG;
     }
     if (!strcmp(id, expected))
         return IDENTITY_RIGHT;

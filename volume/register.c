@@ -1,3 +1,16 @@
+/*
+ * Every volume tells every master that it is here, and where, as long as it lives. Nobody else
+ * would: a volume that comes back under another address is looked for at the old one, and a master
+ * with a new index knows of none.
+ *
+ * All of it runs on one loop (lane 0), one call at a time for each master. A master that is away
+ * costs a small request every 30 s; what it answers is told to the log once an outage, not once a
+ * try.
+ *
+ * The identity goes along, so that the master can see whether it finds this volume at the address
+ * (Larder-Identity, common/PROTOCOL.md): a wrong --base would else put another server into the
+ * store.
+ */
 #include "volume/register.h"
 
 #include <stdbool.h>
@@ -10,10 +23,9 @@
 #include "common/loop.h"
 #include "volume/config.h"
 
-/*
- * One master: due -> call under way -> answered -> due …
- * Whatever the answer, there is a next time; only how soon depends on it.
- */
+/* One master: due -> call under way -> answered -> due … Whatever the answer, there is a next time;
+ * only how soon depends on it. The wait after a failure begins with FIRST_MS and is doubled up to
+ * LONGEST_MS; AGAIN_MS follows a success. */
 enum { FIRST_MS = 1000, LONGEST_MS = 30000, AGAIN_MS = 60000, TIMEOUT_MS = 10000 };
 
 struct registration {
@@ -29,7 +41,7 @@ struct registration {
 
 struct registrar {
     struct http_client *client;
-    char *base;
+    char *base;     /* the body of the request: where this volume is reached */
     char field[64]; /* tells the identity */
     size_t count;
     struct registration list[];
@@ -38,6 +50,7 @@ struct registrar {
 static void registration_due(void *arg);
 static void registration_answered(void *arg, struct http_call *call, enum status st);
 
+/* The body, from where it stands: libcurl may ask for it in pieces. */
 static size_t registration_read(void *arg, char *to, size_t max)
 {
     struct registration *reg = arg;
@@ -50,12 +63,14 @@ static size_t registration_read(void *arg, char *to, size_t max)
     return len;
 }
 
+/* The pause is that of this failure; the next one's is twice as long. */
 static void try_later(struct registration *reg)
 {
     loop_timer_set(reg->timer, reg->wait_ms);
     reg->wait_ms = reg->wait_ms * 2 < LONGEST_MS ? reg->wait_ms * 2 : LONGEST_MS;
 }
 
+/* The spec is copied by the client; the body is read from `base`, which stays. */
 static void registration_due(void *arg)
 {
     struct registration *reg = arg;
@@ -122,6 +137,7 @@ static void registration_answered(void *arg, struct http_call *call, enum status
     }
 }
 
+/* Counted before anything can fail, so registrar_free() takes what there is. */
 static enum status add_master(struct registrar *registrar, struct loop *loop, const char *master)
 {
     struct registration *reg = &registrar->list[registrar->count++];
@@ -162,6 +178,7 @@ enum status registrar_new(struct registrar **registrar, const struct registrar_o
     return ST_OK;
 }
 
+/* Calls are cancelled before their client goes; a cancelled one is never answered. */
 void registrar_free(struct registrar *registrar)
 {
     if (!registrar)

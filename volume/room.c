@@ -1,3 +1,8 @@
+/*
+ * A counter and no more: memory is taken from malloc by whoever was given room.
+ * Compare-and-exchange rather than subtract-and-look, which could let two fail where there is room
+ * for one.
+ */
 #include "volume/room.h"
 
 #include <stdatomic.h>

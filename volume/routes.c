@@ -1,3 +1,10 @@
+/*
+ * From a request to its flow. /admin/ is found before paths are: it would be one. Requests may come
+ * with the path of --base before it, which is left off.
+ *
+ * A path is allocated for each request, and the flow's from its start on: it lives as long as the
+ * flow, on pool threads too.
+ */
 #include "volume/routes.h"
 
 #include <stdbool.h>
@@ -33,6 +40,7 @@ static bool is_read(enum http_method method)
     return method == HTTP_GET || method == HTTP_HEAD;
 }
 
+/* Pages are few, so a row is searched; all may be read, some take a POST. */
 static void handle_admin(struct service *service, struct http_request *req, const char *part,
                          size_t len)
 {
@@ -62,6 +70,7 @@ static void handle_admin(struct service *service, struct http_request *req, cons
     http_reply_status(req, ST_NOT_FOUND, NULL);
 }
 
+/* The flow owns req and path. */
 static void start_flow(struct service *service, struct http_request *req, struct path *path)
 {
     switch (http_request_method(req)) {

@@ -1,3 +1,12 @@
+/*
+ * The parts of a volume: directory and subvolumes → pool and gates → what reading needs → the loops
+ * (lanes), each with its own HTTP server on the one port → scrub → registrar and checks on lane 0 →
+ * threads. server_free() goes backwards.
+ *
+ * Stopping is apart from freeing. server_stop() lets requests end within a time; where some do not,
+ * or a thread of the scrub hangs on its disk, false says that memory may still be in use, and the
+ * process ends without freeing anything.
+ */
 #include "volume/server.h"
 
 #include <pthread.h>
@@ -54,6 +63,7 @@ struct server {
 
 /* --- What is done every second --- */
 
+/* On the pool: a look at a disk that hangs must not take a loop with it. */
 static void check_on_pool(void *arg)
 {
     struct server *server = arg;
@@ -61,6 +71,7 @@ static void check_on_pool(void *arg)
     scrub_look(server->service.scrub);
 }
 
+/* The next check is a second after this one's end, so they never pile up. */
 static void check_was_done(void *arg)
 {
     struct server *server = arg;
@@ -76,6 +87,8 @@ static void check_is_due(void *arg)
 
 /* --- Starting --- */
 
+/* The first lane binds the port for itself, so a second process on it is refused; connections are
+ * divided evenly, rounded up. */
 static enum status start_lane(struct server *server, unsigned i, uint16_t port)
 {
     const struct config *config = server->service.config;
@@ -278,6 +291,7 @@ static void look_whether_idle(void *arg)
         loop_timer_set(lane->look, DRAIN_LOOK_MS);
 }
 
+/* What sends requests of its own ends first; then those of clients are waited for. */
 static void lane_drains(void *arg)
 {
     struct lane *lane = arg;

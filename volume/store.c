@@ -1,3 +1,15 @@
+/*
+ * Values as files: opening, describing, removing, marking. Writing them is writing.c's.
+ *
+ * What every operation does the same way: it enters its subvolume (which says whether that may be
+ * used so now, and gives its directory), works by descriptors below that directory, and hands every
+ * errno to subvolume_error(), which decides whether the disk is to blame and what the client is
+ * told. A path is never walked from the root of the file system: a disk that was mounted over it,
+ * or taken away, cannot be mistaken for the one that is meant.
+ *
+ * Everything blocks, and runs on the pool, but store_open_now(), which runs on loops, and therefore
+ * gives nothing that was not verified before (trusted.h).
+ */
 #include "volume/store.h"
 
 #include <errno.h>
@@ -15,6 +27,7 @@
 #include "volume/subvolumes.h"
 #include "volume/trusted.h"
 
+/* The descriptor is the caller's, who closes it by the subvolume's disk. */
 int store_enter(const struct store_at *at, int use, struct subvolume **sub, enum status *st)
 {
     *sub = subvolumes_get(at->all, at->subvolume);
@@ -26,7 +39,9 @@ int store_enter(const struct store_at *at, int use, struct subvolume **sub, enum
 
 /* --- Attributes --- */
 
-/* One attribute as text; "" where there is none. */
+/* One attribute as text; "" where there is none. None is also one that is longer than any of ours
+ * (ERANGE), or that this file system or its rights do not give: a value that was put there by other
+ * means is one all the same. */
 static enum status read_attribute(struct subvolume *sub, int fd, const struct store_at *at,
                                   const char *name, char *to, size_t max)
 {
@@ -41,6 +56,7 @@ static enum status read_attribute(struct subvolume *sub, int fd, const struct st
     return subvolume_error(sub, at->request, "read attributes", at->file, errno);
 }
 
+/* Digits to the end; a sign, or white space, as strtoull() would take it, is no number of ours. */
 static bool read_decimal(const char *text, uint64_t *number)
 {
     char *end;
@@ -60,6 +76,7 @@ static bool is_header_text(const char *text)
     return true;
 }
 
+/* `broken` is for the scrub: a digest that cannot be one is damage, where none at all is not. */
 enum status store_read_attributes(struct subvolume *sub, int fd, const struct store_at *at,
                                   struct store_attributes *attributes)
 {
@@ -118,6 +135,8 @@ static int open_file(struct subvolume *sub, int root, const struct store_at *at,
     return -1;
 }
 
+/* A file of another size than its attribute says was torn by a crash or cut by a file system. It is
+ * shown as missing, so that a reader is sent to another copy, and told to the log each time. */
 static bool has_right_size(const struct store_at *at, const struct store_value *value)
 {
     const struct store_attributes *attributes = &value->attributes;
@@ -130,6 +149,8 @@ static bool has_right_size(const struct store_at *at, const struct store_value *
     return false;
 }
 
+/* What identifies the file, and this state of it, is taken from the descriptor and not from its
+ * name, which may be another's by now. */
 static void describe(struct store_value *value, const struct stat *is)
 {
     value->size = (uint64_t)is->st_size;
@@ -144,6 +165,7 @@ struct trusted_file store_identify(const struct store_value *value)
     return trusted_identify(value->device, value->inode, value->changed, value->size);
 }
 
+/* A damaged value is not open afterwards, though `value` describes it. */
 enum status store_open(const struct store_at *at, struct store_value *value)
 {
     struct subvolume *sub;
@@ -200,6 +222,8 @@ bool store_open_now(const struct store_at *at, struct trusted *trusted, struct s
 
 /* --- Removing --- */
 
+/* By the last part of the name within its open directory. EISDIR is what Linux says of a directory;
+ * other systems say EPERM. */
 static enum status remove_in(struct subvolume *sub, const struct parents *p,
                              const struct store_at *at)
 {
@@ -216,6 +240,8 @@ static enum status remove_in(struct subvolume *sub, const struct parents *p,
     }
 }
 
+/* The directory is synced before it is told: a value that comes back after a power failure would be
+ * one that a client has seen deleted. */
 enum status store_delete(const struct store_at *at)
 {
     struct subvolume *sub;
@@ -236,6 +262,9 @@ enum status store_delete(const struct store_at *at)
     return st;
 }
 
+/* The mark is for an index made anew from volumes; the file stays. An fsync that failed earlier on
+ * this disk is a failure here as well: what it has synced since may be lost (subvolume_failed()).
+ */
 enum status store_unlink(const struct store_at *at)
 {
     struct subvolume *sub;

@@ -29,8 +29,8 @@ struct store_at {
 struct store_value {
     int fd; /* the caller's */
     uint64_t size;
-    time_t modified;
-    dev_t device; /* these two say which file it is, should another take its place */
+    time_t modified; /* unix seconds */
+    dev_t device;    /* these two say which file it is, should another take its place */
     ino_t inode;
     struct timespec changed; /* its ctime: any change of bytes or attributes moves it */
     bool damaged;            /* its size is not the one that it must have; nothing is open then */

@@ -1,4 +1,5 @@
 /* larder verify, from the list of keys and the volumes to its exit status, without a network. */
+#include <signal.h>
 #include <sys/stat.h>
 
 #include "common/json.h"
@@ -286,6 +287,29 @@ START_TEST(a_volume_that_is_down_cannot_be_checked)
 }
 END_TEST
 
+static void interrupt_the_second_look(const char *method UNUSED, const char *url)
+{
+    static bool done;
+    if (!done && strstr(url, "?record"))
+        (void)raise(SIGINT);
+    done = done || strstr(url, "?record") != NULL;
+}
+
+/* A copy that is not read any more, for a signal has come, is not one that is missing. */
+START_TEST(an_interruption_makes_no_findings)
+{
+    static const char *const one_key[] = {"/b", NULL};
+    index_has(one_key, MD5_X, "");
+    (void)fake_copy("a:1/sv00", "/b", 3, 5, MD5_X, "");
+    fake_before = interrupt_the_second_look;
+    ck_assert_int_eq(verify("--deep"), EXIT_TROUBLE);
+    check_output("1 keys could not be looked at");
+    struct buf text = output();
+    ck_assert_msg(!strstr(buf_text(&text), "missing"), "%s", buf_text(&text));
+    buf_free(&text);
+}
+END_TEST
+
 START_TEST(unless_it_is_left_out)
 {
     index_has(two_keys, MD5_A, "");
@@ -318,6 +342,7 @@ int main(void)
                                   a_value_deleted_after_the_scan_is_no_fault,
                                   a_key_that_changes_all_the_time_is_not_checked,
                                   a_volume_that_is_down_cannot_be_checked,
+                                  an_interruption_makes_no_findings,
                                   unless_it_is_left_out,
                                   without_a_master_nothing_can_be_checked,
                                   NULL};

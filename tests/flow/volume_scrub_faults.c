@@ -321,9 +321,11 @@ START_TEST(test_damage_on_a_read_only_disk)
 }
 END_TEST
 
-/* Every call of a round fails once. */
+/* Every call of a round fails once. One in eight reads beside the page cache, as a volume does: for
+ * the others that is only waiting for a disk. */
 static bool try_fault(int err, unsigned k)
 {
+    through_cache = k % 8 != 0;
     begin(NULL);
     flip_a_bit(bad);
     faults_arm(FAULT_ERROR, err, k);
@@ -354,6 +356,7 @@ START_TEST(test_every_call_fails_once)
     unsigned step = _i == 0 ? 1 : 3; /* where a call fails matters more than how */
     while (k < MANY_CALLS && try_fault(errors[_i], k))
         k += step;
+    through_cache = false;
     ck_assert_msg(k > 30 && k < MANY_CALLS, "%u calls", k);
 }
 END_TEST

@@ -73,6 +73,20 @@ START_TEST(nothing_is_left_beside_it)
 }
 END_TEST
 
+/* The temp file has four bytes more, and a name never more than 255. */
+START_TEST(names_have_a_largest_length)
+{
+    char name[256];
+    memset(name, 'n', sizeof name);
+    name[252] = 0;
+    ck_assert_int_eq(durable_write(dir_fd, name, "x", 1), ST_INTERNAL);
+    ck_assert_int_eq(faccessat(dir_fd, name, F_OK, 0), -1);
+    name[251] = 0;
+    ck_assert_int_eq(durable_write(dir_fd, name, "x", 1), ST_OK);
+    check_file(name, "x");
+}
+END_TEST
+
 START_TEST(leftovers_of_a_crash_do_not_hinder)
 {
     int fd = openat(dir_fd, "f.new", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
@@ -206,11 +220,19 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {
-        files_are_replaced_whole,           old_file_is_not_touched,     nothing_is_left_beside_it,
-        leftovers_of_a_crash_do_not_hinder, missing_files_are_not_found, files_have_a_largest_size,
-        directories_may_be_there,           one_process_has_the_lock,    lock_ends_with_its_process,
-        lock_needs_its_directory,           identities_differ,           NULL};
+    const TTest *const tests[] = {files_are_replaced_whole,
+                                  old_file_is_not_touched,
+                                  nothing_is_left_beside_it,
+                                  names_have_a_largest_length,
+                                  leftovers_of_a_crash_do_not_hinder,
+                                  missing_files_are_not_found,
+                                  files_have_a_largest_size,
+                                  directories_may_be_there,
+                                  one_process_has_the_lock,
+                                  lock_ends_with_its_process,
+                                  lock_needs_its_directory,
+                                  identities_differ,
+                                  NULL};
     Suite *suite = suite_create("durable");
     tcase_add_checked_fixture(suite_case(suite, "durable", tests), make_dir, remove_dir);
     return suite_run(suite);

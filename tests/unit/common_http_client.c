@@ -400,6 +400,7 @@ START_TEST(blocking_fetches)
     ck_assert_ptr_nonnull(fetcher);
     struct http_call_spec spec = {.method = "GET", .url = url("/hello")};
     size_t len;
+    ck_assert_ptr_null(http_fetch_field(fetcher, "X-Word")); /* no answer yet */
     for (int i = 0; i < 3; i++) {
         ck_assert_int_eq(http_fetch(fetcher, &spec), ST_OK);
         ck_assert_int_eq(http_fetch_status(fetcher), 200);

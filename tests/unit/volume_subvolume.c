@@ -146,6 +146,26 @@ START_TEST(test_no_descriptors)
 }
 END_TEST
 
+/* Rights that are wrong are an operator's slip, and no broken disk: back as soon as they are right.
+ */
+START_TEST(test_identity_that_may_not_be_read)
+{
+    uid_t own = geteuid();
+    ck_assert_int_eq(put("aa/bb/x", "x"), ST_OK);
+    ck_assert_int_eq(state(1), SUBVOLUME_UP);
+    ck_assert_int_eq(chmod(dir, 0755), 0);
+    ck_assert_int_eq(chmod(full("sv00/.larder/id"), own ? 0 : 0600), 0);
+    if (own == 0) /* root may read anything */
+        ck_assert_int_eq(seteuid(65534), 0);
+    ck_assert_int_eq(state(1), SUBVOLUME_MISSING);
+    ck_assert_int_eq(seteuid(own), 0);
+    ck_assert_int_eq(chmod(full("sv00/.larder/id"), 0644), 0);
+    ck_assert_int_eq(state(1), SUBVOLUME_UP);
+    ck_assert_int_eq(look("aa/bb/x"), ST_OK);
+    ck_assert_int_eq(put("aa/bb/y", "y"), ST_OK);
+}
+END_TEST
+
 START_TEST(test_swapped_disks)
 {
     struct store_at other = at("x");
@@ -281,6 +301,7 @@ int main(void)
                                   test_subvolume_is_no_volume,
                                   test_missing_mount,
                                   test_no_descriptors,
+                                  test_identity_that_may_not_be_read,
                                   test_swapped_disks,
                                   test_adopted_and_copied,
                                   test_symlinked_disk,

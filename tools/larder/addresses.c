@@ -1,3 +1,7 @@
+/*
+ * A row, searched from its beginning: a store has tens of volumes, and a place is looked up once a
+ * request. Filled by one thread before others read it; nothing is locked.
+ */
 #include "tools/larder/addresses.h"
 
 #include <stdio.h>
@@ -33,6 +37,7 @@ void addresses_free(struct addresses *addresses)
     free(addresses);
 }
 
+/* Whole names only; addresses_reach() is the one that knows of paths below a name. */
 static struct reached_at *find(const struct addresses *addresses, const char *name)
 {
     for (size_t i = 0; i < addresses->count; i++)
@@ -41,6 +46,8 @@ static struct reached_at *find(const struct addresses *addresses, const char *na
     return NULL;
 }
 
+/* A second address for a name replaces the first. Too long a name is refused: cut off it could be
+ * another volume's. */
 enum status addresses_add(struct addresses *addresses, const char *name, const char *address)
 {
     if (strlen(name) > VOLUME_NAME_MAX || strlen(address) > VOLUME_NAME_MAX)
@@ -71,6 +78,7 @@ static enum status take(struct addresses *addresses, const struct json *volumes)
     return st;
 }
 
+/* Blocks for a request; the client's last answer is that one afterwards. */
 enum status addresses_fetch(struct addresses *addresses, struct client *client)
 {
     enum status st = client_request(client, "GET", "/admin/volumes");

@@ -12,6 +12,7 @@
 struct addresses;
 struct client;
 
+/* Bytes of a place as it is reached: an address, "/svXX", and the NUL. */
 enum { ADDRESSES_PLACE = VOLUME_NAME_MAX + 64 };
 
 struct addresses *addresses_new(void) MUST_CHECK;

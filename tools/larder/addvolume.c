@@ -1,4 +1,8 @@
-/* larder add-volume */
+/*
+ * larder add-volume: one request. The master does it all, and says whether the volume was new,
+ * there already, or has moved; this prints its words. With --replace the path has a query: what
+ * answers at BASE is then accepted as the volume, whatever identity it shows.
+ */
 #include "common/options.h"
 #include "tools/larder/arguments.h"
 #include "tools/larder/client.h"
@@ -6,6 +10,7 @@
 #include "tools/larder/member.h"
 #include "tools/larder/say.h"
 
+/* The exit status. A bad name or URL is found before anything is sent. */
 static int add_volume(const char *master, const char *base, bool replace)
 {
     char name[VOLUME_NAME_MAX + 1];

@@ -1,3 +1,8 @@
+/*
+ * From what people type to the bytes of a key. Two rules meet here: on the command line a key is
+ * what `larder ls` prints (percent-encoded, safe in any shell), and in the store it is bytes that
+ * begin with '/'. All commands go through here, so all of them take a key alike.
+ */
 #include "tools/larder/arguments.h"
 
 #include <stdlib.h>
@@ -10,6 +15,7 @@
 #include "tools/larder/commands.h"
 #include "tools/larder/say.h"
 
+/* The name of the command is put before the message without "larder ", which say_error() adds. */
 bool arguments_fit(const char *command, int count, int min, int max)
 {
     if (count >= min && count <= max)
@@ -19,7 +25,8 @@ bool arguments_fit(const char *command, int count, int min, int max)
     return false;
 }
 
-/* Appends the bytes that the text stands for; false for a broken escape. */
+/* Appends the bytes that the text stands for; false for a broken escape, or without memory.
+ * Decoding never makes it longer. */
 static bool add_decoded(struct buf *out, const char *text, size_t len)
 {
     char *decoded = malloc(len + 1);
@@ -30,6 +37,7 @@ static bool add_decoded(struct buf *out, const char *text, size_t len)
     return n >= 0;
 }
 
+/* "%2f" at the beginning is a slash as well: other tools may write it so. */
 bool arguments_prefix(const char *text, bool raw, struct buf *out)
 {
     bool good = true;
@@ -48,6 +56,7 @@ bool arguments_prefix(const char *text, bool raw, struct buf *out)
     return good && buf_ok(out);
 }
 
+/* What makes a key is common/key's to say; here is only the message. */
 bool arguments_key(const char *text, bool raw, struct key *key)
 {
     struct buf bytes = BUF_INIT;

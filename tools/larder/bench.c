@@ -3,6 +3,11 @@
  * they took. The parts: benchplan what is asked; benchsize, benchvalue sizes and bytes of values;
  * benchloop a thread; benchclient what happens to an operation; benchtally, benchhist what is
  * counted; benchreport its output.
+ *
+ * Here are the command line, the threads and the wait for them. The main thread does no requests:
+ * it watches for signals, shows progress and joins. Each other thread owns its loop and everything
+ * below it; what they share is struct benchrun, of which only the atomic members change while they
+ * run. So nothing is locked on the way of a request.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -32,14 +37,18 @@
 #include "tools/larder/progress.h"
 #include "tools/larder/say.h"
 
+/* A client takes a port for each server that it meets, and one address has about 28,000 of them
+ * (ip_local_port_range): more clients would measure this machine's ports. */
 enum { CLIENTS_MAX = 20000, THREADS_MAX = 64, KEYS_DEFAULT = 1000, SECONDS_DEFAULT = 10 };
 
 /* The command line, as far as it is not the plan itself. */
 struct bench {
     char *master;
     char *size;
+    /* as written; take_number() reads them into the plan */
     char *keys, *count, *rate, *seed;
     unsigned duration_ms, timeout_ms;
+    /* which of the choices, from 0; the plan has them as enums */
     unsigned op, order, check;
     bool json;
     struct benchplan plan;
@@ -154,7 +163,8 @@ static void raise_descriptors(void)
     }
 }
 
-/* 0, or the errno for which there is no connection. Waits `timeout_ms` at most. */
+/* 0, or the errno for which there is no connection. Waits `timeout_ms` at most. The threads' own
+ * connections are not used for it: those are in epoll sets, and theirs is a state machine. */
 static int try_connect(const struct benchserver *server, unsigned timeout_ms)
 {
     int fd = socket(server->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -201,6 +211,7 @@ struct crewmate {
     atomic_bool over;
 };
 
+/* `over` is stored last: whoever sees it may join without waiting for a request. */
 static void *work(void *arg)
 {
     struct crewmate *mate = arg;
@@ -224,7 +235,9 @@ static void show_progress(const struct benchrun *run, uint64_t *shown)
     buf_free(&line);
 }
 
-/* Until all threads are done, or a signal has told them to be. */
+/* Until all threads are done, or a signal has told them to be. It looks at one thread after the
+ * other, since all of them have to end anyway, and polls: a condition variable would need a second
+ * way in for the signal, and ten milliseconds at the end of a run are not in its figures. */
 static void watch_over(struct benchrun *run, struct crewmate *mates, unsigned count)
 {
     uint64_t shown = 0;
@@ -302,8 +315,9 @@ static int report(const struct bench *bench, const struct benchrun *run,
     return say_flush() && good ? EXIT_WELL : EXIT_FAILED;
 }
 
-/* The signals are watched from the moment on when there is something to be printed; before it they
- * end the program as usual. */
+/* Runs what the plan says, and prints it; returns the exit status. The signals are watched from the
+ * moment on when there is something to be printed; before it they end the program as usual. All
+ * that the threads use is freed here, after the join in start(). */
 static int run_bench(const struct bench *bench)
 {
     const struct benchplan *plan = &bench->plan;
@@ -387,6 +401,8 @@ static enum options_result parse(struct bench *bench, int argc, char **argv, int
     return options_parse(&program, argc, argv, rest);
 }
 
+/* Defaults that are texts are allocated: the option parser frees what it replaces, and so every
+ * text of the plan has one owner at the end. */
 int bench_run(int argc, char **argv)
 {
     struct bench bench = {.timeout_ms = 30000, .op = BENCHPLAN_GET};

@@ -1,3 +1,12 @@
+/*
+ * What is compared of an answer, and when. Bytes are compared as they arrive, since a value is not
+ * kept; all that needs a whole answer (its length, its MD5, a list) is judged at the end.
+ *
+ * Cheap checks are always done, dear ones for one answer in SAMPLE: computing an MD5 takes as long
+ * as serving the value, and a load that is held up by its own checking measures itself.
+ *
+ * One benchcheck a client, so one a connection in use; only its thread touches it.
+ */
 #include "tools/larder/benchcheck.h"
 
 #include <inttypes.h>
@@ -13,7 +22,7 @@
 enum {
     SAMPLE = 64,                      /* one answer in so many is looked at more closely */
     SAMPLE_MD5_MAX = 4 * 1024 * 1024, /* bytes: the MD5 of more would hold all clients up */
-    LIST_MAX = 16 * 1024 * 1024
+    LIST_MAX = 16 * 1024 * 1024       /* bytes of a page; a master ends one after 8 MiB */
 };
 
 void benchcheck_init(struct benchcheck *check, const struct benchplan *plan,
@@ -31,7 +40,8 @@ void benchcheck_free(struct benchcheck *check)
 }
 
 /* Which answers are looked at closely hangs on the number of the operation and not on chance, so
- * that a second run looks at the same ones. */
+ * that a second run looks at the same ones. The list's buffer is kept from answer to answer: it has
+ * the size of a page then. */
 void benchcheck_begin(struct benchcheck *check, const struct benchvalue *value, uint64_t size,
                       uint64_t number)
 {
@@ -51,6 +61,7 @@ static bool is_value(const struct benchcheck *check)
            check->plan->check != BENCHPLAN_CHECK_NONE;
 }
 
+/* The body is a page of keys, and to be parsed; only where this answer is one of the sample. */
 static bool is_list(const struct benchcheck *check)
 {
     return check->reply->status == 200 && check->plan->op == BENCHPLAN_LIST && check->deep;
@@ -69,6 +80,7 @@ static void take_list(struct benchcheck *check, const char *data, size_t len)
         buf_add(&check->list, data, len);
 }
 
+/* Only the first wrong piece is remembered: behind it all else is mostly wrong as well. */
 void benchcheck_take(void *arg, uint64_t offset, const char *data, size_t len)
 {
     struct benchcheck *check = arg;

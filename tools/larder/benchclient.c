@@ -1,11 +1,16 @@
 /*
  * The path of an operation:
+ *
  *   benchclient_start → step_begin → request_begin → [connected] → request_send → answer_arrives
  *     → answered → step_ended → (the next step of a cycle) → finish
  *              ↘ redirected → request_begin (at the server that it names)
  * and where something fails:
  *   connection_lost → request_begin, once, where the connection had been idle before; else fail
  *   fail → finish; or a pause first, where there is no connection to be had → benchclient_tick
+ *
+ * All of it runs on the client's thread, and nothing blocks but the resolving of a server's name at
+ * its first redirect. finish() hands the client back to the loop, which may begin its next
+ * operation before it returns: so a step calls the next one last, and touches nothing afterwards.
  */
 #include "tools/larder/benchclient.h"
 
@@ -268,7 +273,8 @@ static void connected(struct benchclient *client)
     request_send(client);
 }
 
-/* A connection that breaks here is told by what is read from it: an answer may have come first. */
+/* A connection that breaks here is told by what is read from it: an answer may have come first, as
+ * 413 does before a large body has left. */
 static void request_send(struct benchclient *client)
 {
     if (benchwire_send(client->wire, client->thread->values, &client->request) != 0)
@@ -313,7 +319,8 @@ static void answer_arrives(struct benchclient *client)
         connection_lost(client);
 }
 
-/* An idle connection that the server closed just when a request was sent: that is no fault. */
+/* An idle connection that the server closed just when a request was sent is no fault (RFC 9112,
+ * 9.5): it has answered before, no byte of this answer has come, and it is the first time. */
 static void connection_lost(struct benchclient *client)
 {
     benchwire_close(client->wire);
@@ -427,8 +434,8 @@ static void step_ended(struct benchclient *client)
     finish(client);
 }
 
-/* Where there is no connection to be had the next try waits a little: else a server that is down
- * would be asked as often as the processor can. */
+/* A connection is kept only after an answer that was whole. Where there is none to be had the next
+ * try waits: else a server that is down would be asked as often as the processor can. */
 static void fail(struct benchclient *client, enum benchtally_fault fault, const char *why)
 {
     char text[BENCHTALLY_EXAMPLE];

@@ -1,5 +1,14 @@
+/*
+ * A bucket's number is the value's highest bit (its octave) and the BENCHHIST_BITS bits below it.
+ * Both ways are shifts, so recording costs a few instructions and no division. The scheme is that
+ * of HdrHistogram (Gil Tene).
+ *
+ * One thread a histogram; they are merged after the threads have ended.
+ */
 #include "tools/larder/benchhist.h"
 
+/* About 2^43 ns. What is longer is recorded as this, though max_ns and the mean keep its true
+ * length. */
 static const uint64_t longest = ((uint64_t)1 << (BENCHHIST_OCTAVES + BENCHHIST_BITS)) - 1;
 
 /* Values of one octave share their highest bit; the BITS below it choose the bucket. Below 2 *

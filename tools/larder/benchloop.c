@@ -1,3 +1,16 @@
+/*
+ * One thread: which operation begins when, and with which client. What happens to it then is
+ * benchclient's.
+ *
+ * Invariant: a client is either in an operation or in `free`, never in both. It comes into `free`
+ * where nothing is due (or left) when it asks, and out of it by serve_due() alone.
+ *
+ * Numbers of operations are given out by one atomic counter for all threads, so keys in a row come
+ * once each; the times of an open loop are divided beforehand (thread i has i, i + threads, …), so
+ * that threads do not wait for one another. The order in which two threads take their numbers does
+ * not matter to either. All counters are relaxed: nothing is published by them, and the tallies are
+ * read after the join.
+ */
 #include "tools/larder/benchloop.h"
 
 #include <errno.h>
@@ -13,20 +26,21 @@
 #include "tools/larder/benchtally.h"
 #include "tools/larder/benchvalue.h"
 
+/* EVENTS: of one epoll_wait(). TICK_MS: also the longest that a stop goes unseen. */
 enum { EVENTS = 256, TICK_MS = 50 };
 #define SECOND_NS 1000000000ULL
 
 struct benchloop {
     struct benchrun *run;
-    unsigned number;
+    unsigned number; /* of this thread, from 0 */
     struct benchclient **clients;
     unsigned client_count;
-    struct benchclient **free; /* those that wait for their turn */
+    struct benchclient **free; /* those that wait for their turn; a stack with room for all */
     unsigned free_count;
     uint64_t due_count; /* open loop: operations that have come due and were begun */
-    uint64_t random;    /* state */
-    uint64_t ticked_ns;
-    int timer; /* open loop: when the next operation is due */
+    uint64_t random;    /* state of benchvalue_random(), for --order=random */
+    uint64_t ticked_ns; /* when deadlines were looked at last */
+    int timer;          /* open loop: when the next operation is due */
     struct benchtally *tally;
     struct benchthread thread;
 };
@@ -71,7 +85,9 @@ static void arm_timer(const struct benchloop *loop, uint64_t ns)
     (void)timerfd_settime(loop->timer, TFD_TIMER_ABSTIME, &when, NULL);
 }
 
-/* Begins the next operation with this client, or keeps it until one is due. */
+/* Begins the next operation with this client, or keeps it until one is due. `due_count` counts only
+ * what was begun: so after a time without a free client the next one gets the oldest that is due,
+ * and its latency has the wait in it. */
 static void put_to_work(struct benchloop *loop, struct benchclient *client)
 {
     struct benchthread *thread = &loop->thread;
@@ -109,7 +125,8 @@ static bool no_more(const struct benchloop *loop)
            loop->thread.now_ns >= run->end_ns || (run->plan->count && begun >= run->plan->count);
 }
 
-/* Hands out what has come due. */
+/* Hands out what has come due, and sets the timer for what comes next. Only while a client is free:
+ * where none is, the next one that ends takes what is due in put_to_work(). */
 static void serve_due(struct benchloop *loop)
 {
     while (loop->free_count && !no_more(loop) &&
@@ -119,7 +136,8 @@ static void serve_due(struct benchloop *loop)
         arm_timer(loop, due_ns(loop, loop->due_count));
 }
 
-/* Operations that were due before the end, and found no free client. */
+/* Operations that were due before the end, and found no free client. Not where --count ended the
+ * run: then nothing was due any more. Rounded down, so a run without misses says 0. */
 static void count_missed(struct benchloop *loop)
 {
     const struct benchplan *plan = loop->run->plan;
@@ -172,7 +190,9 @@ static uint64_t cpu_ns(void)
            ((uint64_t)used.ru_utime.tv_usec + (uint64_t)used.ru_stime.tv_usec) * 1000;
 }
 
-/* Ends when every client is free and nothing will begin; a stop does not wait for them. */
+/* Ends when every client is free and nothing will begin; a stop does not wait for them. The clients
+ * begin one after the other in the first moment, not spread over time: a closed loop spreads them
+ * by itself, and an open one is paced by its due times. */
 void benchloop_run(struct benchloop *loop)
 {
     struct epoll_event events[EVENTS];
@@ -214,6 +234,7 @@ static bool make_clients(struct benchloop *loop, unsigned clients)
     return true;
 }
 
+/* Each thread resolves the server's name for itself, so that nothing of a server is shared. */
 struct benchloop *benchloop_new(struct benchrun *run, unsigned number, unsigned clients,
                                 const char **why)
 {
@@ -243,6 +264,7 @@ fail:
     return NULL;
 }
 
+/* The clients first: their connections are in the epoll set. */
 void benchloop_free(struct benchloop *loop)
 {
     if (!loop)

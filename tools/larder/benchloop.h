@@ -28,18 +28,19 @@ struct benchrun {
     uint64_t start_ns;          /* CLOCK_MONOTONIC */
     uint64_t end_ns;            /* nothing begins after it; UINT64_MAX: no bound */
     atomic_uint_fast64_t begun; /* operations; gives each its number */
-    atomic_uint_fast64_t ended;
-    atomic_bool stop; /* end at once; what is under way is not counted */
+    atomic_uint_fast64_t ended; /* operations, well or not; for the progress line only */
+    atomic_bool stop;           /* end at once; what is under way is not counted */
 };
 
 /* Thread number `number` with so many clients. `run` is the caller's, and stays. NULL where memory
- * or descriptors are short, or the server's name cannot be resolved (*why, allocated or constant
- * text, says which). */
+ * or descriptors are short, or the server's name cannot be resolved (*why, a constant text, says
+ * which). Called by the main thread, as is benchloop_free(), before and after the thread. */
 struct benchloop *benchloop_new(struct benchrun *run, unsigned number, unsigned clients,
                                 const char **why) MUST_CHECK;
 void benchloop_free(struct benchloop *loop);
 
-/* Works until the plan is done, or run->stop. Blocks. */
+/* Works until the plan is done, or run->stop. Blocks; the loop is the calling thread's until it
+ * returns. */
 void benchloop_run(struct benchloop *loop);
 
 /* What it counted; the loop keeps it. */

@@ -1,3 +1,7 @@
+/*
+ * The plan is made by bench.c out of the command line. Here is what two sides must agree on: how
+ * keys are named (a later run reads what an earlier one wrote), and what a URL may be.
+ */
 #include "tools/larder/benchplan.h"
 
 #include <inttypes.h>
@@ -7,6 +11,7 @@
 
 #include "common/buf.h"
 
+/* In the order of enum benchplan_op. */
 static const char *const texts[BENCHPLAN_OPS] = {"put",     "get",    "get-follow", "head",
                                                  "missing", "delete", "list",       "cycle"};
 
@@ -54,6 +59,7 @@ bool benchplan_url(struct benchplan *plan, const char *url, const char **why)
     return plan->authority && plan->base;
 }
 
+/* The plan owns its three texts, whoever put them there. */
 void benchplan_clear(struct benchplan *plan)
 {
     free(plan->authority);

@@ -31,23 +31,24 @@ enum benchplan_check {
     BENCHPLAN_CHECK_NONE /* the status alone; bodies are not even looked at */
 };
 
+/* Bytes: a key may have twice as many (KEY_MAX), so number and suffix have room behind a prefix. */
 enum { BENCHPLAN_PREFIX_MAX = 512, BENCHPLAN_CHOICES_MAX = 128 };
 
 struct benchplan {
     enum benchplan_op op;
-    char *authority; /* "host:port" */
+    char *authority; /* "host:port", as redirects to it would have it */
     char *base;      /* the path of the URL, without '/' at its end; "" mostly */
     char *prefix;    /* of all keys, raw; begins with '/' */
     struct benchsize size;
-    uint64_t keys;  /* 0: no bound (sequential writes) */
+    uint64_t keys;  /* how many there are: numbers 0 to keys-1; 0: no bound (sequential writes) */
     uint64_t count; /* operations; 0: no bound */
-    uint64_t duration_ns;
-    uint64_t rate; /* operations a second, of all clients; 0: closed loop */
-    uint64_t timeout_ns;
-    uint64_t seed;
+    uint64_t duration_ns; /* 0: no bound */
+    uint64_t rate;        /* operations a second, of all clients; 0: closed loop */
+    uint64_t timeout_ns;  /* of an operation, from its true beginning on */
+    uint64_t seed;        /* of values, and of the order of keys where it is random */
     unsigned clients, threads;
     unsigned page; /* keys of a list */
-    bool random;
+    bool random;   /* the order of keys */
     enum benchplan_check check;
 };
 

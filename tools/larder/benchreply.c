@@ -1,3 +1,14 @@
+/*
+ * A parser of answers for the client side, of just what a load needs: status, framing, four fields.
+ * Not the one of common/http_head.c, which reads requests, and is as strict as a server must be.
+ *
+ * It is fed whatever a receive brought, so a head may come in any number of pieces: only then it is
+ * collected in `head`. Bodies are never collected; they go to the sink piece by piece. After DONE
+ * or BAD nothing more is taken.
+ *
+ * Framing is as in RFC 9112, 6.3: none for HEAD, 204 and 304; else chunked, else by length, else up
+ * to the end of the connection.
+ */
 #include "tools/larder/benchreply.h"
 
 #include <string.h>
@@ -53,6 +64,7 @@ static bool parse_length(struct benchreply *reply, const char *value, size_t len
     return len > 0;
 }
 
+/* Names of fields know no case, and so do the values "chunked" and "close". */
 static bool is_named(const char *line, size_t name_len, const char *name)
 {
     return name_len == strlen(name) && strncasecmp(line, name, name_len) == 0;
@@ -63,7 +75,8 @@ static bool is_value(const char *value, size_t len, const char *text)
     return len == strlen(text) && strncasecmp(value, text, len) == 0;
 }
 
-/* False for what is no field at all; fields that nobody asks for are passed over. */
+/* False for what is no field at all; fields that nobody asks for are passed over. White space
+ * behind a value stays with it. */
 static bool take_field(struct benchreply *reply, const char *line, size_t len)
 {
     const char *colon = memchr(line, ':', len);
@@ -138,8 +151,9 @@ static void begin_body(struct benchreply *reply)
     reply->state = empty ? BENCHREPLY_DONE : BENCHREPLY_BODY;
 }
 
-/* Returns how many of the bytes belong to the head. A head that came at once is parsed where it is.
- */
+/* Returns how many of the bytes belong to the head. A head that came at once, as almost all do, is
+ * parsed where it is; one in pieces is looked through from its beginning each time, which its bound
+ * keeps cheap. `before` are bytes of earlier calls, so they do not count as taken now. */
 static size_t feed_head(struct benchreply *reply, const char *data, size_t len)
 {
     size_t before = reply->head.len;
@@ -171,6 +185,7 @@ static size_t feed_head(struct benchreply *reply, const char *data, size_t len)
 
 /* --- the body --- */
 
+/* The place in the body is counted here and nowhere else, but for benchreply_skip(). */
 static void take(struct benchreply *reply, const char *data, size_t len,
                  const struct benchreply_sink *sink)
 {
@@ -202,6 +217,8 @@ static size_t feed_chunked(struct benchreply *reply, const char *data, size_t le
     return len;
 }
 
+/* By length or to the end of the connection: what is beyond the length is not taken, and makes the
+ * answer BAD in benchreply_feed(). */
 static size_t feed_body(struct benchreply *reply, const char *data, size_t len,
                         const struct benchreply_sink *sink)
 {
@@ -229,6 +246,7 @@ void benchreply_feed(struct benchreply *reply, const char *data, size_t len,
         reply->state = BENCHREPLY_BAD;
 }
 
+/* Not for chunks: between them stand bytes that have to be looked at. */
 uint64_t benchreply_left(const struct benchreply *reply)
 {
     bool known = reply->state == BENCHREPLY_BODY && reply->framing == BENCHREPLY_LENGTH;

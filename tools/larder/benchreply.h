@@ -13,13 +13,14 @@
 #include "common/buf.h"
 #include "common/http_chunk.h"
 
+/* Bytes. A Location may have a key of 1024 bytes in it, each encoded as three. */
 enum { BENCHREPLY_HEAD_MAX = 16 * 1024, BENCHREPLY_LOCATION_MAX = 4096 };
 
 enum benchreply_state {
     BENCHREPLY_HEAD, /* more of the head is to come */
     BENCHREPLY_BODY, /* more of the body is */
-    BENCHREPLY_DONE,
-    BENCHREPLY_BAD /* no answer that can be understood */
+    BENCHREPLY_DONE, /* whole; status and fields may be read */
+    BENCHREPLY_BAD   /* no answer that can be understood */
 };
 
 enum benchreply_framing {
@@ -32,10 +33,10 @@ enum benchreply_framing {
 struct benchreply {
     enum benchreply_state state;
     enum benchreply_framing framing;
-    bool to_head; /* it answers a HEAD, so there is no body */
-    bool closes;  /* the connection is closed after it */
-    bool cut;     /* BAD, since the connection ended too early */
-    int status;
+    bool to_head;            /* it answers a HEAD, so there is no body */
+    bool closes;             /* the connection is closed after it */
+    bool cut;                /* BAD, since the connection ended too early */
+    int status;              /* 0: not known yet */
     uint64_t length;         /* as announced, where framing is LENGTH */
     uint64_t got;            /* bytes of the body so far */
     struct http_chunk chunk; /* where framing is CHUNKED */

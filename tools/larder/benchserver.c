@@ -1,3 +1,7 @@
+/*
+ * A row of addresses, filled as servers are met and never emptied: their numbers stand for them in
+ * connections. One row a thread, so that nothing is locked.
+ */
 #include "tools/larder/benchserver.h"
 
 #include <netdb.h>
@@ -23,6 +27,7 @@ static const char *resolve(struct benchserver *server)
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
     struct addrinfo *found = NULL;
     memcpy(text, server->name, sizeof text);
+    /* The name stays as it is: it goes into Host, and is what redirects are compared with. */
     const char *port = cut_port(text);
     char *host = text;
     size_t len = strlen(host);

@@ -8,6 +8,7 @@
 
 #include "common/attr.h"
 
+/* A client has a pointer for each server. Bytes of a name, with its NUL. */
 enum { BENCHSERVER_MAX = 64, BENCHSERVER_NAME = 256 };
 
 struct benchserver {

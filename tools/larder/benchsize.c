@@ -1,3 +1,7 @@
+/*
+ * --size, and the size of a value. A size comes from the value's own random bits and not from a row
+ * of random numbers: so whoever reads a key later, in any order, knows how long its value is.
+ */
 #include "tools/larder/benchsize.h"
 
 #include <math.h>
@@ -29,7 +33,8 @@ static uint64_t take_bytes(const char **text)
     return bytes;
 }
 
-/* 0: none, or too large. */
+/* 0: none, or too large. The bound keeps the sum of all parts below 2^32, of which benchsize_of()
+ * takes a remainder. */
 static uint64_t take_weight(const char **text)
 {
     uint64_t weight = 0;
@@ -82,7 +87,8 @@ bool benchsize_parse(struct benchsize *size, const char *text, const char **why)
     }
 }
 
-/* min * (max / min)^u, u from 0 to 1. */
+/* min * (max / min)^u, u from 0 to 1: the logarithm is uniform. Rounding may lead out of the range.
+ */
 static uint64_t within(const struct benchsize_part *part, uint64_t random)
 {
     if (part->min == part->max)

@@ -1,8 +1,13 @@
+/*
+ * One tally a thread, without locks; the main thread merges them after the join. All members are
+ * sums, but for the latest end and the examples.
+ */
 #include "tools/larder/benchtally.h"
 
 #include <stdio.h>
 #include <string.h>
 
+/* Members of the JSON output have these names; keep them, others read them. */
 const char *benchtally_fault_text(enum benchtally_fault fault)
 {
     static const char *const texts[BENCHTALLY_FAULTS] = {

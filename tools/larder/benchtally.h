@@ -6,6 +6,7 @@
 
 #include "tools/larder/benchhist.h"
 
+/* Why an operation failed; each has one. */
 enum benchtally_fault {
     BENCHTALLY_CONNECT,   /* no connection */
     BENCHTALLY_BROKEN,    /* it ended before the answer did */
@@ -21,20 +22,21 @@ enum benchtally_fault {
     BENCHTALLY_FAULTS
 };
 
+/* STATUSES: all that three digits can be. EXAMPLE: bytes of a text with its NUL. */
 enum { BENCHTALLY_STATUSES = 1000, BENCHTALLY_EXAMPLE = 256, BENCHTALLY_STEPS = 3 };
 
 /* Zero it to make an empty one. */
 struct benchtally {
-    uint64_t operations; /* that succeeded */
-    uint64_t errors;
-    uint64_t bytes; /* of values, written and read */
-    uint64_t reconnects;
-    uint64_t missed;  /* open loop: never begun, since no client was free */
-    uint64_t cpu_ns;  /* that the generator took itself */
-    uint64_t last_ns; /* when the last operation ended; of CLOCK_MONOTONIC */
-    struct benchhist whole;
-    struct benchhist steps[BENCHTALLY_STEPS]; /* of a cycle: write, read, delete */
-    uint64_t faults[BENCHTALLY_FAULTS];
+    uint64_t operations;    /* that succeeded */
+    uint64_t errors;        /* operations that failed; operations + errors is all that ended */
+    uint64_t bytes;         /* of values, written and read */
+    uint64_t reconnects;    /* idle connections that a server had closed; no errors */
+    uint64_t missed;        /* open loop: never begun, since no client was free */
+    uint64_t cpu_ns;        /* that the generator took itself */
+    uint64_t last_ns;       /* when the last operation ended; of CLOCK_MONOTONIC */
+    struct benchhist whole; /* of those that succeeded; open loop: from when they were due */
+    struct benchhist steps[BENCHTALLY_STEPS];             /* of a cycle: write, read, delete */
+    uint64_t faults[BENCHTALLY_FAULTS];                   /* their sum is `errors` */
     uint64_t statuses[BENCHTALLY_STATUSES];               /* of the faults STATUS */
     char examples[BENCHTALLY_FAULTS][BENCHTALLY_EXAMPLE]; /* the first of each kind; "": none */
 };

@@ -1,15 +1,25 @@
+/*
+ * The layout of a value with hash h: bytes 0 to 7 are h, big-endian; byte i from there on is
+ * bytes[(h + i) % PERIOD]. So whatever part of it is wanted stands in memory already, in at most
+ * one piece more than it has turns of the sequence, and neither sending nor comparing makes
+ * anything.
+ *
+ * Two values differ in their first eight bytes, and begin at different places of the sequence. A
+ * block of one that turns up in the other, or at another offset of its own, is therefore seen.
+ */
 #include "tools/larder/benchvalue.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { PERIOD = 1048583 }; /* the first prime above 2^20 */
+enum { PERIOD = 1048583 }; /* bytes; the first prime above 2^20: no block size divides it */
 
 struct benchvalues {
     uint64_t seed;
     unsigned char bytes[PERIOD];
 };
 
+/* Sebastiano Vigna's splitmix64.c, as published. */
 uint64_t benchvalue_random(uint64_t *state)
 {
     uint64_t z = *state += 0x9e3779b97f4a7c15ULL;
@@ -42,7 +52,7 @@ void benchvalues_free(struct benchvalues *values)
 void benchvalue_of(const struct benchvalues *values, const void *key, size_t len,
                    struct benchvalue *value)
 {
-    /* FNV-1a, whose high bits are poor, so it is stirred once more. */
+    /* FNV-1a (Fowler, Noll, Vo), whose high bits are poor, so it is stirred once more. */
     const unsigned char *bytes = key;
     uint64_t hash = 0xcbf29ce484222325ULL ^ values->seed;
     for (size_t i = 0; i < len; i++)
@@ -52,7 +62,8 @@ void benchvalue_of(const struct benchvalues *values, const void *key, size_t len
         value->front[i] = (unsigned char)(value->hash >> (56 - 8 * i));
 }
 
-/* The bytes that stand together at `offset`, at most up to `size`. */
+/* The bytes that stand together at `offset`, at most up to `size`. iovec has no const; nobody
+ * writes through it. */
 static struct iovec piece(const struct benchvalues *values, const struct benchvalue *value,
                           uint64_t offset, uint64_t size)
 {

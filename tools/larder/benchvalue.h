@@ -21,7 +21,7 @@ enum { BENCHVALUE_FRONT = 8 };
 
 struct benchvalues;
 
-/* Which value. */
+/* Which value. Made from the key; copied freely. */
 struct benchvalue {
     uint64_t hash; /* of key and seed; random bits, for sizes too */
     unsigned char front[BENCHVALUE_FRONT];
@@ -35,6 +35,7 @@ void benchvalues_free(struct benchvalues *values);
 /* The next of a row of random numbers (splitmix64, public domain, by Sebastiano Vigna). */
 uint64_t benchvalue_random(uint64_t *state);
 
+/* Fills *value for a key (`len` raw bytes); the same key and seed, the same value. */
 void benchvalue_of(const struct benchvalues *values, const void *key, size_t len,
                    struct benchvalue *value);
 
@@ -47,7 +48,8 @@ int benchvalue_pieces(const struct benchvalues *values, const struct benchvalue 
 bool benchvalue_matches(const struct benchvalues *values, const struct benchvalue *value,
                         uint64_t offset, const void *data, size_t len) MUST_CHECK;
 
-/* The MD5 of the value with `size` bytes, in hex. */
+/* The MD5 of the value with `size` bytes, in lower-case hex. ST_NO_MEMORY, or ST_INTERNAL where the
+ * library fails. */
 enum status benchvalue_md5(const struct benchvalues *values, const struct benchvalue *value,
                            uint64_t size, char hex[MD5_HEX + 1]) MUST_CHECK;
 

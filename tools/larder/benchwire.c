@@ -1,3 +1,8 @@
+/*
+ * But for the look beforehand in bench.c the only file of the bench that calls socket functions. It
+ * knows no HTTP: a request is bytes, an answer is bytes. Errors of a connection are told apart at
+ * connecting only: afterwards a broken connection is one, whatever errno says.
+ */
 #include "tools/larder/benchwire.h"
 
 #include <errno.h>
@@ -14,7 +19,9 @@
 /* Of one send: the sequence of values repeats after 1 MiB, so this is more than a socket takes. */
 enum { PIECES = 8 };
 
-/* Nagle's wait for more would be seen as the server's latency. */
+/* Nagle's wait for more would be seen as the server's latency. Added to the epoll set once, for
+ * both directions: what has become of the connection by then comes as the first edge. Closing takes
+ * it out of the set again. */
 int benchwire_open(struct benchwire *wire, int epoll, const struct benchserver *server)
 {
     const int on = 1;
@@ -42,6 +49,7 @@ int benchwire_connected(const struct benchwire *wire)
     return getsockopt(wire->fd, SOL_SOCKET, SO_ERROR, &err, &len) == 0 ? err : errno;
 }
 
+/* `used` stays until the next open: connection_lost() asks for it after this. */
 void benchwire_close(struct benchwire *wire)
 {
     if (wire->fd >= 0)
@@ -67,6 +75,7 @@ static int gather(const struct benchvalues *values, const struct benchwire_reque
     return count;
 }
 
+/* Until all is gone or the socket is full, as edge-triggered readiness demands. */
 int benchwire_send(const struct benchwire *wire, const struct benchvalues *values,
                    struct benchwire_request *request)
 {

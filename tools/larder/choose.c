@@ -1,3 +1,19 @@
+/*
+ * The rules stand in the header; here is the order in which they are applied: chooser_run →
+ * rank_volumes → add_tombstones → (files sorted) → choose_version → make_record → choose_content →
+ * add_copies, add_other_versions → add_unseen.
+ *
+ * What it relies on: after the sort, files of one generation stand together, newest first, and
+ * within one the best placed first, copies of one volume side by side. Every step below is a pass
+ * over that row.
+ *
+ * Invariant: each file of the group ends either as a place of the record or in its garbage; one
+ * that was in neither would stay on its disk for good, unknown to the index. keep_damaged() is the
+ * exception: nothing of a key that has no sound copy is given up to the janitor, but for what a
+ * tombstone covers.
+ *
+ * One chooser a thread: `ranked` and `ranks` are of the key at hand.
+ */
 #include "tools/larder/choose.h"
 
 #include <stdlib.h>
@@ -13,9 +29,9 @@ struct rank {
 };
 
 struct chooser {
-    struct choose_options options;
-    struct place *ranked; /* scratch, one a volume */
-    struct rank *ranks;   /* scratch, by position in the list of volumes */
+    struct choose_options options; /* a copy; what it points to is the caller's */
+    struct place *ranked;          /* scratch, one a volume, in the order of placement */
+    struct rank *ranks;            /* scratch, by position in the list of volumes */
 };
 
 /* What decides between copies of one generation. */
@@ -116,7 +132,9 @@ struct version {
     size_t count;
 };
 
-/* The version that readers should see, of those newer than the tombstone; count 0: none. */
+/* The version that readers should see, of the `newer` files that are newer than the tombstone;
+ * count 0: none. A PUT is acknowledged when its copies are synced, so a newest version without one
+ * sound copy was none yet, or its disks failed. */
 static struct version choose_version(const struct scan_group *group, size_t newer,
                                      struct choice *choice)
 {
@@ -162,7 +180,9 @@ static bool takes_part(const struct scan_file *file, bool by_size, const char *m
     return by_size ? !*md5 || strcmp(file->md5, md5) == 0 : file->md5[0] != 0;
 }
 
-/* The kind that most copies are of; its `first` is NULL where no copy takes part. */
+/* The kind that most copies are of; its `first` is NULL where no copy takes part. *kinds is how
+ * many different ones there are. Each copy is compared with each: there are a handful. A kind is
+ * counted at its first copy, which is its best placed one, so a full tie goes to placement. */
 static struct kind majority(const struct version *version, bool by_size, const char *md5,
                             unsigned *kinds)
 {
@@ -239,6 +259,7 @@ static struct content choose_content(const struct version *version, struct choic
 
 /* --- the record --- */
 
+/* Garbage is what the janitor of the master will delete, each file at its place. */
 static enum status add_garbage(const struct chooser *chooser, struct record *record,
                                const struct scan_file *file)
 {
@@ -349,7 +370,8 @@ static enum status make_record(const struct chooser *chooser, const struct scan_
     return st;
 }
 
-/* Where a deleted key may have a copy that nobody looked for. */
+/* Where a deleted key may have a copy that nobody looked for. Without this a volume that was left
+ * out would bring the deleted value back at the next rebuild. */
 static enum status add_unseen(const struct chooser *chooser, const struct key *key,
                               struct record *record)
 {
@@ -392,6 +414,8 @@ static size_t count_newer(const struct scan_group *group, const struct record *r
     return n;
 }
 
+/* Tombstones first, since they decide how many of the files count; the sort before all that goes
+ * through the files. */
 enum status chooser_run(struct chooser *chooser, struct scan_group *group, struct choice *choice)
 {
     memset(choice, 0, sizeof *choice);

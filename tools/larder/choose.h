@@ -35,7 +35,7 @@ struct choose_options {
     const char *const *volumes; /* all of them; must outlive the chooser, as must `places` */
     size_t volume_count;
     unsigned subvolumes;
-    unsigned replicas;
+    unsigned replicas; /* that each value should have */
     const struct places *places;
     /* True for a place that was not looked at: a deleted key may have a copy there, which then is
      * put down as garbage. NULL: all were. */
@@ -44,12 +44,12 @@ struct choose_options {
 };
 
 struct choice {
-    struct record record;
-    uint64_t size;      /* of the value */
-    unsigned damaged;   /* copies of the chosen version that are not as they should be */
-    bool conflict;      /* its copies differ in MD5 or size, and none of them is merely damaged */
-    bool fell_back;     /* a newer version has damaged copies only */
-    bool none_is_sound; /* not even this one has a sound copy */
+    struct record record; /* the caller's */
+    uint64_t size;        /* of the value */
+    unsigned damaged;     /* copies of the chosen version that are not as they should be */
+    bool conflict;        /* its copies differ in MD5 or size, and none of them is merely damaged */
+    bool fell_back;       /* a newer version has damaged copies only */
+    bool none_is_sound;   /* not even this one has a sound copy */
 };
 
 struct chooser *chooser_new(const struct choose_options *options) MUST_CHECK;

@@ -1,3 +1,14 @@
+/*
+ * The master's side of all commands: one fetcher, and a list of URLs of which one is at work at a
+ * time. `current` stays with who answered last, so a master that is down costs a timeout once and
+ * not at every request.
+ *
+ * Another master is asked only where there was no connection at all: whatever else failed may have
+ * been done already, and a PUT's body may have been read up.
+ *
+ * Messages are made here too, so that all commands say alike what was asked, who answered, and what
+ * can be done.
+ */
 #include "tools/larder/client.h"
 
 #include <ctype.h>
@@ -12,6 +23,8 @@
 #include "common/key.h"
 #include "tools/larder/say.h"
 
+/* ANSWER_MS: counting or sweeping an index takes minutes. A master that hangs for longer is one
+ * that does not answer. */
 enum { MASTERS_MAX = 16, CONNECT_MS = 3000, ANSWER_MS = 300 * 1000 };
 
 struct client {
@@ -70,6 +83,7 @@ static bool add_masters(struct client *client, const char *list)
     return good && client->count;
 }
 
+/* The order is that of all commands: option, environment, this machine. */
 struct client *client_new(const char *masters)
 {
     if (!masters || !*masters)
@@ -99,6 +113,8 @@ void client_free(struct client *client)
 
 /* --- asking --- */
 
+/* A spec without limits of its own for the whole call has none; put.c and rebalance.c set theirs.
+ */
 enum status client_send(struct client *client, const struct http_call_spec *spec, const char *path)
 {
     enum status st = ST_UNAVAILABLE;
@@ -186,6 +202,8 @@ struct json *client_json(const struct client *client)
 
 /* --- explaining --- */
 
+/* Servers answer errors in one line of text. HTML (of a proxy between) and JSON are for nobody's
+ * eyes, and control characters could play with the terminal. */
 bool client_reason(const struct client *client, struct buf *out)
 {
     size_t len;

@@ -22,8 +22,10 @@ struct key;
 struct client *client_new(const char *masters) MUST_CHECK;
 void client_free(struct client *client);
 
-/* Sends a request; `path` begins with '/' and is encoded, and may have a query. ST_OK: there is an
- * answer, of any HTTP status. Else nobody answered. */
+/* Sends a request; `path` begins with '/' and is encoded, and may have a query. Blocks. ST_OK:
+ * there is an answer, of any HTTP status. ST_UNAVAILABLE: no master could be connected to;
+ * ST_PEER_TIMEOUT, ST_PEER: one did not answer, or not to the end, and may have done it all the
+ * same; ST_NO_MEMORY. */
 enum status client_request(struct client *client, const char *method, const char *path) MUST_CHECK;
 /* The same for /KEY; `query` begins with '?', or is "". */
 enum status client_key_request(struct client *client, const char *method, const struct key *key,

@@ -1,3 +1,12 @@
+/*
+ * One key: what the record says against what was found. Used twice by verify, with the walk's
+ * findings and with those of a fresh look; so it trusts nothing but its arguments, and says the
+ * same of the same.
+ *
+ * Three passes: the copies of the record (there? whole? alike?), the tombstones against the record,
+ * and each file against everything that accounts for it. A file is accounted for by the record's
+ * places or by its garbage, which is what keeps a PUT or a removal under way from being a finding.
+ */
 #include "tools/larder/compare.h"
 
 #include <inttypes.h>
@@ -76,7 +85,7 @@ static void found(struct comparison *of, enum problem problem, const char *place
 
 /* --- versions --- */
 
-/* Both namings of a first version may give the same path. */
+/* Both namings of a first version may give the same path: then a file tells no more than that. */
 static bool same_naming(const struct key *key, uint64_t generation, enum naming a, enum naming b)
 {
     return a == b || (generation == 0 && name_same(key));
@@ -88,6 +97,7 @@ static bool is_visible(const struct info *info)
     return info && (info->record.state == KEY_LIVE || info->record.state == KEY_UNLINKED);
 }
 
+/* The version that the record has; whether at one of its places is asked elsewhere. */
 static bool is_of_record(const struct comparison *of, const struct scan_file *file)
 {
     const struct record *record = &of->info->record;
@@ -109,6 +119,7 @@ static bool is_garbage(const struct comparison *of, const struct scan_file *file
     return false;
 }
 
+/* Without a record nothing is: not even garbage, which is a part of it. */
 static bool is_known(const struct comparison *of, const struct scan_file *file)
 {
     if (!of->info)
@@ -133,6 +144,7 @@ static const struct scan_file *copy_at(const struct comparison *of, const char *
     return NULL;
 }
 
+/* Of a place that was not looked at nothing can be missing. */
 static bool is_unseen(const struct comparison *of, const char *place)
 {
     return of->options->unseen && of->options->unseen(of->options->unseen_arg, place);
@@ -207,6 +219,7 @@ static void check_tombstones(struct comparison *of)
     }
 }
 
+/* Only a visible version has copies to be missed; files are looked at in any case. */
 enum status compare_run(const struct compare_options *options, const struct info *info,
                         const struct scan_group *group, struct findings *findings)
 {

@@ -38,7 +38,7 @@ struct finding {
     enum problem problem;
     uint64_t generation;              /* of the file */
     char place[VOLUME_NAME_MAX + 16]; /* "": of the key as a whole */
-    char detail[160];                 /* for people */
+    char detail[160];                 /* for people; cut off where it is longer */
 };
 
 /* Zero it to make an empty one. */
@@ -47,6 +47,7 @@ struct findings {
     size_t count, room;
 };
 
+/* Forgets them and keeps the memory, for the next key. */
 void findings_clear(struct findings *findings);
 void findings_free(struct findings *findings);
 
@@ -57,7 +58,8 @@ struct compare_options {
     const void *unseen_arg;
 };
 
-/* Adds what is wrong to `findings`. `info` NULL: the index has nothing of the key. */
+/* Adds what is wrong to `findings`. `info` NULL: the index has nothing of the key. ST_NO_MEMORY:
+ * some may lack. */
 enum status compare_run(const struct compare_options *options, const struct info *info,
                         const struct scan_group *group, struct findings *findings) MUST_CHECK;
 

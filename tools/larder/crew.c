@@ -1,22 +1,30 @@
+/*
+ * A ring of items under one lock. Both sides wait on the same condition, whoever gives for room and
+ * the members for items, so every change is broadcast: a signal could wake the wrong side.
+ *
+ * Who may touch what: an item is the giver's until crew_give() returns, then the crew's. A member's
+ * state is made and ended by the thread that makes the crew, before and after the member's own
+ * thread runs: so neither begin() nor end() need locks.
+ */
 #include "tools/larder/crew.h"
 
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
-enum { QUEUE = 64 };
+enum { QUEUE = 64 }; /* items; enough that no thread waits for the giver's next page */
 
 struct member {
     struct crew *crew;
     pthread_t thread;
-    void *state;
+    void *state; /* what begin() made */
 };
 
 struct crew {
     struct crew_work work;
     struct member *members;
-    unsigned begun;
-    unsigned started;
+    unsigned begun;       /* members that have a state */
+    unsigned started;     /* and a thread */
     pthread_mutex_t lock; /* over all below */
     pthread_cond_t changed;
     void *queue[QUEUE];
@@ -24,7 +32,8 @@ struct crew {
     bool closed; /* there will be no more items */
 };
 
-/* NULL at the end. */
+/* Waits for an item. NULL at the end: closed, and nothing left; items that were given are always
+ * worked off, since nobody else would free them. */
 static void *next_item(struct crew *crew)
 {
     void *item = NULL;
@@ -50,6 +59,8 @@ static void *member_run(void *arg)
     return NULL;
 }
 
+/* Fewer threads than wanted are no failure, none at all is; but all must have their state, since
+ * what one cannot get (memory, a connection) is the operator's business. */
 struct crew *crew_new(unsigned threads, const struct crew_work *work)
 {
     struct crew *crew = calloc(1, sizeof *crew);
@@ -89,6 +100,8 @@ void crew_give(struct crew *crew, void *item)
     (void)pthread_mutex_unlock(&crew->lock);
 }
 
+/* Also what undoes a crew of which not all could be made: then there are no threads, and states
+ * only. */
 void crew_finish(struct crew *crew)
 {
     if (!crew)

@@ -1,3 +1,7 @@
+/*
+ * rm and unlink: one request a key, and the same messages. Only the method, and what it is called,
+ * differ.
+ */
 #include "tools/larder/deleting.h"
 
 #include <stdbool.h>
@@ -8,6 +12,7 @@
 #include "tools/larder/client.h"
 #include "tools/larder/commands.h"
 
+/* 204 alone is success: a 202 or a 200 would be another server's. */
 static bool delete_key(struct client *client, const char *method, const char *doing,
                        const struct key *key)
 {
@@ -18,11 +23,14 @@ static bool delete_key(struct client *client, const char *method, const char *do
     return false;
 }
 
+/* What the option parser hands through to delete_keys(). */
 struct deleting {
     const char *method, *doing;
 };
 
-/* All of them are tried, also after one has failed. */
+/* All of them are tried, also after one has failed: a list of keys from a script should be done as
+ * far as it can be. A wrong KEY outweighs a failure in the exit status, since it is the caller's
+ * fault. */
 static int delete_keys(void *arg, const char *master, bool raw, char *const *texts, int count)
 {
     const struct deleting *deleting = arg;

@@ -1,6 +1,11 @@
 /*
  * larder drain: the master is told once, and does it by itself; the rest is watching. The path:
  * drain → begin_draining → wait_until_empty → the master's garbage is gone, too.
+ *
+ * A volume is empty when no record names it any more, which only a scan of the index can tell: so
+ * the number of keys is counted by the master each time, and as rarely as that costs it a tenth of
+ * its time. The queue of the master would not do: it says what was found to be moved, not what
+ * should be.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -27,12 +32,12 @@ enum {
 };
 
 struct drain {
-    const char *name;
+    const char *name; /* of the volume; the caller's */
     struct client *client;
     struct progress *progress;
     unsigned patience_ms;
     uint64_t first;    /* keys that it had at the beginning */
-    uint64_t count_ms; /* how long the master counts */
+    uint64_t count_ms; /* how long the master took to count, the last time */
     uint64_t swept_ms; /* when it was asked for a sweep last */
 };
 
@@ -60,7 +65,8 @@ static enum status count_keys(struct drain *drain, uint64_t *keys)
     return st;
 }
 
-/* A key that was being written while the master looked for what is to be moved was passed over. */
+/* A key that was being written while the master looked for what is to be moved was passed over.
+ * Another look is of use only where nothing is queued and nothing moves. */
 static void sweep_again(struct drain *drain, const struct watch_state *state, uint64_t stall_ms)
 {
     uint64_t now = loop_now_ms();
@@ -70,6 +76,7 @@ static void sweep_again(struct drain *drain, const struct watch_state *state, ui
     (void)!client_post(drain->client, "/admin/repair", NULL); /* or the next time */
 }
 
+/* WATCH_STUCK, or WATCH_DONE for 'go on'. */
 static enum watch_end stuck(struct drain *drain, const struct watch_state *state, uint64_t keys,
                             uint64_t stall_ms)
 {
@@ -81,6 +88,8 @@ static enum watch_end stuck(struct drain *drain, const struct watch_state *state
                                                                                     : WATCH_DONE;
 }
 
+/* At the end old copies are waited for as well: they stay a while for readers that were sent to
+ * them, and an operator who unplugs the disk would cut those off. */
 static enum watch_end wait_until_empty(struct drain *drain)
 {
     struct watch_pace pace;
@@ -106,6 +115,7 @@ static enum watch_end wait_until_empty(struct drain *drain)
     return watch_settle(drain->client, SETTLE_MS);
 }
 
+/* Holds the progress line for as long as it waits. */
 static enum watch_end watch_draining(struct drain *drain)
 {
     drain->progress = progress_new("draining", "keys", drain->first);
@@ -122,6 +132,7 @@ static enum watch_end watch_draining(struct drain *drain)
     return end;
 }
 
+/* The last word is a count, whatever the watching saw. */
 static bool finish(struct drain *drain)
 {
     uint64_t keys = drain->first;

@@ -1,3 +1,16 @@
+/*
+ * The path of a look: examiner_run → examine_once → fetch (the record before) → look_at_all →
+ * look_at_places, look_at_others, look_at_tombstones → fetch (the record after) → compare.
+ *
+ * The trap that shaped it: between the list of keys and a request for a copy, clients write and
+ * delete. Whatever was seen counts only if the record says the same before and after; otherwise it
+ * is all done again, with longer pauses, a few times. A key that never rests is ST_BUSY, and
+ * counted as unchecked, not as wrong.
+ *
+ * `fresh` has places numbered anew for each key, in `places`: a record may name a place that the
+ * roster does not have. `scanned` has the roster's numbers. They must not be mixed; only names may
+ * be compared.
+ */
 #include "tools/larder/examine.h"
 
 #include <stdlib.h>
@@ -17,16 +30,17 @@
 #include "tools/larder/throttle.h"
 #include "tools/larder/volume.h"
 
+/* The pauses, doubled each time, add up to 1.5 s. */
 enum { TRIES = 6, PAUSE_MS = 50 };
 
 struct examiner {
-    struct examine_options options;
+    struct examine_options options; /* a copy; what it points to is shared by all threads */
     struct client *client;
     struct http_fetcher *fetcher;
-    struct scan_reader *reader;
-    struct scan_group scanned; /* what the walk found of the key at hand */
-    struct scan_group fresh;   /* what is there now */
-    struct places *places;     /* that `fresh` is about */
+    struct scan_reader *reader; /* of options.scan; this thread's own */
+    struct scan_group scanned;  /* what the walk found of the key at hand */
+    struct scan_group fresh;    /* what is there now */
+    struct places *places;      /* that `fresh` is about */
 };
 
 struct examiner *examiner_new(const struct examine_options *options)
@@ -73,6 +87,7 @@ static void took(void *arg, size_t bytes)
     throttle_moved(arg, bytes);
 }
 
+/* What the walk saw of a candidate, NULL where nothing. */
 static const struct scan_file *scanned_at(const struct examiner *examiner,
                                           const struct candidate *candidate)
 {
@@ -122,6 +137,8 @@ static enum status look(struct examiner *examiner, const struct candidate *candi
     return st ? st : scan_group_add_file(&examiner->fresh, &file);
 }
 
+/* The copies that readers are sent to. With --deep these are read; what is no copy is only asked
+ * for. */
 static enum status look_at_places(struct examiner *examiner, const struct info *info)
 {
     const struct record *record = &info->record;
@@ -162,6 +179,7 @@ static enum status look_at_others(struct examiner *examiner, const struct info *
 
 /* --- tombstones --- */
 
+/* Tombstones are told by their paths, which are those of the first generation of a key. */
 static bool has_path(const struct json *list, const struct key *key, uint64_t *generation)
 {
     for (size_t i = 0; i < json_count(list); i++) {

@@ -31,7 +31,8 @@ struct examine_options {
 struct examiner *examiner_new(const struct examine_options *options) MUST_CHECK;
 void examiner_free(struct examiner *examiner);
 
-/* Fills `findings`, cleared first. ST_BUSY where clients changed the key all the time; for other
+/* Fills `findings`, cleared first. Blocks for several requests, and seconds where the key is in
+ * motion; returns early at a signal. ST_BUSY where clients changed the key all the time; for other
  * failures it has said what could not be reached. */
 enum status examiner_run(struct examiner *examiner, const struct key *key,
                          struct findings *findings) MUST_CHECK;

@@ -27,6 +27,7 @@
 #include "tools/larder/output.h"
 #include "tools/larder/say.h"
 
+/* No bound on the whole: a value may be large and the line slow. One on standing still instead. */
 enum { TRIES = 8, PAUSE_MS = 200, CONNECT_MS = 3000, STALL_MS = 60 * 1000 };
 
 enum get_outcome {
@@ -39,19 +40,20 @@ struct get {
     const struct key *key;
     struct client *client;
     struct http_fetcher *fetcher;
-    struct output *output;
+    struct output *output;    /* NULL until it could be made */
     struct buf location;      /* of the copy at hand */
     char wanted[MD5_HEX + 1]; /* what the master says; "": it does not know */
     struct buf avoid;         /* places that failed, encoded, with commas between */
     struct md5 *md5;
-    bool output_failed;
-    char why[300]; /* the last copy did not do */
+    bool output_failed; /* said; no other copy would do better */
+    char why[300];      /* the last copy did not do */
 };
 
 static enum get_outcome get_locate(struct get *get);
 static enum get_outcome get_fetch(struct get *get);
 static enum get_outcome get_check(struct get *get);
 
+/* A 302 without a Location is no answer of a master, and explained as such. */
 static enum get_outcome get_locate(struct get *get)
 {
     struct buf query = BUF_INIT;
@@ -112,6 +114,8 @@ static bool take_piece(void *arg, const char *data, size_t len)
     return !get->output_failed;
 }
 
+/* Every try begins with an empty output and a new digest: a second copy may not be joined to a
+ * piece of the first, which may be damaged. */
 static enum get_outcome get_fetch(struct get *get)
 {
     static const char *const fields[] = {"Larder-Internal: 1", NULL};
@@ -141,6 +145,8 @@ static enum get_outcome get_fetch(struct get *get)
     return GET_AGAIN;
 }
 
+/* A damaged copy is told to the operator only when no other does; the volume finds out itself when
+ * it serves or scrubs it. */
 static enum get_outcome get_check(struct get *get)
 {
     unsigned char digest[MD5_SIZE];
@@ -223,6 +229,7 @@ static int get_value(const char *master, const struct key *key, const char *file
     return result;
 }
 
+/* FILE is standard output where it is left off. */
 static int run(void *arg UNUSED, const char *master, bool raw, char *const *texts, int count)
 {
     struct key key;

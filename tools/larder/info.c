@@ -1,3 +1,8 @@
+/*
+ * Reads a record as the master's JSON has it (GET /admin/keys, common/PROTOCOL.md) back into struct
+ * record. Members that are missing mean what they mean there: nothing. So an older or newer master
+ * is understood as far as it can be.
+ */
 #include "tools/larder/info.h"
 
 #include <stdlib.h>
@@ -25,6 +30,7 @@ void info_free(struct info *info)
 
 /* --- parsing --- */
 
+/* Keys are encoded in JSON, since their bytes need not be UTF-8. */
 static enum status parse_key(const struct json *json, struct key *key)
 {
     const char *text = json_text(json_member(json, "key"));
@@ -60,6 +66,7 @@ static enum status parse_places(const struct json *list, struct record *record,
     return st;
 }
 
+/* Each with its own generation and naming: garbage is of any version. */
 static enum status parse_garbage(const struct json *list, struct record *record)
 {
     enum status st = ST_OK;
@@ -91,6 +98,7 @@ static enum status parse_wanted(const struct json *list, struct info *info)
     return ST_OK;
 }
 
+/* After a failure `info` has a part of it; the caller frees it all the same. */
 enum status info_parse(const struct json *json, struct info *info)
 {
     struct record *record = &info->record;
@@ -140,6 +148,7 @@ enum status info_fetch(struct client *client, const struct key *key, struct info
 
 /* --- comparing --- */
 
+/* In their order, too: places stand in the order of placement. */
 static bool same_strings(char *const *a, size_t a_count, char *const *b, size_t b_count)
 {
     if (a_count != b_count)
@@ -165,6 +174,7 @@ bool info_is_misplaced(const struct info *info)
     return info_is_elsewhere(info) || (there && record->few_copies);
 }
 
+/* Not `wanted`, which changes when a volume goes up or down: that is nothing that clients did. */
 bool info_same(const struct info *a, const struct info *b)
 {
     const struct record *x = &a->record;

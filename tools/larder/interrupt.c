@@ -1,3 +1,9 @@
+/*
+ * Two signals, one flag. The handler does nothing but set it: everything else is done by whoever
+ * asks, at a moment that suits it. SA_RESETHAND makes the second signal an ordinary one, so that
+ * work that does not ask can be ended all the same. Without SA_RESTART a blocking call returns with
+ * EINTR, and its caller gets to ask.
+ */
 #include "tools/larder/interrupt.h"
 
 #include <signal.h>

@@ -1,3 +1,9 @@
+/*
+ * Pages of records, each fetched when the one before is used up. `next` is where the master said to
+ * go on, still encoded: it goes back as it came. So a list that takes hours holds one page, and
+ * misses no key that was there all the time: keys stand in order, and new ones behind `next` come
+ * with their page.
+ */
 #include "tools/larder/keylist.h"
 
 #include <stdbool.h>
@@ -10,7 +16,7 @@
 #include "tools/larder/client.h"
 #include "tools/larder/info.h"
 
-enum { PAGE = 1000 };
+enum { PAGE = 1000 }; /* records; some hundred bytes each */
 
 struct keylist {
     struct client *client;
@@ -67,6 +73,7 @@ static enum status fetch_page(struct keylist *list)
     return ST_OK;
 }
 
+/* A page may be empty and not the last, hence the loop. */
 enum status keylist_next(struct keylist *list, struct info *info)
 {
     const struct json *record;

@@ -1,4 +1,10 @@
-/* larder ls: the keys that begin with a prefix, in bytewise order. */
+/*
+ * larder ls: the keys that begin with a prefix, in bytewise order.
+ *
+ * Out of /admin/keys rather than the plain list, since that has states, MD5s and places in one
+ * answer, in pages of a bounded size, so memory does not grow with the list. Output is in one form
+ * for scripts: a key a line, encoded, so neither line ends nor spaces in keys can break it.
+ */
 #include <inttypes.h>
 #include <stdbool.h>
 #include <string.h>
@@ -19,11 +25,12 @@ struct ls {
     bool unlinked;
     bool longer;
     bool json;
-    bool raw;
-    bool null;
-    uint64_t count;
+    bool raw;       /* keys as bytes, in the output and in PREFIX */
+    bool null;      /* raw, each with a NUL behind it */
+    uint64_t count; /* printed so far; the commas of JSON hang on it */
 };
 
+/* Encoded keys need no escapes of JSON. */
 static void add_json(const struct info *info, struct buf *out)
 {
     const struct record *record = &info->record;
@@ -68,6 +75,7 @@ static enum status print_key(struct ls *ls, const struct info *info)
     return st;
 }
 
+/* Every failure has been said by keylist_next(), but for lack of memory. */
 static enum status print_keys(struct ls *ls, struct keylist *list, const struct buf *prefix)
 {
     struct info info;
@@ -84,6 +92,8 @@ static enum status print_keys(struct ls *ls, struct keylist *list, const struct 
     return st == ST_NOT_FOUND ? ST_OK : st;
 }
 
+/* The JSON document is closed also after a failure: the exit status tells, and the reader gets what
+ * there is. */
 static int list_keys(struct ls *ls, const char *prefix_text)
 {
     struct buf prefix = BUF_INIT;

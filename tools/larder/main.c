@@ -62,6 +62,7 @@ static int help(void)
     return say_flush() ? EXIT_WELL : EXIT_FAILED;
 }
 
+/* Not the whole help: the message would scroll away. */
 static int unknown(const char *name)
 {
     say_error("there is no command '%s'; see 'larder help'", name);
@@ -79,6 +80,7 @@ static int run(const struct command *command, int argc, char **argv)
     return command->run(argc, argv);
 }
 
+/* `larder help put` is `larder put --help`. */
 static int run_help(int argc, char **argv)
 {
     char option[] = "--help";

@@ -1,3 +1,8 @@
+/*
+ * Volumes on the command line: their names, and the requests that change the set of volumes. The
+ * master answers with a sentence for people, which is passed on word for word: it knows whether a
+ * volume was new, there, or has moved.
+ */
 #include "tools/larder/member.h"
 
 #include <stdio.h>

@@ -1,3 +1,10 @@
+/*
+ * Two rows in the same order become one, as in merge sort. Neither side is held in memory: one page
+ * of records, one group of files.
+ *
+ * The sides are not of one moment: the scan was made before, the list comes while clients go on. So
+ * a key on one side alone proves nothing; verify takes it for suspect only.
+ */
 #include "tools/larder/merge.h"
 
 #include <stdbool.h>
@@ -17,11 +24,11 @@ enum side {
 };
 
 struct merge {
-    struct keylist *list;
+    struct keylist *list; /* fetches with the caller's client */
     struct scan_reader *reader;
-    struct info info;
-    struct scan_group group;
-    struct scan_group none; /* for keys of which nothing was found */
+    struct info info;        /* of the list's next key, while READY or given out */
+    struct scan_group group; /* of the scan's */
+    struct scan_group none;  /* for keys of which nothing was found */
     enum side list_side;
     enum side scan_side;
 };
@@ -89,6 +96,7 @@ static int order_of(const struct merge *merge)
     return compare_keys(&merge->info.key, &merge->group.key);
 }
 
+/* Where both have the same key both are given out, and both move on at the next call. */
 enum status merge_next(struct merge *merge, const struct info **info,
                        const struct scan_group **group)
 {

@@ -1,3 +1,16 @@
+/*
+ * The life of a new index: newindex_begin (hold_old, open_new) → newindex_add, newindex_add_volume
+ * → newindex_finish (the last batch synced, closed, every file synced, swap).
+ *
+ * Invariant: DIR is at any moment the old index or the new one, whole, but for two renames in
+ * between where the file system cannot exchange names. Whatever fails before the swap removes the
+ * new one; from the closing on it is kept, as it is whole and cost hours.
+ *
+ * The trap that shaped it: LevelDB changes the files of an index by opening it (it replays the log),
+ * and may not open a damaged one at all. So the old one is never opened: its lock is taken as LevelDB
+ * takes it (fcntl on LOCK), and no more. The records are in the format of master/index_state.h; prefixes of
+ * the keys: "!v" volumes, "!w" work, "!m" the index's own.
+ */
 #include "tools/larder/newindex.h"
 
 #include <dirent.h>
@@ -24,15 +37,15 @@
 enum { BATCH_ENTRIES = 1000, BUFFER_BYTES = 32 * 1024 * 1024 };
 
 struct newindex {
-    char *dir;
-    char *path; /* of the new one: DIR.rebuild-new */
-    int lock;   /* descriptor that holds the lock of the old one, -1 where there is none */
-    struct ldb *db;
+    char *dir;      /* without '/' at its end */
+    char *path;     /* of the new one: DIR.rebuild-new */
+    int lock;       /* descriptor that holds the lock of the old one, -1 where there is none */
+    struct ldb *db; /* NULL once it is whole: then nothing is removed */
     struct ldb_batch *batch;
-    struct buf key; /* scratch */
-    size_t entries;
-    uint64_t sequence;
-    uint64_t now_ms;
+    struct buf key;    /* scratch */
+    size_t entries;    /* in the batch */
+    uint64_t sequence; /* of the last batch */
+    uint64_t now_ms;   /* unix time at the beginning, as of which volumes were added */
 };
 
 /* --- taking hold --- */
@@ -66,7 +79,9 @@ static enum status look_into(const char *dir, bool *any, bool *index)
 }
 
 /* The lock that LevelDB itself takes, so it works for a damaged index as well, which LevelDB would
- * not open; and nothing in the old index changes. */
+ * not open; and nothing in the old index changes. A master has it as long as it runs. It is let go
+ * of with its descriptor: this process may open LOCK nowhere else, since closing any descriptor of
+ * a file drops its fcntl locks. */
 static enum status lock_old(struct newindex *index)
 {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
@@ -203,6 +218,8 @@ static enum status flush(struct newindex *index, bool sync)
     return st;
 }
 
+/* The entry goes into the batch, and the batch to the index when it is full. Not synced: before
+ * newindex_finish() there is nothing that a crash could lose. */
 static enum status put(struct newindex *index, const char *prefix, const void *name, size_t len,
                        const struct buf *value)
 {
@@ -216,6 +233,8 @@ static enum status put(struct newindex *index, const char *prefix, const void *n
     return ++index->entries < BATCH_ENTRIES ? ST_OK : flush(index, false);
 }
 
+/* A record and its mark of work are two entries, as the master writes them; the janitor looks for
+ * the marks alone. */
 enum status newindex_add(struct newindex *index, const struct key *key, const struct record *record)
 {
     struct buf value = BUF_INIT;
@@ -255,7 +274,8 @@ static enum status sync_path(const char *path)
     return st;
 }
 
-/* LevelDB synced its tables, but not every log that it still wants to read at the next start. */
+/* LevelDB synced its tables, but not every log that it still wants to read at the next start. The
+ * directory last: it has the names. */
 static enum status sync_files(const char *dir)
 {
     DIR *list = opendir(dir);
@@ -350,6 +370,7 @@ static enum status swap(struct newindex *index, char **old)
     return ST_IO;
 }
 
+/* A new identity, as /admin/status shows it: this is another index. */
 enum status newindex_finish(struct newindex *index, char **old)
 {
     *old = NULL;

@@ -1,3 +1,12 @@
+/*
+ * Reads the volumes of an index without changing a byte in its directory. The trap: opening a
+ * LevelDB replays its log, writes new files and removes old ones, even where nobody writes to it;
+ * an old index that could not be opened for good any more would be the end of the way back. So a
+ * shadow is opened instead. Tables are never changed once they are written, so links will do for
+ * them, and the shadow costs no space.
+ *
+ * The caller holds the lock of the index: nobody writes while it is copied.
+ */
 #include "tools/larder/oldindex.h"
 
 #include <dirent.h>
@@ -14,7 +23,7 @@
 #include "common/json.h"
 #include "common/ldb.h"
 
-#define VOLUME_PREFIX "!v"
+#define VOLUME_PREFIX "!v" /* of keys; the rest is the name (master/index_state.h) */
 
 /* --- the shadow --- */
 
@@ -99,6 +108,8 @@ static enum status add_text(struct option_list *list, const char *text, size_t l
     return ST_OK;
 }
 
+/* The value is JSON; one without an address is a volume that is reached at its name. In case of
+ * failure the lists may differ in length by one, and are the caller's to free only. */
 static enum status add_volume(struct oldindex_volumes *volumes, const char *name, size_t len,
                               const char *value, size_t value_len)
 {

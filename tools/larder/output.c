@@ -1,3 +1,11 @@
+/*
+ * A file that is there whole or not at all: written beside its place, renamed at the end. What
+ * cannot be renamed over (a device, a pipe, standard output) is written directly, and then what
+ * went out cannot be taken back: output_can_rewind() says so.
+ *
+ * No fsync: this is a client's copy, as that of cp or curl is. errno is used for the messages; so
+ * complain() comes right behind the call that failed.
+ */
 #include "tools/larder/output.h"
 
 #include <errno.h>
@@ -25,7 +33,9 @@ static bool complain(const struct output *output, const char *doing)
     return false;
 }
 
-/* The temp file stands in the same directory, so that the rename cannot fail for another disk. */
+/* The temp file stands in the same directory, so that the rename cannot fail for another disk.
+ * mkostemp() makes it for the owner alone; the file in the end is to have the mode that any program
+ * would have given it. Asking for the umask sets it, too: this is done before there are threads. */
 static bool open_temp(struct output *output)
 {
     mode_t mask = umask(0);
@@ -90,6 +100,7 @@ void output_free(struct output *output)
     free(output);
 }
 
+/* A pipe takes less than all at times. */
 bool output_write(struct output *output, const char *data, size_t len)
 {
     while (len) {
@@ -110,6 +121,7 @@ bool output_can_rewind(const struct output *output)
     return output->temp || output->written == 0;
 }
 
+/* The offset goes back as well: a hole of zeros at the beginning would be no value. */
 bool output_rewind(struct output *output)
 {
     if (output->written == 0)
@@ -122,6 +134,7 @@ bool output_rewind(struct output *output)
     return true;
 }
 
+/* close() may tell of a write that failed only now (NFS, quotas), so it comes before the rename. */
 bool output_finish(struct output *output)
 {
     if (!output->temp)

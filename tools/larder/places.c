@@ -1,3 +1,8 @@
+/*
+ * Numbers for names, so that an entry of a scan has four bytes for its place instead of a hundred.
+ * Numbers are positions in the list, in the order in which they were given out; nothing is ever
+ * taken out. A number that was read from a damaged scan may be any: the getters answer for all.
+ */
 #include "tools/larder/places.h"
 
 #include <stdlib.h>
@@ -28,6 +33,7 @@ void places_free(struct places *places)
     free(places);
 }
 
+/* After a failed allocation the list is as it was. */
 enum status places_add(struct places *places, const char *name, size_t volume, uint32_t *id)
 {
     char *copy = strdup(name);

@@ -1,3 +1,10 @@
+/*
+ * One lock, since counting and telling are a few instructions; what is costly is writing, and that
+ * happens a few times a second at most. Callers count in portions all the same.
+ *
+ * `every_ms` also says which kind of output it is. The time left is the time so far, scaled: with a
+ * total by units, without one by the part of the tree that was walked.
+ */
 #include "tools/larder/progress.h"
 
 #include <pthread.h>
@@ -13,8 +20,8 @@ enum { TERMINAL_EVERY_MS = 200, PLAIN_EVERY_MS = 5000 };
 struct progress {
     pthread_mutex_t lock; /* over all below */
     struct progress_figures figures;
-    uint64_t started_ms;
-    uint64_t said_ms; /* when the last line was written */
+    uint64_t started_ms; /* of loop_now_ms(), as said_ms */
+    uint64_t said_ms;    /* when the last line was written */
     unsigned every_ms;
 };
 
@@ -65,6 +72,7 @@ void progress_add(struct progress *progress, uint64_t count)
     (void)pthread_mutex_unlock(&progress->lock);
 }
 
+/* Says nothing by itself: progress_add() comes with every directory. */
 void progress_advance(struct progress *progress, double part)
 {
     (void)pthread_mutex_lock(&progress->lock);
@@ -85,6 +93,7 @@ void progress_set(struct progress *progress, uint64_t done, uint64_t total)
 
 /* --- pure --- */
 
+/* The thousands first, so it is recursive. */
 void progress_number(struct buf *out, uint64_t number)
 {
     if (number >= 1000) {

@@ -1,4 +1,14 @@
-/* larder put: a file, or standard input, becomes the value of a key. */
+/*
+ * larder put: a file, or standard input, becomes the value of a key.
+ *
+ * A file is read twice, for its MD5 and for the request, so that the master can refuse what was
+ * changed between or on the way; standard input can be read once only, and is sent without a
+ * length. put_open() decides which, put_read() then runs within client_send() whenever the
+ * connection takes more.
+ *
+ * Another master may be tried only before anything was read (client_send() sees to it), since a
+ * pipe cannot be read again.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -19,15 +29,17 @@
 #include "tools/larder/commands.h"
 #include "tools/larder/say.h"
 
+/* No bound on the whole: a value may be large. The answer comes after all copies are synced, during
+ * which nothing moves on this connection: hence minutes. */
 enum { STALL_MS = 300 * 1000, PIECE = 256 * 1024 };
 
 struct put {
-    const char *file; /* for messages */
-    int fd;
-    int64_t length; /* -1: not known, sent in chunks */
-    int64_t sent;
-    char md5[MD5_HEX + 1];
-    bool failed; /* reading did; said already */
+    const char *file;      /* for messages */
+    int fd;                /* -1: not open; standard input is not closed */
+    int64_t length;        /* -1: not known, sent in chunks */
+    int64_t sent;          /* bytes read so far, all of which were given to the client */
+    char md5[MD5_HEX + 1]; /* "": none is sent */
+    bool failed;           /* reading did; said already */
 };
 
 /* Always false, so that a caller can return it. What it says is not said again when the request
@@ -73,6 +85,8 @@ static bool put_digest(struct put *put)
     return good;
 }
 
+/* Says why it fails. An empty file is refused here, since the message is clearer than the master's.
+ */
 static bool put_open(struct put *put, bool with_md5)
 {
     struct stat is;
@@ -147,6 +161,7 @@ static enum status put_send(struct put *put, struct client *client, const struct
     return st;
 }
 
+/* The client before the file: a URL that is none is found before a long read. */
 static int put_value(struct put *put, const char *master, const struct key *key, const char *type,
                      bool with_md5)
 {

@@ -48,16 +48,16 @@ struct rebalance {
     bool dry_run, all;
     bool waits; /* until the old copies are gone */
 
-    struct throttle *throttle;
+    struct throttle *throttle; /* has a lock of its own, as has progress */
     struct progress *progress;
 
     pthread_mutex_t lock; /* over all below */
     struct key **delayed;
     size_t delayed_count, delayed_room;
-    bool last_round;
+    bool last_round;  /* what cannot be done now has failed */
     bool unreachable; /* no master answers: nothing more can be done */
     uint64_t looked_at, misplaced;
-    uint64_t moved, bytes, right, left, gone, failed;
+    uint64_t moved, bytes, right, left, gone, failed; /* keys, but for the bytes moved */
 };
 
 /* What a thread of the crew has. */
@@ -150,7 +150,9 @@ static void mover_end(void *state)
     free(mover);
 }
 
-/* Keeps the key for a later round. False where that is not possible. */
+/* Keeps the key for a later round; it is the list's then. False where that is not possible. The
+ * list is bounded: a store where clients are at work on a hundred thousand keys at once is better
+ * rebalanced later. */
 static bool delay_locked(struct rebalance *rebalance, struct key *key)
 {
     if (rebalance->last_round || rebalance->delayed_count == DELAYED_MAX)
@@ -167,6 +169,7 @@ static bool delay_locked(struct rebalance *rebalance, struct key *key)
     return true;
 }
 
+/* What became of a key that was handed to the master; each is counted once. */
 enum outcome {
     OUTCOME_MOVED,
     OUTCOME_RIGHT,   /* nothing had to be moved */
@@ -203,7 +206,9 @@ static void say_failure(struct mover *mover, const struct key *key, enum status 
         client_explain(mover->client, st, "move", key);
 }
 
-/* What the master's answer means; *bytes is what it moved. */
+/* What the master's answer means; *bytes is what it moved. A connection that broke off says nothing
+ * about the move, so the key is tried again: where it was moved, the second answer says that
+ * nothing had to be. */
 static enum outcome read_answer(struct mover *mover, const struct key *key, enum status st,
                                 uint64_t *bytes)
 {
@@ -339,7 +344,8 @@ static void move_delayed(struct rebalance *rebalance)
 
 /* --- all of it --- */
 
-/* The numbers add up to those that were to be moved, unless it was interrupted. */
+/* The numbers add up to those that were to be moved, unless it was interrupted, or no master
+ * answered any more: keys that were not begun are in none. */
 static void print_summary(const struct rebalance *rebalance)
 {
     struct buf text = BUF_INIT;
@@ -392,6 +398,8 @@ static int rebalance_result(const struct rebalance *rebalance, enum status st)
     return st || rebalance->failed || rebalance->left || interrupt_seen() ? EXIT_FAILED : EXIT_WELL;
 }
 
+/* Threads run within move_keys() and move_delayed() only; all else is done by this one, without the
+ * lock. */
 static int rebalance_all(struct rebalance *rebalance)
 {
     interrupt_watch();

@@ -35,10 +35,10 @@
 #include "tools/larder/scan.h"
 #include "tools/larder/walk.h"
 
-enum { NOTES_KEPT = 20 };
+enum { NOTES_KEPT = 20 }; /* keys named in the report; all are counted */
 
 struct rebuild {
-    char *db;
+    char *db; /* the options, as given */
     struct option_list volumes;
     struct option_list without;
     unsigned subvolumes;
@@ -100,6 +100,7 @@ static enum status ask_old_index(struct rebuild *rebuild)
     return roster_check_left_out(rebuild->roster, &rebuild->known.names) ? ST_OK : ST_BAD_REQUEST;
 }
 
+/* The lock on the index first: nothing that is asked of the volumes would be of use without it. */
 static enum status rebuild_begin(struct rebuild *rebuild)
 {
     enum status st = newindex_begin(&rebuild->index, rebuild->db);
@@ -114,6 +115,8 @@ static enum status rebuild_begin(struct rebuild *rebuild)
     return st;
 }
 
+/* Beside the index, so it needs no room elsewhere, and what a run that was killed left is found by
+ * its name. */
 static enum status rebuild_scan(struct rebuild *rebuild)
 {
     struct buf path = BUF_INIT;
@@ -267,6 +270,7 @@ static void report_number(const char *what, uint64_t number, const char *meaning
     buf_free(&text);
 }
 
+/* As URLs, so they can be looked at. */
 static void report_strays(const struct walk_result *found)
 {
     if (!found->strays)
@@ -321,6 +325,7 @@ static void rebuild_free(struct rebuild *rebuild)
 
 /* --- the command line --- */
 
+/* Every step has said why it failed, but for lack of memory and what cannot happen. */
 static int rebuild_all(struct rebuild *rebuild)
 {
     interrupt_watch();

@@ -1,4 +1,8 @@
-/* larder remove-volume */
+/*
+ * larder remove-volume: one request; the master refuses (409) while records name the volume, and
+ * says how many. With --lost it takes the volume out all the same, and has those copies made anew
+ * from the others.
+ */
 #include "common/options.h"
 #include "tools/larder/arguments.h"
 #include "tools/larder/client.h"
@@ -6,6 +10,8 @@
 #include "tools/larder/member.h"
 #include "tools/larder/say.h"
 
+/* The exit status. The advice comes behind the master's own reason, which member_post() has said.
+ */
 static int remove_volume(const char *master, const char *volume, bool lost)
 {
     char name[VOLUME_NAME_MAX + 1];

@@ -1,4 +1,9 @@
-/* larder repair: a sweep of the index, and the wait for what it finds. */
+/*
+ * larder repair: a sweep of the index, and the wait for what it finds. The path: repair →
+ * wait_for_sweep → watch_repairs. The POST is answered once the sweep is noted, and `sweeping` is
+ * true from then on: so the first look cannot miss it, and the end of the sweep is when it is
+ * false.
+ */
 #include "common/buf.h"
 #include "common/options.h"
 #include "tools/larder/arguments.h"
@@ -36,6 +41,8 @@ static void print_sweep(const struct watch_state *state)
     buf_free(&text);
 }
 
+/* A sweep flags keys; the janitor repairs them. The two are waited for one after the other, since
+ * the queue is whole only after the sweep. */
 static enum watch_end wait_for_all(struct client *client, unsigned patience_ms)
 {
     struct watch_state state;

@@ -1,3 +1,8 @@
+/*
+ * The output of verify, as it comes: findings are printed while others are looked for, so a run
+ * that is interrupted has told what it found. A lock over counters and printing together, so that
+ * lines of two threads do not mix, and commas of the JSON stand right.
+ */
 #include "tools/larder/report.h"
 
 #include <inttypes.h>
@@ -15,7 +20,7 @@
 struct report {
     bool json;
     pthread_mutex_t lock; /* over all below */
-    uint64_t count;
+    uint64_t count;       /* findings; a key may have several */
     uint64_t of_problem[PROBLEM_COUNT];
 };
 
@@ -51,6 +56,7 @@ static void add_json(struct buf *out, const struct key *key, const struct findin
     buf_addc(out, '}');
 }
 
+/* The word first, in a column of its own: to be sorted and grepped. */
 static void add_line(struct buf *out, const struct key *key, const struct finding *finding)
 {
     buf_addf(out, "%-9s ", problem_word(finding->problem));
@@ -62,6 +68,7 @@ static void add_line(struct buf *out, const struct key *key, const struct findin
     buf_addf(out, ": %s\n", finding->detail);
 }
 
+/* All findings of a key in one piece, so they stand together. */
 void report_key(struct report *report, const struct key *key, const struct findings *findings)
 {
     struct buf text = BUF_INIT;
@@ -113,6 +120,7 @@ static void add_count(struct buf *out, uint64_t count, const char *what)
     buf_addf(out, " %s", what);
 }
 
+/* Zeros are left out, so what is there is to be looked at. */
 static void finish_text(const struct report *report, const struct report_totals *totals,
                         bool complete)
 {

@@ -1,4 +1,6 @@
-/* larder rm */
+/*
+ * larder rm: DELETE of each key; deleting.c does the rest.
+ */
 #include "tools/larder/commands.h"
 #include "tools/larder/deleting.h"
 

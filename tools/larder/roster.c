@@ -1,3 +1,18 @@
+/*
+ * Who the volumes are. The path: roster_new (the lists as written) → roster_moved (what index or
+ * master know of addresses) → roster_call (each volume is asked) → answers. After roster_call()
+ * nothing changes any more, so any thread may ask.
+ *
+ * Three things are held apart that look alike on a command line: the name (what records and
+ * placement use), the address (where it is reached), and the identity (which volume it really is).
+ * The name of a member may change until it was said by one who knows (`named`): the index or the
+ * master, else the volume itself.
+ *
+ * What shaped it: a walk that passes over a volume makes an index without its values, and that
+ * looks like success. So everything that is not what it should be ends the work here, with the
+ * option that leaves it out on purpose in the message: a volume that is down, a disk that is not
+ * mounted, a name that is misspelt or doubled.
+ */
 #include "tools/larder/roster.h"
 
 #include <stdio.h>
@@ -15,15 +30,15 @@ struct member {
     char name[VOLUME_NAME_MAX + 1];    /* in the store */
     char address[VOLUME_NAME_MAX + 1]; /* where it is reached */
     bool named;                        /* whoever knows the name has said it */
-    char identity[IDENTITY_SIZE + 1];
-    bool is_larder;
+    char identity[IDENTITY_SIZE + 1];  /* "": it did not say */
+    bool is_larder;                    /* answers /admin/health as a larder-volume does */
 };
 
 struct roster {
     struct member *members;
-    const char **names; /* of the members; what placement wants */
+    const char **names; /* of the members (their own memory); what placement wants */
     size_t count;
-    char **left_out; /* names of volumes and places */
+    char **left_out; /* names or addresses of volumes and places, as written */
     size_t left_out_count;
     struct addresses *addresses; /* of those whose name is another; filled by roster_call() */
     struct places *places;
@@ -62,6 +77,7 @@ static bool is_on(const char *place, const char *volume)
     return place[len] == 0 || (place[len] == '/' && roster_is_subvolume(place + len + 1));
 }
 
+/* By either, the name or the address: one does not know which an operator has written. */
 static bool is_member(const struct roster *roster, const char *place)
 {
     for (size_t i = 0; i < roster->count; i++)
@@ -171,6 +187,7 @@ bool roster_accounts_for(const struct roster *roster, const char *place)
 
 /* --- asking --- */
 
+/* Both ways out, in one message for all reasons. */
 static void say_unreachable(const char *volume, const char *why)
 {
     say_error("the volume %s cannot be read: %s. Start it, or leave it out with '--without %s': "
@@ -310,6 +327,7 @@ static enum status check_twins(const struct roster *roster)
     return ST_OK;
 }
 
+/* Blocks for two requests a volume, one volume after the other. */
 enum status roster_call(struct roster *roster, struct http_fetcher *fetcher)
 {
     enum status first = ST_OK;

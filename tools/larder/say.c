@@ -1,3 +1,8 @@
+/*
+ * One lock over both streams and the transient line, so that a line of progress is wiped before
+ * anything else is written, and lines of two threads do not mix. stdio's own locks would hold each
+ * call together, but not a wipe and its text.
+ */
 #include "tools/larder/say.h"
 
 #include <errno.h>
@@ -15,6 +20,7 @@ bool say_on_terminal(void)
     return isatty(STDERR_FILENO) == 1;
 }
 
+/* Back to the beginning of the line, and clear up to its end (ECMA-48). */
 static void wipe_locked(void)
 {
     if (line_stands)
@@ -74,6 +80,7 @@ void say_note(const char *line)
     (void)pthread_mutex_unlock(&lock);
 }
 
+/* ferror() too: an earlier write may have failed where nobody asked. */
 bool say_flush(void)
 {
     bool good = fflush(stdout) == 0 && !ferror(stdout);

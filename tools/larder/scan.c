@@ -1,3 +1,14 @@
+/*
+ * The format stands in the header. Why a LevelDB: a store has more files than memory has room for,
+ * they are found in the order of directories (which are digests of keys) and are wanted in the
+ * order of keys; LevelDB sorts them as they come. Never synced: it is begun anew after a crash.
+ *
+ * Threads: a writer and a reader belong to one thread each; the database takes all of them. A
+ * reader sees what was there when it was made, so it is made after the writers have flushed.
+ *
+ * An entry's KEY ends at the first NUL, which no key has; what follows has a length of its own by
+ * its kind ('f', 't'), so NULs in the numbers do no harm.
+ */
 #include "tools/larder/scan.h"
 
 #include <stdatomic.h>
@@ -10,16 +21,19 @@
 #include "tools/larder/say.h"
 
 enum {
-    BATCH_ENTRIES = 1000,
-    BUFFER_BYTES = 32 * 1024 * 1024,
+    BATCH_ENTRIES = 1000, /* of a write; some hundred KiB */
+    BUFFER_BYTES =
+        32 * 1024 * 1024, /* LevelDB's memtable: large, so there are fewer tables to merge */
     TAIL_FILE = 1 + 1 + 8 + 4 + 1, /* what follows KEY in the key of an entry */
     TAIL_TOMBSTONE = 1 + 1 + 8 + 4,
     VALUE_FILE = 1 + 8 + 8 + 8 + MD5_SIZE,
     ENTRY_MAX = KEY_MAX + TAIL_FILE
 };
 
+/* Bits of FLAGS; 'unlinked', and which of the optional members are there. */
 enum { FLAG_UNLINKED = 1, FLAG_EXPECTED = 2, FLAG_MD5 = 4 };
 
+/* Before every key, since keys begin with '/'. */
 static const unsigned char suspects[2] = {0, 's'};
 
 struct scan {
@@ -36,7 +50,7 @@ struct scan_writer {
 
 struct scan_reader {
     struct ldb_iter *iter;
-    bool begun;
+    bool begun; /* the iterator stands somewhere */
 };
 
 /* --- groups --- */
@@ -54,6 +68,8 @@ void scan_group_free(struct scan_group *group)
     memset(group, 0, sizeof *group);
 }
 
+/* Grows by doubling: a key has a few files mostly, and one that was overwritten all day thousands.
+ */
 enum status scan_group_add_file(struct scan_group *group, const struct scan_file *file)
 {
     if (group->file_count == group->file_room) {
@@ -96,6 +112,8 @@ static enum status scan_say(const char *doing, const char *path, enum status st,
     return st;
 }
 
+/* What is left of an earlier run is removed before: LevelDB's own lock keeps two runs at once
+ * apart. */
 enum status scan_open(struct scan **made, const char *path)
 {
     *made = NULL;
@@ -137,6 +155,7 @@ void scan_discard(struct scan *scan)
 
 /* --- numbers --- */
 
+/* Big-endian, so that the order of bytes is that of numbers. */
 static void put_number(unsigned char *to, uint64_t number, int bytes)
 {
     for (int i = bytes - 1; i >= 0; i--) {
@@ -190,6 +209,7 @@ void scan_writer_free(struct scan_writer *writer)
     free(writer);
 }
 
+/* The batch is emptied also where it failed: a failure ends the run. */
 enum status scan_flush(struct scan_writer *writer)
 {
     if (writer->entries == 0)
@@ -324,7 +344,8 @@ static size_t entry_key(const char *entry, size_t len)
     return nul && (size_t)(nul - entry) + 2 <= len ? (size_t)(nul - entry) : 0;
 }
 
-/* Takes all entries from the iterator's on that are of group->key. */
+/* Takes all entries from the iterator's on that are of group->key, and leaves it at the first that
+ * is not: there the next call goes on. */
 static enum status take_group(struct scan_reader *reader, struct scan_group *group)
 {
     for (; ldb_iter_valid(reader->iter); ldb_iter_next(reader->iter)) {
@@ -366,6 +387,7 @@ enum status scan_lookup(struct scan_reader *reader, const struct key *key, struc
     return take_group(reader, group);
 }
 
+/* The first entry that is no suspect is that of a key: the end. */
 enum status scan_next_suspect(struct scan_reader *reader, struct key *key)
 {
     if (!reader->begun)

@@ -25,6 +25,7 @@ struct scrub {
     uint64_t untold;  /* of those, values that no volume could tell its master of */
 };
 
+/* What a failure of watch_look() means for the waiting. */
 static enum watch_end end_of(enum status st)
 {
     return !st ? WATCH_DONE : st == ST_CLOSED ? WATCH_INTERRUPTED : WATCH_FAILED;
@@ -46,6 +47,7 @@ static void print_volumes(const struct volumescrub_sum *sum)
     buf_free(&text);
 }
 
+/* An interrupted wait prints what was read so far: the volumes go on by themselves. */
 static enum watch_end wait_for_volumes(struct scrub *scrub, struct volumescrub *volumes)
 {
     struct volumescrub_sum sum;
@@ -66,6 +68,8 @@ static enum watch_end wait_for_volumes(struct scrub *scrub, struct volumescrub *
     return sum.running ? WATCH_INTERRUPTED : WATCH_DONE;
 }
 
+/* Done, too, where no volume could be asked: each has been named, and the comparison is of use all
+ * the same. */
 static enum watch_end scrub_volumes(struct scrub *scrub)
 {
     struct volumescrub *volumes = volumescrub_new(scrub->client);
@@ -96,6 +100,7 @@ static void print_audit(const struct watch_state *state)
     buf_free(&text);
 }
 
+/* Nobody knows beforehand how many keys and files there are, so there is no total. */
 static enum watch_end wait_for_audit(struct scrub *scrub)
 {
     struct watch_state state;
@@ -116,6 +121,7 @@ static enum watch_end wait_for_audit(struct scrub *scrub)
     return WATCH_DONE;
 }
 
+/* The POST is answered at once; from then on /admin/status has `running`. */
 static enum watch_end scrub_master(struct scrub *scrub)
 {
     enum status st = client_post(scrub->client, "/admin/scrub", NULL);
@@ -139,6 +145,8 @@ static enum watch_end check_untold(const struct scrub *scrub)
     return WATCH_STUCK;
 }
 
+/* One after the other, for the order matters: what the volumes lay aside is what the comparison
+ * must find. Repairs are waited for only where anything was found. */
 static enum watch_end run_parts(struct scrub *scrub)
 {
     enum watch_end end = WATCH_DONE;

@@ -1,4 +1,8 @@
-/* larder stat: what the index knows of a key, and what its volumes say. */
+/*
+ * larder stat: what the index knows of a key, and what its volumes say. A request to the master,
+ * then a HEAD for each copy: nothing is read whole, so a copy is DAMAGED here by what its volume
+ * remembers of it. One thread; copies are asked for one after the other.
+ */
 #include <inttypes.h>
 #include <stdbool.h>
 #include <string.h>
@@ -24,6 +28,7 @@ struct looked {
     char why[VOLUME_WHY];
 };
 
+/* A copy that was not asked for with success is unreachable; that is no verdict on it. */
 static void look(struct http_fetcher *fetcher, const struct addresses *addresses,
                  const struct info *info, const char *place, struct looked *looked)
 {
@@ -46,6 +51,7 @@ static const char *verdict(const struct looked *looked, const char *md5)
     return "there";
 }
 
+/* True where the copy is as it should be. */
 static bool print_copy(const struct looked *looked, const char *place, const char *md5)
 {
     say("  %-40s %s", place, verdict(looked, md5));
@@ -81,6 +87,7 @@ static void print_list(const char *title, char *const *list, size_t count)
         say("  %s\n", list[i]);
 }
 
+/* Keys in other states have neither generation nor MD5 that mean anything. */
 static void print_record(const struct info *info)
 {
     const struct record *record = &info->record;
@@ -96,6 +103,7 @@ static void print_record(const struct info *info)
     }
 }
 
+/* What the janitor still has to do for the key. */
 static void print_rest(const struct info *info)
 {
     const struct record *record = &info->record;
@@ -111,6 +119,8 @@ static void print_rest(const struct info *info)
             record->garbage.list[i].generation);
 }
 
+/* A key without a record is told in client_explain()'s words, with the master's 404 as the reason.
+ */
 static int stat_key(const char *master, const struct key *key)
 {
     struct info info;

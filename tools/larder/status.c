@@ -1,4 +1,11 @@
-/* larder status: what the master says of itself and of its volumes. */
+/*
+ * larder status: what the master says of itself and of its volumes. Two pages of the master's,
+ * /admin/status and /admin/volumes, and of each volume that answers its scrub.
+ *
+ * Numbers are shown by the names that the master gives them, so a newer master's figures appear
+ * without a change here; only what would be hard to read that way has a sentence of its own
+ * (`sentences`).
+ */
 #include <inttypes.h>
 #include <stdbool.h>
 #include <string.h>
@@ -17,6 +24,8 @@
 
 /* --- the master --- */
 
+/* A member that is a number or a text; all else is passed over. `arg` is its indentation. Negative
+ * numbers do not occur. */
 static void print_number(void *arg, const char *name, const struct json *value)
 {
     struct buf number = BUF_INIT;
@@ -132,6 +141,7 @@ static void add_bytes(struct buf *out, int64_t bytes)
     buf_addf(out, unit && amount < 10 ? "%.1f%c" : "%.0f%c", amount, units[unit]);
 }
 
+/* A plain server does not tell its room. */
 static void print_room(const struct json *of)
 {
     struct buf text = BUF_INIT;
@@ -147,6 +157,7 @@ static void print_room(const struct json *of)
     buf_free(&text);
 }
 
+/* "-" where there is none, so that columns stay in place. */
 static const char *text_of(const struct json *of, const char *name)
 {
     const char *text = json_text(json_member(of, name));
@@ -223,6 +234,7 @@ static bool print_volumes(const struct json *volumes)
 
 /* --- both --- */
 
+/* False: said. Each body is copied, since the next request replaces it. */
 static bool ask(struct client *client, const char *path, struct buf *body)
 {
     enum status st = client_request(client, "GET", path);
@@ -261,6 +273,7 @@ static int print_status(const struct buf *master, const struct buf *volumes, boo
     return say_flush() ? result : EXIT_FAILED;
 }
 
+/* The exit status of the command. */
 static int show_status(const char *master_url, bool as_json)
 {
     struct buf master = BUF_INIT;

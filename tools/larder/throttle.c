@@ -1,3 +1,10 @@
+/*
+ * A debt in time: what was moved should have taken so long; what has passed since is paid off.
+ * Whoever moves something sleeps for the whole debt, so with several threads each sleeps longer,
+ * and the sum stays at the rate. Nothing is saved up: after a pause there is no burst.
+ *
+ * The lock is held for the reckoning alone, never while sleeping.
+ */
 #include "tools/larder/throttle.h"
 
 #include <pthread.h>
@@ -7,10 +14,10 @@
 #include "tools/larder/interrupt.h"
 
 struct throttle {
-    pthread_mutex_t lock;
-    double rate;     /* bytes a millisecond; 0: no limit */
-    double debt_ms;  /* how long what was moved should have taken, less what has passed */
-    uint64_t now_ms; /* when the debt was reckoned last */
+    pthread_mutex_t lock; /* over debt_ms and now_ms; the rate does not change */
+    double rate;          /* bytes a millisecond; 0: no limit */
+    double debt_ms;       /* how long what was moved should have taken, less what has passed */
+    uint64_t now_ms;      /* when the debt was reckoned last */
 };
 
 struct throttle *throttle_new(unsigned long long rate)

@@ -51,8 +51,8 @@ struct verify {
     bool deep;
     bool json;
 
-    char *temp; /* a directory of our own */
-    struct client *client;
+    char *temp;            /* a directory of our own; NULL: not made */
+    struct client *client; /* the main thread's; each checker has its own */
     struct option_list volumes;
     struct roster *roster;
     struct scan *scan;
@@ -60,7 +60,7 @@ struct verify {
     struct progress *progress;
     struct report *report;
     struct walk_result found;
-    uint64_t keys;
+    uint64_t keys; /* visible ones in the index; the main thread counts */
 
     pthread_mutex_t lock; /* over all below */
     struct scan_writer *suspects;
@@ -111,6 +111,8 @@ static enum status take_names(struct verify *verify, const struct json *list)
     return ST_OK;
 }
 
+/* Who the volumes are the master knows best; each is asked itself, all the same, for what only it
+ * knows. */
 static enum status verify_volumes(struct verify *verify)
 {
     enum status st = client_request(verify->client, "GET", "/admin/volumes");
@@ -155,6 +157,8 @@ static enum status make_temp(struct verify *verify)
     return ST_IO;
 }
 
+/* The walk goes on while clients write: what it sees may be out of date when it ends, and need not
+ * be of one moment. */
 static enum status verify_scan(struct verify *verify)
 {
     char *path = NULL;
@@ -208,6 +212,7 @@ static void fail(struct verify *verify, enum status st)
     (void)pthread_mutex_unlock(&verify->lock);
 }
 
+/* Asked by every thread before each key: an interruption is a failure as well. */
 static enum status failure(struct verify *verify)
 {
     (void)pthread_mutex_lock(&verify->lock);
@@ -318,6 +323,7 @@ static enum status compare_all(struct verify *verify, struct merge *merge, struc
     return st == ST_NOT_FOUND ? ST_OK : st;
 }
 
+/* The crew is finished before the suspects are flushed: its threads add to them. */
 static enum status verify_compare(struct verify *verify)
 {
     const struct crew_work work = {checker_begin, check_first, checker_end, verify};
@@ -358,6 +364,8 @@ static enum status give_suspects(struct crew *crew, struct scan_reader *reader, 
     return st;
 }
 
+/* The pause lets a PUT or a removal that was under way at the end of the walk come to its end. The
+ * reader was made after the flush, so it sees all suspects. */
 static enum status verify_suspects(struct verify *verify)
 {
     const struct crew_work work = {checker_begin, check_again, checker_end, verify};

@@ -1,3 +1,13 @@
+/*
+ * Requests to volumes, one after the other on the caller's thread and fetcher. All have one path:
+ * fetch (with tries) → what the status means → what the body says.
+ *
+ * Two kinds of patience: whoever asks whether a volume is there at all is told soon; whoever is in
+ * the middle of hours of work waits for one that is being started again. Either ends at a signal.
+ *
+ * A plain WebDAV server (nginx) answers a subset of this. What it cannot say is left at nothing
+ * here, and means 'not known' to all callers.
+ */
 #include "tools/larder/volume.h"
 
 #include <inttypes.h>
@@ -44,7 +54,8 @@ static const char *reason(enum status st)
     }
 }
 
-/* 503 and its kind pass; so may a lost connection. */
+/* What may be gone at the next try: 503 and its kind (a proxy between, too), and a lost connection.
+ */
 static bool is_passing(enum status st, int http)
 {
     if (st)
@@ -87,6 +98,7 @@ static enum status fetch_sure(struct http_fetcher *fetcher, const struct http_ca
     return *http == 503 ? ST_UNAVAILABLE : ST_PEER;
 }
 
+/* For short answers, with a bound on the whole; `url` must outlive it. */
 static struct http_call_spec request(const char *method, const struct buf *url)
 {
     return (struct http_call_spec){.method = method,
@@ -98,6 +110,7 @@ static struct http_call_spec request(const char *method, const struct buf *url)
 
 /* --- listings --- */
 
+/* The JSON as it was parsed: items are looked at one at a time, and texts stay in it. */
 struct listing {
     struct json *json;
 };
@@ -127,6 +140,7 @@ static enum status parse_listing(struct http_fetcher *fetcher, const char *url,
     return ST_OK;
 }
 
+/* "?meta" asks a larder-volume for attributes as well; a plain server ignores the query. */
 enum status volume_list(struct http_fetcher *fetcher, const char *base, const char *directory,
                         struct listing **listing, char *why)
 {
@@ -178,6 +192,7 @@ static int digits_of(const char *text, int count)
     return number;
 }
 
+/* Names as in HTTP's dates (RFC 9110, 5.6.7), which nginx puts into its listings. */
 static int month_of(const char *text)
 {
     static const char names[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
@@ -266,6 +281,7 @@ enum status volume_health(struct http_fetcher *fetcher, const char *volume, stru
     return ST_OK;
 }
 
+/* The JSON may be NULL after a POST that a volume answered without a body. */
 enum status volume_scrub(struct http_fetcher *fetcher, const char *volume, bool post,
                          struct json **scrub, char *why)
 {
@@ -291,6 +307,7 @@ enum status volume_scrub(struct http_fetcher *fetcher, const char *volume, bool 
     return st;
 }
 
+/* A volume that has none answers with an empty list; 404 is one that does not know the question. */
 enum status volume_tombstones(struct http_fetcher *fetcher, const char *volume,
                               const char *subvolume, struct json **tombstones, char *why)
 {
@@ -342,6 +359,7 @@ static void take_answer(struct http_fetcher *fetcher, struct volume_copy *copy)
         copy->md5[0] = 0;
 }
 
+/* A 404 leaves *copy zeroed: there is none. */
 enum status volume_head(struct http_fetcher *fetcher, const char *place, const struct key *key,
                         uint64_t generation, enum naming naming, struct volume_copy *copy,
                         char *why)
@@ -389,7 +407,8 @@ static enum status reading_end(struct reading *reading, struct volume_copy *copy
     return ST_OK;
 }
 
-/* One attempt: a digest cannot go on with a second answer where the first broke off. */
+/* One attempt: a digest cannot go on with a second answer where the first broke off. What `took`
+ * was told of a broken attempt stays told: those bytes were read. */
 static enum status read_once(struct http_fetcher *fetcher, const char *url, struct reading *reading,
                              struct volume_copy *copy, char *why)
 {
@@ -427,9 +446,14 @@ enum status volume_read(struct http_fetcher *fetcher, const char *place, const s
     enum status st = copy_url(&url, place, key, generation, naming);
     if (st)
         (void)snprintf(why, VOLUME_WHY, "GET a copy at %s: %s", place, status_text(st));
-    for (int i = 0; i < TRIES_PATIENT && buf_ok(&url) && url.len && !interrupt_seen(); i++) {
+    for (int i = 0; i < TRIES_PATIENT && buf_ok(&url) && url.len; i++) {
         if (i)
             interrupt_sleep((unsigned long long)TRY_PAUSE_MS << (i - 1));
+        if (interrupt_seen()) { /* what was not read is not missing */
+            (void)snprintf(why, VOLUME_WHY, "GET %s: interrupted", buf_text(&url));
+            st = ST_CLOSED;
+            break;
+        }
         st = read_once(fetcher, buf_text(&url), &reading, copy, why);
         if (!is_passing(st, 0))
             break;

@@ -79,7 +79,7 @@ enum status volume_head(struct http_fetcher *fetcher, const char *place, const s
                         char *why) MUST_CHECK;
 
 /* Reads the whole copy. copy->md5 is then of what was read. `took` (may be NULL) is told of every
- * piece as it arrives, and may sleep to keep a rate. */
+ * piece as it arrives, and may sleep to keep a rate. ST_CLOSED where a signal has come before. */
 enum status volume_read(struct http_fetcher *fetcher, const char *place, const struct key *key,
                         uint64_t generation, enum naming naming, struct volume_copy *copy,
                         void (*took)(void *arg, size_t bytes), void *arg, char *why) MUST_CHECK;

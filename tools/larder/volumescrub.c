@@ -1,3 +1,12 @@
+/*
+ * The scrubs of all volumes, by asking each again and again on one thread: a scrub takes hours, an
+ * answer milliseconds.
+ *
+ * The trap: whether a scrub has ended is not to be seen from one answer. It may take a moment to
+ * begin, a volume may be started again in its midst, and one that scrubs all the time at its own
+ * pace is always `running`. So the one that was asked for (`forced`) counts, and only several quiet
+ * looks in a row are an end.
+ */
 #include "tools/larder/volumescrub.h"
 
 #include <stdbool.h>
@@ -16,12 +25,13 @@ enum {
     SILENCE_MAX = 30 /* looks without an answer, each of a second or more */
 };
 
+/* What a volume said last, and how long it has been silent or quiet. */
 struct scrubbed {
     char name[VOLUME_NAME_MAX + 1];
     char address[VOLUME_NAME_MAX + 1]; /* where it is reached */
     bool over;                         /* or never begun */
-    unsigned quiet, silent;
-    uint64_t values, bytes, damaged, total, untold;
+    unsigned quiet, silent;            /* looks in a row: it is not at it; it did not answer */
+    uint64_t values, bytes, damaged, total, untold; /* as struct volumescrub_sum */
 };
 
 struct volumescrub {
@@ -38,6 +48,7 @@ static uint64_t number(const struct json *json, const char *name)
 
 /* --- who they are --- */
 
+/* A foreign one answers, and is somebody else's. */
 static bool is_away(const char *state)
 {
     return strcmp(state, "down") == 0 || strcmp(state, "lost") == 0 ||
@@ -71,6 +82,7 @@ static void add_volume(struct volumescrub *scrub, const struct json *volume)
         add_larder(scrub, name, address);
 }
 
+/* All texts are copied out of the answer, so it is freed here. */
 struct volumescrub *volumescrub_new(struct client *client)
 {
     enum status st = client_request(client, "GET", "/admin/volumes");
@@ -147,6 +159,7 @@ static void take(struct scrubbed *volume, const struct json *json)
     volume->over = volume->quiet >= QUIET_MIN;
 }
 
+/* A volume that does not know the question any more was exchanged for an older one. */
 static void look_at(struct volumescrub *scrub, struct scrubbed *volume)
 {
     char why[VOLUME_WHY];
@@ -162,6 +175,8 @@ static void look_at(struct volumescrub *scrub, struct scrubbed *volume)
     json_free(json);
 }
 
+/* Figures of a volume that is over stay in the sum. Where one of those still at work does not know
+ * how much it has to read, no total is told. */
 void volumescrub_look(struct volumescrub *scrub, struct volumescrub_sum *sum)
 {
     bool all_known = true;

@@ -1,7 +1,17 @@
 /*
- * Each volume has a stack of directories that are still to be listed. A thread takes the top of
- * its own volume's, or of the next one that has any, lists it, and pushes what it finds below.
- * Depth first, so the stacks stay small; a thread a volume at least, so all disks are at work.
+ * All files of all volumes. Each volume has a stack of directories that are still to be listed. A
+ * thread takes the top of its own volume's, or of the next one that has any, lists it, and pushes
+ * what it finds below. Depth first, so the stacks stay small; a thread a volume at least, so all
+ * disks are at work.
+ *
+ * The end: stacks empty, and nobody busy, since only a busy thread can push. That is asked under
+ * the lock that both change under, and whoever finds it wakes the others.
+ *
+ * Threads: the lock is over the stacks, `busy`, `failed` and the result. No request is made with it
+ * held. Fetcher and writer are a thread's own; roster and places are only read.
+ *
+ * A directory that vanishes between its parent's listing and its own is no failure (clients
+ * delete), but at the root of a place, where it would be a disk that went away.
  */
 #include "tools/larder/walk.h"
 
@@ -23,14 +33,14 @@
 #include "tools/larder/scan.h"
 #include "tools/larder/volume.h"
 
-enum { DIRECTORY_MAX = 4096 };
+enum { DIRECTORY_MAX = 4096 }; /* bytes; far longer than that of any key, so a loop of links ends */
 
 /* A directory to list. */
 struct task {
-    struct task *next;
+    struct task *next; /* below it in its stack */
     uint32_t place;
-    double part; /* of the whole walk, 0 to 1 */
-    char directory[];
+    double part;      /* of the whole walk, 0 to 1 */
+    char directory[]; /* below the place; "" or with a '/' at its end */
 };
 
 struct walk {
@@ -135,6 +145,7 @@ enum walk_level walk_level_of(const char *directory)
     return len == 0 ? WALK_PLACE : len <= 3 ? WALK_AA : WALK_NAMES;
 }
 
+/* As volumes name the two upper levels; anything else there is no directory of values. */
 static bool is_hex_pair(const char *name)
 {
     return strlen(name) == 2 && strspn(name, "0123456789abcdef") == 2;
@@ -326,6 +337,7 @@ static enum status walk_tombstones(struct walker *walker)
 
 /* --- threads --- */
 
+/* A task is freed before it is given back: at the end nobody has any. */
 static void *walker_run(void *arg)
 {
     struct walker *walker = arg;
@@ -338,6 +350,7 @@ static void *walker_run(void *arg)
     return NULL;
 }
 
+/* Threads are spread over the volumes. On failure walker_end() takes what there is. */
 static enum status walker_begin(struct walker *walker, struct walk *walk, size_t number)
 {
     walker->walk = walk;
@@ -390,6 +403,8 @@ static enum status push_places(struct walk *walk)
     return st;
 }
 
+/* Everything is undone here, whatever failed: tasks that nobody took are freed with their stacks.
+ */
 enum status walk_run(const struct roster *roster, unsigned threads, struct scan *scan,
                      struct walk_result *result)
 {

@@ -1,3 +1,15 @@
+/*
+ * Waiting, by looking at /admin/status again and again: the master tells nobody when something
+ * ends. Each look is one of two questions: is there still something to do, and does it go on?
+ *
+ * The traps that shaped it. A queue is that of the janitor's last whole round, so 'empty' may be
+ * older than what was just flagged: two rounds more are waited for. A number that stands still may
+ * be one large value being copied, or a retry that is due later: only rounds without progress count
+ * as standing still. A master that was started again begins all its counters anew: a counter that
+ * goes back begins the waiting anew, and is no error.
+ *
+ * One client, one thread; every wait ends at a signal.
+ */
 #include "tools/larder/watch.h"
 
 #include <inttypes.h>
@@ -82,6 +94,7 @@ enum status watch_look(struct client *client, struct watch_state *state)
     return st;
 }
 
+/* `up` is the only state in which new values are put. */
 enum status watch_writable(struct client *client, uint64_t *count)
 {
     struct json *json;
@@ -98,6 +111,7 @@ enum status watch_writable(struct client *client, uint64_t *count)
 
 /* --- does something go on? --- */
 
+/* The first number is less than any, so it counts as progress. */
 void watch_pace_begin(struct watch_pace *pace)
 {
     *pace = (struct watch_pace){.least = UINT64_MAX, .since_ms = loop_now_ms()};
@@ -183,6 +197,7 @@ static enum watch_end wait_for_queue(struct client *client, struct progress *pro
     return end_of(st);
 }
 
+/* Holds the progress line; wait_for_queue() does the waiting. */
 enum watch_end watch_repairs(struct client *client, uint64_t patience_ms)
 {
     struct progress *progress = progress_new("repairing", "keys", 0);
@@ -195,6 +210,7 @@ enum watch_end watch_repairs(struct client *client, uint64_t patience_ms)
     return end;
 }
 
+/* Without progress of its own: it is a short wait at the end of others. */
 enum watch_end watch_settle(struct client *client, uint64_t most_ms)
 {
     struct watch_state state;
