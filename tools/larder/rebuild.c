@@ -22,6 +22,7 @@
 #include "common/http_fetch.h"
 #include "common/key.h"
 #include "common/options.h"
+#include "common/placement.h"
 #include "common/record.h"
 #include "tools/larder/arguments.h"
 #include "tools/larder/choose.h"
@@ -382,8 +383,8 @@ int rebuild_run(int argc, char **argv)
          "all volumes, by address or name (required)"},
         {"without", 0, OPTION_LIST, &rebuild.without, 0, 0, NULL, "VOLUME,...",
          "volumes or disks (VOLUME/svXX) that are lost or away"},
-        {"subvolumes", 's', OPTION_UNSIGNED, &rebuild.subvolumes, 1, 65536, NULL, "N",
-         "disks a volume, as the master has it (default 10)"},
+        {"subvolumes", 's', OPTION_UNSIGNED, &rebuild.subvolumes, 1, PLACEMENT_SUBVOLUMES_MAX, NULL,
+         "N", "disks a volume, as the master has it (default 10)"},
         {"replicas", 'r', OPTION_UNSIGNED, &rebuild.replicas, 1, RECORD_COPIES_MAX, NULL, "N",
          "copies that each value should have (default 3)"},
         {"threads", 't', OPTION_UNSIGNED, &rebuild.threads, 1, WALK_THREADS_MAX, NULL, "N",
