@@ -39,24 +39,24 @@
 enum { NOTES_KEPT = 20 }; /* keys named in the report; all are counted */
 
 struct rebuild {
-    char *db; /* the options, as given */
-    struct option_list volumes;
-    struct option_list without;
+    char *db;                   /* the options, as given */
+    struct option_list volumes; /* names or addresses; roster.h */
+    struct option_list without; /* what is left out on purpose */
     unsigned subvolumes;
     unsigned replicas;
     unsigned threads;
 
     struct oldindex_volumes known; /* that the old index has */
     struct roster *roster;
-    struct newindex *index;
-    struct scan *scan;
+    struct newindex *index; /* holds the lock of the old one, too */
+    struct scan *scan;      /* removed at the end in any case */
     struct walk_result found;
     char *old; /* where the old index went; NULL: there was none */
 
     /* Of the keys. */
     uint64_t live, unlinked, deleted, few, garbage, damaged, conflicts, fell_back, unsound;
     char *notes[NOTES_KEPT]; /* about keys that an operator should look at */
-    size_t note_count;
+    size_t note_count;       /* NOTES_KEPT at most */
 };
 
 static enum status rebuild_begin(struct rebuild *rebuild);
@@ -240,6 +240,8 @@ static enum status write_volumes(struct rebuild *rebuild)
     return st;
 }
 
+/* One thread and one pass: LevelDB writes keys that come in order fastest, and the volumes are
+ * asked nothing more. */
 static enum status rebuild_write(struct rebuild *rebuild)
 {
     struct chooser *chooser = make_chooser(rebuild);
@@ -255,6 +257,8 @@ static enum status rebuild_write(struct rebuild *rebuild)
     return st;
 }
 
+/* From here on nothing is interrupted: it takes seconds, and half of it would be the worst of all.
+ */
 static enum status rebuild_finish(struct rebuild *rebuild)
 {
     return newindex_finish(rebuild->index, &rebuild->old);
@@ -262,6 +266,7 @@ static enum status rebuild_finish(struct rebuild *rebuild)
 
 /* --- for people --- */
 
+/* Where `meaning` is "" a zero is told, too. */
 static void report_number(const char *what, uint64_t number, const char *meaning)
 {
     struct buf text = BUF_INIT;
@@ -348,6 +353,7 @@ static int rebuild_all(struct rebuild *rebuild)
     return st == ST_BAD_REQUEST ? EXIT_TROUBLE : EXIT_FAILED;
 }
 
+/* What the option table cannot say: that two of them are required. */
 static bool check_usage(const struct rebuild *rebuild, int extra)
 {
     if (!arguments_fit("larder rebuild", extra, 0, 0))
