@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/placement.h"
+
 /* The table needs the addresses of the config's members, so it is made per config; there is one. */
 static struct config *the;
 static struct option_spec specs[32];
@@ -51,8 +53,9 @@ static void add_store_options(void)
                              "copies of each value (3)"});
     add((struct option_spec){"min-replicas", 0, OPTION_UNSIGNED, &the->min_replicas, 0, 16, NULL,
                              "N", "copies that must be durable before 201 (a majority)"});
-    add((struct option_spec){"subvolumes", 's', OPTION_UNSIGNED, &the->subvolumes, 1, 65536, NULL,
-                             "N", "disks of each volume: /sv00, /sv01, ... (10)"});
+    add((struct option_spec){"subvolumes", 's', OPTION_UNSIGNED, &the->subvolumes, 1,
+                             PLACEMENT_SUBVOLUMES_MAX, NULL, "N",
+                             "disks of each volume: /sv00, /sv01, ... (10)"});
     add((struct option_spec){"cache", 0, OPTION_SIZE, &the->cache_bytes, 0, 0, NULL, "SIZE",
                              "memory for index blocks (64MiB)"});
     add((struct option_spec){"reserve", 0, OPTION_SIZE, &the->reserve_bytes, 0, 0, NULL, "SIZE",

@@ -42,6 +42,7 @@ enum { COPY_BYTES = 6 * 1024 * 1024 }; /* of values that a loop copies at the sa
  * volumes. STOP_MS: for requests under way, when the master is to end. */
 enum { POOL_QUEUE = 4096, IDLE_CONNECTIONS = 512, ADMIN_RESERVE = 16, STOP_MS = 10000 };
 
+/* `master` is its first member: count_idle() gets from the one to the other. */
 struct server {
     struct master master;
     struct config const *config;
@@ -100,6 +101,7 @@ static enum status add_volumes(struct server *server)
 
 /* --- workers --- */
 
+/* Until loop_stop(). */
 static void *run_loop(void *arg)
 {
     struct worker *worker = arg;
@@ -134,6 +136,7 @@ static enum status start_worker(struct server *server, size_t i, uint16_t port)
     return http_server_start(&worker->server, &options);
 }
 
+/* The first one decides the port, where any free one was asked for. */
 static enum status start_workers(struct server *server)
 {
     const struct config *config = server->config;
@@ -250,6 +253,7 @@ static void free_parts(struct server *server)
     free(server);
 }
 
+/* Everything that fails has logged why, or does so here. */
 enum status server_start(struct server **to, const struct config *config)
 {
     struct server *server = calloc(1, sizeof *server);

@@ -22,6 +22,7 @@
 #include "master/volumes.h"
 #include "master/worker.h"
 
+/* Carried from loop to loop by its message; one of them has it at a time. */
 struct page {
     struct worker *worker; /* where the request is */
     struct http_request *req;
@@ -48,6 +49,7 @@ static void written(void *arg)
     free(page);
 }
 
+/* Reads the numbers of the loop that it runs on. */
 static void gathered(void *arg)
 {
     struct page *page = arg;
@@ -67,6 +69,7 @@ static void gathered(void *arg)
     loop_post(last ? page->worker->loop : master->workers[page->next].loop, &page->message);
 }
 
+/* Always by way of the first loop, also where the request is on it. */
 static void begin(struct worker *worker, struct http_request *req, const char *type,
                   void (*write)(struct page *page, struct buf *out))
 {

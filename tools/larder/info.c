@@ -19,6 +19,7 @@ void info_init(struct info *info)
     record_init(&info->record);
 }
 
+/* Initializes again, so that it may be used for the next record. */
 void info_free(struct info *info)
 {
     record_free(&info->record);
@@ -37,6 +38,8 @@ static enum status parse_key(const struct json *json, struct key *key)
     return text && !key_from_path(key, text, strlen(text)) ? ST_OK : ST_CORRUPT;
 }
 
+/* The words are those of key_state_text(); another word is of a newer master, and no state that
+ * anything could be decided upon. */
 static enum status parse_state(const struct json *json, struct record *record)
 {
     const char *text = json_text(json_member(json, "state"));
@@ -48,6 +51,7 @@ static enum status parse_state(const struct json *json, struct record *record)
     return ST_CORRUPT;
 }
 
+/* Where nothing is said it is larder's own. */
 static enum naming parse_naming(const struct json *json)
 {
     const char *text = json_text(json_member(json, "naming"));
@@ -128,6 +132,7 @@ enum status info_parse(const struct json *json, struct info *info)
 
 /* --- fetching --- */
 
+/* Also of keys that readers do not see: PENDING and DELETED have records as well. */
 enum status info_fetch(struct client *client, const struct key *key, struct info *info)
 {
     enum status st = client_key_request(client, "GET", key, "?record");
@@ -159,6 +164,7 @@ static bool same_strings(char *const *a, size_t a_count, char *const *b, size_t 
     return true;
 }
 
+/* Keys that readers do not see are never in the wrong place. */
 bool info_is_elsewhere(const struct info *info)
 {
     const struct record *record = &info->record;
@@ -167,6 +173,8 @@ bool info_is_elsewhere(const struct info *info)
     return !same_strings(record->places, record->place_count, info->wanted, info->wanted_count);
 }
 
+/* Too few copies are found here by the record's own word: places may be the wanted ones, and yet
+ * fewer than --replicas. */
 bool info_is_misplaced(const struct info *info)
 {
     const struct record *record = &info->record;

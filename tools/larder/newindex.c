@@ -6,10 +6,10 @@
  * between where the file system cannot exchange names. Whatever fails before the swap removes the
  * new one; from the closing on it is kept, as it is whole and cost hours.
  *
- * The trap that shaped it: LevelDB changes the files of an index by opening it (it replays the log),
- * and may not open a damaged one at all. So the old one is never opened: its lock is taken as LevelDB
- * takes it (fcntl on LOCK), and no more. The records are in the format of master/index_state.h; prefixes of
- * the keys: "!v" volumes, "!w" work, "!m" the index's own.
+ * The trap that shaped it: LevelDB changes the files of an index by opening it (it replays the
+ * log), and may not open a damaged one at all. So the old one is never opened: its lock is taken as
+ * LevelDB takes it (fcntl on LOCK), and no more. The records are in the format of
+ * master/index_state.h; prefixes of the keys: "!v" volumes, "!w" work, "!m" the index's own.
  */
 #include "tools/larder/newindex.h"
 
@@ -182,6 +182,7 @@ const char *newindex_dir(const struct newindex *index)
     return index->dir;
 }
 
+/* The lock goes last, with its descriptor: until then no master can start on DIR. */
 void newindex_free(struct newindex *index)
 {
     if (!index)
@@ -248,6 +249,7 @@ enum status newindex_add(struct newindex *index, const struct key *key, const st
     return st;
 }
 
+/* As master/volumes_facts.c writes and reads it; `added` is the time of this rebuild. */
 enum status newindex_add_volume(struct newindex *index, const char *name, const char *address,
                                 const char *identity)
 {

@@ -24,6 +24,7 @@ struct report {
     uint64_t of_problem[PROBLEM_COUNT];
 };
 
+/* With --json the document begins here, so report_finish() must follow in any case. */
 struct report *report_new(bool json)
 {
     struct report *report = calloc(1, sizeof *report);
@@ -114,6 +115,7 @@ static void finish_json(const struct report *report, const struct report_totals 
         complete && report->count == 0 ? "true" : "false");
 }
 
+/* "1,234 keys, " */
 static void add_count(struct buf *out, uint64_t count, const char *what)
 {
     progress_number(out, count);
@@ -146,6 +148,7 @@ static void finish_text(const struct report *report, const struct report_totals 
     buf_free(&text);
 }
 
+/* `ok` is for scripts: complete, and nothing found. */
 void report_finish(struct report *report, const struct report_totals *totals, bool complete)
 {
     (void)pthread_mutex_lock(&report->lock);

@@ -44,21 +44,21 @@
 struct verify {
     char *master;
     char *scratch;
-    struct option_list without;
+    struct option_list without; /* what is left out on purpose */
     unsigned long long rate;
     unsigned threads;
     unsigned settle_ms;
     bool deep;
     bool json;
 
-    char *temp;            /* a directory of our own; NULL: not made */
-    struct client *client; /* the main thread's; each checker has its own */
-    struct option_list volumes;
+    char *temp;                 /* a directory of our own; NULL: not made */
+    struct client *client;      /* the main thread's; each checker has its own */
+    struct option_list volumes; /* names, as the master has them */
     struct roster *roster;
-    struct scan *scan;
+    struct scan *scan; /* in temp; suspects are added to it while it is read */
     struct throttle *throttle;
     struct progress *progress;
-    struct report *report;
+    struct report *report; /* NULL until the second look begins */
     struct walk_result found;
     uint64_t keys; /* visible ones in the index; the main thread counts */
 
@@ -195,6 +195,7 @@ static void *checker_begin(void *arg)
     return checker;
 }
 
+/* On the main thread, after all threads have ended (crew.h). */
 static void checker_end(void *state)
 {
     struct checker *checker = state;
