@@ -120,6 +120,7 @@ static enum status reopen(struct index *index)
         return ST_NO_SPACE;
     char *error = NULL;
     (void)pthread_rwlock_wrlock(&index->db_lock);
+    index_snapshot_drop_all(index);
     ldb_close(index->db);
     enum status st = ldb_open(&index->db, index->path, &index->db_options, &error);
     (void)pthread_rwlock_unlock(&index->db_lock);
@@ -343,6 +344,7 @@ static void free_index(struct index *index)
     ldb_batch_free(index->batch);
     (void)pthread_rwlock_destroy(&index->db_lock);
     (void)pthread_mutex_destroy(&index->lock);
+    (void)pthread_mutex_destroy(&index->snapshots_lock);
     (void)pthread_cond_destroy(&index->queued);
     free(index->path);
     free(index);
@@ -369,6 +371,7 @@ enum status index_open(struct index **to, const struct index_options *options)
     index->last = &index->first;
     init_db_lock(&index->db_lock);
     (void)pthread_mutex_init(&index->lock, NULL);
+    (void)pthread_mutex_init(&index->snapshots_lock, NULL);
     (void)pthread_cond_init(&index->queued, NULL);
     index->path = strdup(options->path);
     index->batch = ldb_batch_new();

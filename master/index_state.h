@@ -1,5 +1,5 @@
-/* What index_commit.c (opening, committing) and index_read.c (reads, scans) share; nobody else's
- * business.
+/* What index_commit.c (opening, committing), index_read.c (reads, scans) and index_snapshot.c
+ * share; nobody else's business.
  */
 #ifndef LARDER_MASTER_INDEX_STATE_H
 #define LARDER_MASTER_INDEX_STATE_H
@@ -9,6 +9,7 @@
 #include "common/durable.h"
 #include "common/ldb.h"
 #include "master/index.h"
+#include "master/index_snapshot.h"
 
 /* Prefixes of LevelDB's keys that are no keys of clients', which begin with '/'. */
 #define INDEX_WORK     "!w"         /* … KEY: what is still to be done for a key */
@@ -27,6 +28,9 @@ struct index {
     pthread_rwlock_t db_lock; /* written only to open the database anew */
     struct ldb *db;
 
+    pthread_mutex_t snapshots_lock; /* guards the list; taken inside of db_lock */
+    struct index_snapshot *snapshots;
+
     pthread_mutex_t lock; /* guards the queue and what follows */
     pthread_cond_t queued;
     struct index_change *first, **last;
@@ -42,5 +46,8 @@ struct index {
     struct ldb_batch *batch;
     pthread_t committer;
 };
+
+/* The database is about to be closed: snapshots end. With db_lock held for writing. */
+void index_snapshot_drop_all(struct index *index);
 
 #endif

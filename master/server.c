@@ -34,6 +34,7 @@
 #include "master/ration.h"
 #include "master/roll.h"
 #include "master/routes.h"
+#include "master/snapshots.h"
 #include "master/volumes.h"
 #include "master/worker.h"
 
@@ -151,7 +152,9 @@ static enum status start_workers(struct server *server)
     }
     server->master.janitor = janitor_new(&server->master.workers[0]);
     server->health = health_new(&server->master.workers[0]);
-    return server->master.janitor && server->health ? ST_OK : ST_NO_MEMORY;
+    server->master.snapshots = snapshots_new(&server->master.workers[0]);
+    bool made = server->master.janitor && server->health && server->master.snapshots;
+    return made ? ST_OK : ST_NO_MEMORY;
 }
 
 /* Signals are the main thread's. */
@@ -231,6 +234,7 @@ static void free_parts(struct server *server)
         index_stop(master->index); /* the loops still deliver what it has to say */
     stop_loops(server);
     pool_free(master->pool);
+    snapshots_free(master->snapshots);
     index_close(master->index);
     health_free(server->health);
     janitor_free(master->janitor);
@@ -276,8 +280,10 @@ static void drain(void *arg)
 {
     const struct worker *worker = arg;
     http_server_drain(worker->server);
-    if (worker == worker->master->workers)
-        janitor_stop(worker->master->janitor);
+    if (worker != worker->master->workers)
+        return;
+    janitor_stop(worker->master->janitor);
+    snapshots_stop(worker->master->snapshots);
 }
 
 /* On a worker's loop: counts it out where it has come to rest. */
@@ -285,8 +291,10 @@ static void count_idle(void *arg)
 {
     struct worker *worker = arg;
     struct server *server = (struct server *)(void *)worker->master; /* its first member */
-    bool janitor = worker != worker->master->workers || janitor_idle(worker->master->janitor);
-    if (http_server_idle(worker->server) && janitor)
+    const struct master *master = worker->master;
+    bool rest = worker != master->workers ||
+                (janitor_idle(master->janitor) && snapshots_idle(master->snapshots));
+    if (http_server_idle(worker->server) && rest)
         atomic_fetch_sub(&server->draining, 1);
 }
 
