@@ -31,7 +31,8 @@ struct checkpoint_fetch {
 /* Returns when the checkpoint is whole: ST_OK. ST_CLOSED: stopped. ST_UNAVAILABLE: no master
  * answers. ST_PEER, ST_PEER_TIMEOUT: it broke off again and again. ST_CORRUPT,
  * ST_NOT_IMPLEMENTED: see checkpoint_reader_fault(). Else what the reader's sink returned. `why`
- * (may be NULL) gets a text for people where it failed. Nothing is logged. */
+ * (may be NULL) gets a text for people where it failed, but for what the sink returned. Nothing is
+ * logged. */
 enum status checkpoint_fetch(const struct checkpoint_fetch *fetch, struct buf *why) MUST_CHECK;
 
 #endif

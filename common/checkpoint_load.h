@@ -32,6 +32,10 @@ enum status checkpoint_load_begin(struct checkpoint_load **begun, const char *di
                                   enum checkpoint_load_kind kind, struct buf *why) MUST_CHECK;
 /* A sink for a checkpoint_reader, with the load as its arg. */
 extern const struct checkpoint_sink checkpoint_load_sink;
+/* Where a reader ended with `st`, and the sink was the reason: says why, unless `why` says
+ * something already. Returns `st`. */
+enum status checkpoint_load_explain(const struct checkpoint_load *load, enum status st,
+                                    struct buf *why);
 /* Forgets what has come: another checkpoint follows. */
 enum status checkpoint_load_anew(struct checkpoint_load *load) MUST_CHECK;
 /* The checkpoint is whole: all is synced, read back and compared. DIR.checkpoint-new is ready

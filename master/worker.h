@@ -33,7 +33,6 @@ struct master {
     struct volumes *volumes;
     struct roll *roll;       /* through it what is lasting of the volumes changes */
     struct pool *pool;       /* for what blocks: scans */
-    struct roll *roll; /* through it what is lasting of the volumes changes */
     struct snapshots *snapshots;
     struct janitor *janitor; /* runs on the first worker's loop */
     struct bell *bell;       /* the janitor's; NULL before it is there */
