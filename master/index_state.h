@@ -17,6 +17,8 @@
 #define INDEX_SEQUENCE "!msequence" /* number of the last batch */
 #define INDEX_ID       "!mid"       /* identity of this index */
 #define INDEX_BORN     "!mborn"     /* unix milliseconds */
+#define INDEX_RESTORED "!mrestored" /* there: it was made of a backup, see index_restored() */
+#define INDEX_EVENT    "!e"         /* … KEY: in changes only; told to watchers, and not stored */
 
 struct index {
     struct index_options options;
@@ -24,6 +26,7 @@ struct index {
     struct ldb_options db_options;
     char id[IDENTITY_SIZE + 1];
     uint64_t born_ms;
+    _Atomic bool restored;
 
     pthread_rwlock_t db_lock; /* written only to open the database anew */
     struct ldb *db;
@@ -44,8 +47,17 @@ struct index {
     /* the committer's own: */
     bool broken; /* the last write failed */
     struct ldb_batch *batch;
+    bool restored_next; /* `restored`, once what is in the batch is written */
     pthread_t committer;
 };
+
+/* Notes what an operation that goes into the batch means for others. True where it is only for
+ * them, and not to be stored. */
+bool index_tell_stage(struct index *index, const char *key, size_t key_len, const char *value,
+                      size_t value_len);
+/* The batch was written, and is visible; `sequence` is that of its last change. Or, with `st`, it
+ * may have been written or not. The one place from which watchers are told. */
+void index_tell_applied(struct index *index, enum status st, uint64_t sequence);
 
 /* The database is about to be closed: snapshots end. With db_lock held for writing. */
 void index_snapshot_drop_all(struct index *index);

@@ -73,6 +73,10 @@ void routes_handle(struct http_request *req, void *arg)
         list_start(worker, req);
         return;
     }
+    if ((method == HTTP_GET || method == HTTP_HEAD) && has_parameter(req, "watch")) {
+        watch_start(worker, req);
+        return;
+    }
     struct key key;
     enum status st = key_from_path(&key, path, len);
     /* "/%61dmin/x" is the same key as "/admin/x", so it is reserved as well. */

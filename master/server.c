@@ -26,6 +26,7 @@
 #include "common/loop.h"
 #include "common/placement.h"
 #include "common/pool.h"
+#include "master/changes.h"
 #include "master/config.h"
 #include "master/health.h"
 #include "master/index.h"
@@ -183,6 +184,7 @@ static enum status open_index(struct server *server)
         .sync = config->sync == 0,
         .cache_bytes = (size_t)config->cache_bytes,
         .reserve_bytes = config->reserve_bytes,
+        .changes = server->master.changes,
     };
     return index_open(&server->master.index, &options);
 }
@@ -196,7 +198,8 @@ static enum status start_parts(struct server *server)
     master->locks = keylock_new();
     master->volumes = volumes_new(server->config->subvolumes, server->config->down_after_ms);
     master->pool = pool_new(server->config->pool_threads, POOL_QUEUE);
-    if (!master->locks || !master->volumes || !master->pool)
+    master->changes = changes_new((size_t)server->config->watch_log_bytes);
+    if (!master->locks || !master->volumes || !master->pool || !master->changes)
         return ST_NO_MEMORY;
     enum status st = open_index(server);
     if (!st)
@@ -247,6 +250,7 @@ static void free_parts(struct server *server)
         buf_free(&master->workers[i].texts[1]);
     }
     roll_free(master->roll);
+    changes_free(master->changes);
     volumes_free(master->volumes);
     keylock_free(master->locks);
     free(master->workers);
@@ -365,6 +369,7 @@ static bool wait_for_rest(struct server *server)
 
 bool server_stop(struct server *server)
 {
+    changes_stop(server->master.changes); /* watches end, which would go on for ever */
     bool rested = on_all_loops(server, drain) && wait_for_rest(server);
     index_stop(server->master.index); /* what is queued becomes durable, and is told to its flows */
     if (!rested) {

@@ -10,6 +10,7 @@
 #include "common/buf.h"
 
 struct bell;
+struct changes;
 struct config;
 struct http_client;
 struct http_request;
@@ -33,6 +34,7 @@ struct master {
     struct volumes *volumes;
     struct roll *roll;       /* through it what is lasting of the volumes changes */
     struct pool *pool;       /* for what blocks: scans */
+    struct changes *changes; /* of the index; for watchers */
     struct snapshots *snapshots;
     struct janitor *janitor; /* runs on the first worker's loop */
     struct bell *bell;       /* the janitor's; NULL before it is there */

@@ -18,6 +18,7 @@ static struct {
     /* as on the disk; "" where there is none */
     char value[4096], work[128 * 1024];
     struct index_change *pending; /* handed over, not decided yet */
+    char event[64];               /* the last that was told, "" before */
     unsigned commits;             /* so far */
     unsigned fail_at;             /* the commit that fails, from 1; 0: none */
     enum status fail_with;
@@ -100,6 +101,16 @@ void index_change_record(struct index_change *change, const struct key *key,
     there = record_encode_work(rec, &change->ops) || there;
     buf_addc(&change->ops, 0);
     (void)there;
+}
+
+/* Noted when it is said, so a test sees which commit it belongs to. */
+void index_change_event(struct index_change *change UNUSED, enum changes_event event,
+                        const struct key *key UNUSED, uint64_t size, const char *md5)
+{
+    static const char *const words[] = {"put", "overwrite", "delete", "unlink", "reset"};
+    (void)md5;
+    snprintf(fake_index.event, sizeof fake_index.event, "%s:%llu", words[event],
+             (unsigned long long)size);
 }
 
 void index_change_free(struct index_change *change)

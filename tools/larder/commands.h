@@ -23,6 +23,7 @@ int drain_run(int argc, char **argv);
 int removevolume_run(int argc, char **argv);
 int repair_run(int argc, char **argv);
 int scrub_run(int argc, char **argv);
+int watchkeys_run(int argc, char **argv);
 int backup_run(int argc, char **argv);
 int restore_run(int argc, char **argv);
 int rebuild_run(int argc, char **argv);

@@ -32,6 +32,7 @@ static const struct command commands[] = {
     {"remove-volume", "larder remove-volume", "takes a volume out of the store", removevolume_run},
     {"repair", "larder repair", "makes the copies that keys lack", repair_run},
     {"scrub", "larder scrub", "has all values read and compared, and repaired", scrub_run},
+    {"watch", "larder watch", "prints what happens to keys", watchkeys_run},
     {"backup", "larder backup", "writes the index of a running master to a file", backup_run},
     {"restore", "larder restore", "makes an index of a backup", restore_run},
     {"rebuild", "larder rebuild", "makes a new index from the volumes", rebuild_run},
