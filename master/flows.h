@@ -21,6 +21,8 @@ void watch_start(struct worker *worker, struct http_request *req);
 /* GET /admin/keys, and GET /KEY?record. */
 void keys_start(struct worker *worker, struct http_request *req);
 void keys_record(struct worker *worker, struct http_request *req, const struct key *key);
+/* POST /admin/reconcile. */
+void reconcile_start(struct worker *worker, struct http_request *req);
 /* GET /admin/checkpoint. */
 void checkpoint_start(struct worker *worker, struct http_request *req);
 /* Everything else below /admin/. */

@@ -189,6 +189,12 @@ static enum status open_index(struct server *server)
     return index_open(&server->master.index, &options);
 }
 
+/* Nothing is written or removed on the word of an index that may be out of date. */
+static bool is_restored(const void *arg)
+{
+    return index_restored(arg);
+}
+
 /* The index before everything that listens: who cannot open it must not answer anybody. */
 static enum status start_parts(struct server *server)
 {
@@ -202,8 +208,10 @@ static enum status start_parts(struct server *server)
     if (!master->locks || !master->volumes || !master->pool || !master->changes)
         return ST_NO_MEMORY;
     enum status st = open_index(server);
-    if (!st)
+    if (!st) {
+        keylock_guard(master->locks, is_restored, master->index);
         st = add_volumes(server);
+    }
     master->roll = st ? NULL : roll_new(master->index, master->volumes);
     if (!st && !master->roll)
         st = ST_NO_MEMORY;

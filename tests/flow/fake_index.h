@@ -22,6 +22,7 @@ static struct {
     unsigned commits;             /* so far */
     unsigned fail_at;             /* the commit that fails, from 1; 0: none */
     enum status fail_with;
+    bool restored;
     enum status read_fails;
 } fake_index;
 
@@ -117,6 +118,11 @@ void index_change_free(struct index_change *change)
 {
     ck_assert_ptr_ne(change, fake_index.pending); /* the committer has it still */
     buf_free(&change->ops);
+}
+
+bool index_restored(const struct index *index UNUSED)
+{
+    return fake_index.restored;
 }
 
 void index_commit(struct index *index UNUSED, struct index_change *change)
