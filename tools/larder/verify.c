@@ -327,11 +327,8 @@ static enum status verify_begin(struct verify *verify)
         return ST_BAD_REQUEST;
     (void)pthread_mutex_init(&verify->lock, NULL);
     verify->throttle = throttle_new(verify->rate);
-    enum status st = reunite_is_needed(verify->client, &verify->restored);
-    if (!st && verify->restored && !verify->repair)
-        say_error("the index was restored from a backup: what it says may be out of date, until "
-                  "'larder verify --repair' has brought it and the volumes together");
-    if (!st && verify->repair && (verify->restored || verify->adopt)) {
+    enum status st = verify->repair ? reunite_is_needed(verify->client, &verify->restored) : ST_OK;
+    if (!st && (verify->restored || verify->adopt)) {
         st = reunite_begin(verify->client); /* before anything is looked at */
         verify->restored = true;
     }
