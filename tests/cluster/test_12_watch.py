@@ -275,7 +275,7 @@ class LimitsTest(WatchTest):
     @unittest.skipIf(SMALL, "needs many writes")
     def test_slow_reader_is_cut_off(self):
         """It costs the master no memory, and others nothing."""
-        c = self.new_cluster(volumes=1, master_options=["--watch-log", "64k", "--overwrite"])
+        c = self.new_cluster(volumes=1, master_options=["--watch-log", "1m", "--overwrite"])
         slow = Watch(c, read=False, window=4096)
         self.addCleanup(slow.close)
         quick = self.watch(c)
@@ -293,7 +293,7 @@ class LimitsTest(WatchTest):
         [t.start() for t in threads]
         try:
             # The sockets' buffers take a part of it first.
-            poll("much has happened", 120 * SLOW, lambda: len(quick.events) > 800, every=0.2)
+            poll("much has happened", 120 * SLOW, lambda: len(quick.events) > 3000, every=0.2)
         finally:
             stop.set()
             [t.join() for t in threads]

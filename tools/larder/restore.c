@@ -94,13 +94,22 @@ static enum status lock_index(struct restore *restore)
     return locked ? ST_OK : refuse_index(restore, ST_LOCKED, NULL);
 }
 
+static bool has_current(const char *dir)
+{
+    char *path = NULL;
+    bool has = asprintf(&path, "%s/CURRENT", dir) > 0 && access(path, F_OK) == 0;
+    free(path);
+    return has;
+}
+
 static enum status hold_index(struct restore *restore)
 {
     const struct ldb_options options = {.create = false};
     struct ldb *db = NULL;
     char *why = NULL;
     bool any = false;
-    enum status st = ldb_open(&db, restore->db, &options, &why);
+    enum status st = has_current(restore->db) ? ldb_open(&db, restore->db, &options, &why)
+                                              : ST_NOT_FOUND; /* LevelDB leaves files even so */
     if (!st)
         st = look_for_keys(db, &any);
     if (!st && any)
