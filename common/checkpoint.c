@@ -24,11 +24,10 @@ static const char magic[MAGIC_SIZE + 1] = "LARDERCP";
 
 /* Where a reader is. */
 enum phase {
-    PHASE_START, /* magic and version */
-    PHASE_HEAD,
+    PHASE_HEAD, /* magic, version and head, which are taken together: without the head there is
+                   nothing to resume */
     PHASE_DATA,
-    PHASE_WHOLE,
-    PHASE_FAILED
+    PHASE_WHOLE
 };
 
 struct checkpoint_reader {
@@ -37,10 +36,11 @@ struct checkpoint_reader {
     enum phase phase;
     struct checkpoint_head head;
     struct checkpoint_point point;
-    struct buf key;  /* the last one of the last whole block, */
-    struct buf last; /* and of the entries that are being told */
-    struct buf part; /* the bytes of a block that is not whole yet */
-    uint64_t offset; /* of the stream, where `part` begins */
+    struct buf key;      /* the last one of the last whole block, */
+    struct buf last;     /* and of the entries that are being told */
+    struct buf part;     /* the bytes of a block that is not whole yet */
+    uint64_t offset;     /* of the stream, where `part` begins */
+    enum status refusal; /* why no more is taken */
     char fault[200];
 };
 
@@ -170,18 +170,16 @@ static enum status fault(struct checkpoint_reader *reader, size_t at, const char
     return ST_CORRUPT;
 }
 
-static enum status read_start(struct checkpoint_reader *reader, const char *bytes)
+static enum status check_start(struct checkpoint_reader *reader)
 {
+    const char *bytes = reader->part.data;
     uint64_t version = get_number(bytes + MAGIC_SIZE, 4);
     if (memcmp(bytes, magic, MAGIC_SIZE) != 0)
         return fault(reader, 0, "this is no checkpoint");
-    if (version != VERSION) {
-        (void)fault(reader, MAGIC_SIZE, "version %" PRIu64 " of the format is not known here",
-                    version);
-        return ST_NOT_IMPLEMENTED;
-    }
-    reader->phase = PHASE_HEAD;
-    return ST_OK;
+    if (version == VERSION)
+        return ST_OK;
+    (void)fault(reader, MAGIC_SIZE, "version %" PRIu64 " of the format is not known here", version);
+    return ST_NOT_IMPLEMENTED;
 }
 
 static bool is_identity(const char *bytes)
@@ -285,29 +283,40 @@ static enum status read_block(struct checkpoint_reader *reader, const char *bloc
     return st;
 }
 
-/* The bytes of the part at hand that are needed before it can be read; 0: it can never be. */
-static size_t needed(struct checkpoint_reader *reader)
+/* Where the block begins in the part at hand. */
+static size_t block_start(const struct checkpoint_reader *reader)
+{
+    return reader->phase == PHASE_HEAD ? START_SIZE : 0;
+}
+
+/* Sets *whole to the bytes that the part at hand needs before more can be said of it. */
+static enum status find_needed(struct checkpoint_reader *reader, size_t *whole)
 {
     const struct buf *part = &reader->part;
-    if (reader->phase == PHASE_START)
-        return START_SIZE;
-    if (part->len < FRAME_SIZE)
-        return FRAME_SIZE;
-    uint64_t payload = get_number(part->data + 1, 4);
-    if (!is_due(reader, part->data[0]))
-        (void)fault(reader, 0, "no block begins here");
-    else if (payload > CHECKPOINT_BLOCK_MAX)
-        (void)fault(reader, 1, "a block of %" PRIu64 " bytes is too large", payload);
-    else
-        return FRAME_SIZE + (size_t)payload + MD5_SIZE;
-    return 0;
+    size_t start = block_start(reader);
+    *whole = start;
+    if (reader->phase == PHASE_WHOLE)
+        return fault(reader, 0, "something follows the end");
+    if (part->len < start)
+        return ST_OK;
+    enum status st = start ? check_start(reader) : ST_OK;
+    *whole = start + FRAME_SIZE;
+    if (st || part->len < *whole)
+        return st;
+    uint64_t payload = get_number(part->data + start + 1, 4);
+    if (!is_due(reader, part->data[start]))
+        return fault(reader, start, "no block begins here");
+    if (payload > CHECKPOINT_BLOCK_MAX)
+        return fault(reader, start + 1, "a block of %" PRIu64 " bytes is too large", payload);
+    *whole += (size_t)payload + MD5_SIZE;
+    return ST_OK;
 }
 
 static enum status part_complete(struct checkpoint_reader *reader)
 {
     struct buf *part = &reader->part;
-    enum status st = reader->phase == PHASE_START ? read_start(reader, part->data)
-                                                  : read_block(reader, part->data, part->len);
+    size_t start = block_start(reader);
+    enum status st = read_block(reader, part->data + start, part->len - start);
     if (!st && reader->sink->block)
         st = reader->sink->block(reader->arg, part->data, part->len);
     reader->offset += part->len;
@@ -317,31 +326,34 @@ static enum status part_complete(struct checkpoint_reader *reader)
     return st;
 }
 
+/* Takes what the part at hand needs next, *len bytes at most; *len: what it took. */
+static enum status take_some(struct checkpoint_reader *reader, const char *data, size_t *len)
+{
+    struct buf *part = &reader->part;
+    size_t whole;
+    enum status st = find_needed(reader, &whole);
+    size_t room = st ? 0 : whole - part->len;
+    *len = *len < room ? *len : room;
+    buf_add(part, data, *len);
+    if (!st && !buf_ok(part))
+        st = ST_NO_MEMORY;
+    if (st || part->len < whole)
+        return st;
+    /* The frame says how much more is needed: asked again, now that it is there. */
+    st = find_needed(reader, &whole);
+    return !st && part->len == whole ? part_complete(reader) : st;
+}
+
 enum status checkpoint_reader_take(struct checkpoint_reader *reader, const void *data, size_t len)
 {
     const char *at = data;
-    enum status st = reader->phase == PHASE_FAILED ? ST_CORRUPT : ST_OK;
-    while (len && !st) {
-        size_t whole = reader->phase == PHASE_WHOLE ? 0 : needed(reader);
-        if (!whole) {
-            st = reader->phase == PHASE_WHOLE ? fault(reader, 0, "something follows the end")
-                                              : ST_CORRUPT;
-            break;
-        }
-        size_t n = whole - reader->part.len;
-        n = n < len ? n : len;
-        buf_add(&reader->part, at, n);
-        at += n;
-        len -= n;
-        if (!buf_ok(&reader->part))
-            st = ST_NO_MEMORY;
-        /* The frame says how much more is needed: asked again, now that it is there. */
-        else if (reader->part.len == whole && needed(reader) == whole)
-            st = part_complete(reader);
+    while (len && !reader->refusal) {
+        size_t taken = len;
+        reader->refusal = take_some(reader, at, &taken);
+        at += taken;
+        len -= taken;
     }
-    if (st)
-        reader->phase = PHASE_FAILED;
-    return st;
+    return reader->refusal;
 }
 
 void checkpoint_reader_cut(struct checkpoint_reader *reader)
@@ -357,7 +369,8 @@ void checkpoint_reader_reset(struct checkpoint_reader *reader)
     memset(&reader->head, 0, sizeof reader->head);
     memset(&reader->point, 0, sizeof reader->point);
     reader->offset = 0;
-    reader->phase = PHASE_START;
+    reader->phase = PHASE_HEAD;
+    reader->refusal = ST_OK;
     reader->fault[0] = 0;
 }
 

@@ -69,7 +69,8 @@ struct checkpoint_sink {
     /* Key and value are valid during the call. */
     enum status (*entry)(void *arg, const char *key, size_t key_len, const char *value,
                          size_t value_len);
-    /* After the entries of a block, and after head and end: its bytes as they came. May be NULL. */
+    /* After the entries of a block, and after head and end: its bytes as they came; those before
+     * the head are with the head's. May be NULL. */
     enum status (*block)(void *arg, const char *bytes, size_t len);
 };
 

@@ -20,6 +20,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/buf.h"
+#include "common/checkpoint_load.h"
 #include "common/http_client.h"
 #include "common/http_server.h"
 #include "common/log.h"
@@ -176,9 +178,24 @@ static enum status start_threads(struct server *server)
     return st;
 }
 
+/* What a restore, or a master that was joining, has left when it was killed. */
+static enum status clean_index(const char *path)
+{
+    struct buf why = BUF_INIT;
+    enum status st = checkpoint_load_clean(path, &why);
+    if (st)
+        log_event(LOG_ERROR, "index", "event=clean-failed path=\"%s\" status=\"%s\" error=\"%s\"",
+                  path, status_text(st), buf_text(&why));
+    buf_free(&why);
+    return st;
+}
+
 static enum status open_index(struct server *server)
 {
     const struct config *config = server->config;
+    enum status st = clean_index(config->db);
+    if (st)
+        return st;
     const struct index_options options = {
         .path = config->db,
         .sync = config->sync == 0,

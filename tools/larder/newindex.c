@@ -154,6 +154,8 @@ enum status newindex_begin(struct newindex **made, const char *dir)
         return ST_NO_MEMORY;
     index->lock = -1;
     index->now_ms = loop_wall_ms();
+    /* Beyond any number that the lost index gave, for who watches it (PROTOCOL.md, 'Index'). */
+    index->sequence = index->now_ms * 1000;
     index->batch = ldb_batch_new();
     index->dir = strdup(dir);
     size_t len = strlen(dir);
