@@ -2,14 +2,17 @@
  * GET /admin/checkpoint: the whole index at one sequence number, as a stream of blocks; the rest of
  * one with id=, after=, entries=, bytes= and chain=. The path:
  *   checkpoint_start         what is asked for
- *   checkpoint_read          on the pool: the snapshot is taken or found again; the next block is
- * read checkpoint_block_read    … and sent checkpoint_block_sent    it has left: the next one
+ *   checkpoint_read          on the pool: the snapshot is taken or found again, a block is read
+ *   checkpoint_block_read    … and sent
+ *   checkpoint_block_sent    it has left
+ *   checkpoint_next          after a pause, the next one
  *   checkpoint_finish        answered
  *   checkpoint_let_go        on the pool: the snapshot is given up, or held for who comes back
  *   checkpoint_over          freed
  *
- * One block is in memory at a time: the client that reads it sets the pace. A client that goes away
- * leaves the snapshot held for a while.
+ * One block is in memory at a time: the client that reads it sets the pace, and the pause between
+ * two is as long as the last one took, so that clients who write get their share of the processors.
+ * A client that goes away leaves the snapshot held for a while.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +22,7 @@
 #include "common/hex.h"
 #include "common/http_server.h"
 #include "common/key.h"
+#include "common/loop.h"
 #include "common/pool.h"
 #include "master/flows.h"
 #include "master/index_snapshot.h"
@@ -31,6 +35,8 @@ struct checkpoint {
     struct worker *worker;
     struct http_request *req;
     struct pool_job job;
+    struct loop_timer *pause;
+    uint64_t began_ms;          /* of the block at hand */
     char id[IDENTITY_SIZE + 1]; /* of the snapshot that is wanted; "": a new one */
     struct snapshot *snapshot;
     struct checkpoint_point point;
@@ -47,6 +53,7 @@ struct checkpoint {
 static void checkpoint_read(void *arg);
 static void checkpoint_block_read(void *arg);
 static void checkpoint_block_sent(void *arg, bool alive);
+static void checkpoint_next(void *arg);
 static void checkpoint_finish(struct checkpoint *checkpoint);
 static void checkpoint_let_go(void *arg);
 static void checkpoint_over(void *arg);
@@ -101,6 +108,7 @@ static enum status parse(struct checkpoint *checkpoint)
 
 static void checkpoint_free(struct checkpoint *checkpoint)
 {
+    loop_timer_free(checkpoint->pause);
     buf_free(&checkpoint->after);
     buf_free(&checkpoint->entries);
     buf_free(&checkpoint->block);
@@ -110,7 +118,10 @@ static void checkpoint_free(struct checkpoint *checkpoint)
 void checkpoint_start(struct worker *worker, struct http_request *req)
 {
     struct checkpoint *checkpoint = calloc(1, sizeof *checkpoint);
-    if (!checkpoint) {
+    if (checkpoint)
+        checkpoint->pause = loop_timer_new(worker->loop, checkpoint_next, checkpoint);
+    if (!checkpoint || !checkpoint->pause) {
+        free(checkpoint);
         http_reply_status(req, ST_NO_MEMORY, NULL);
         return;
     }
@@ -120,6 +131,7 @@ void checkpoint_start(struct worker *worker, struct http_request *req)
                                         .done = checkpoint_block_read,
                                         .arg = checkpoint,
                                         .loop = worker->loop};
+    checkpoint->began_ms = loop_now_ms();
     enum status st = parse(checkpoint);
     if (!st && !pool_submit(worker->master->pool, &checkpoint->job))
         st = ST_BUSY;
@@ -224,9 +236,16 @@ static void checkpoint_block_sent(void *arg, bool alive)
     checkpoint->whole = alive && checkpoint->last;
     struct snapshots *snapshots = checkpoint->worker->master->snapshots;
     if (alive && !checkpoint->last && !snapshots_stopped(snapshots))
-        pool_continue(checkpoint->worker->master->pool, &checkpoint->job);
+        loop_timer_set(checkpoint->pause, loop_now_ms() - checkpoint->began_ms + 1);
     else
         checkpoint_finish(checkpoint);
+}
+
+static void checkpoint_next(void *arg)
+{
+    struct checkpoint *checkpoint = arg;
+    checkpoint->began_ms = loop_now_ms();
+    pool_continue(checkpoint->worker->master->pool, &checkpoint->job);
 }
 
 static const char *explain(enum status st)
