@@ -17,7 +17,7 @@ enum { VOLUMES = 4 };
 static struct places *places;
 static struct scan_group group;
 static struct choice choice;
-static const struct record *known; /* by an earlier index */
+static const struct record *known; /* NULL: a rebuild has no earlier index */
 static const char *order[VOLUMES]; /* the volumes in the order of placement for the key */
 
 static uint32_t place_of(const char *name)
