@@ -88,6 +88,7 @@ void index_change_begin(struct index_change *change, struct loop *loop UNUSED,
 {
     ck_assert_ptr_ne(change, fake_index.pending);
     buf_clear(&change->ops);
+    fake_index.event[0] = 0;
     change->lazy = false;
     change->committed = committed;
     change->arg = arg;

@@ -69,7 +69,7 @@ static void go_away(void)
 #define ck_body(expected) ck_assert_str_eq(client.body, expected)
 #define EVENT(number, key)                                                                         \
     "id: " number "\nevent: put\ndata: {\"key\":\"" key "\",\"sequence\":" number ",\"size\":5}"   \
-                                                                                  "\n\n"
+    "\n\n"
 
 START_TEST(events_are_sent_as_they_come)
 {
