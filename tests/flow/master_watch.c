@@ -17,7 +17,7 @@ static void setup(void)
 {
     master_is_new();
     fake_config.max_watchers = 2;
-    fake_master.changes = changes_new(64 * 1024);
+    fake_master.changes = changes_new((size_t)64 << 10);
     ck_assert_ptr_nonnull(fake_master.changes);
     changes_begin(fake_master.changes, 100);
     method = HTTP_GET;
@@ -158,7 +158,7 @@ START_TEST(long_runs_go_in_pieces)
     memcpy(key, "/a", 2);
     key[sizeof key - 1] = 0;
     changes_free(fake_master.changes);
-    fake_master.changes = changes_new(1024 * 1024);
+    fake_master.changes = changes_new((size_t)1 << 20);
     changes_begin(fake_master.changes, 100);
     for (unsigned i = 1; i <= 200; i++)
         put(key, 100 + i);
@@ -174,7 +174,7 @@ END_TEST
 START_TEST(others_events_are_passed_over)
 {
     changes_free(fake_master.changes);
-    fake_master.changes = changes_new(1024 * 1024);
+    fake_master.changes = changes_new((size_t)1 << 20);
     changes_begin(fake_master.changes, 100);
     for (unsigned i = 1; i <= 3000; i++)
         put("/b", 100 + i);

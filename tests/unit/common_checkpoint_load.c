@@ -217,7 +217,7 @@ END_TEST
 
 START_TEST(a_slash_at_the_end_does_not_matter)
 {
-    strcat(dir, "/");
+    (void)snprintf(dir, sizeof dir, "%s/index/", base);
     struct checkpoint_load *load = load_all(CHECKPOINT_LOAD_COPY);
     ck_assert_int_eq(checkpoint_load_finish(load, &why), ST_OK);
     checkpoint_load_free(load);
@@ -292,7 +292,7 @@ END_TEST
 START_TEST(a_place_that_cannot_be_made)
 {
     struct checkpoint_load *load;
-    strcat(dir, "/no/such");
+    (void)snprintf(dir, sizeof dir, "%s/no/such", base);
     ck_assert_int_ne(checkpoint_load_begin(&load, dir, CHECKPOINT_LOAD_COPY, &why), ST_OK);
     ck_assert_ptr_nonnull(strstr(buf_text(&why), "could not make"));
     ck_assert_int_ne(checkpoint_load_swap(dir, &why), ST_OK);

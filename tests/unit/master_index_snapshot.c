@@ -32,7 +32,7 @@ static void setup(void)
     ck_assert_ptr_nonnull(mkdtemp(dir));
     (void)snprintf(path, sizeof path, "%s/db", dir);
     loop = loop_new();
-    changes = changes_new(1024 * 1024);
+    changes = changes_new((size_t)1 << 20);
     ck_assert(loop && changes);
     open_index();
 }
