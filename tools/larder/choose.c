@@ -376,21 +376,16 @@ static bool any_unlinked(const struct version *version)
     return false;
 }
 
-/* A version that was unlinked stays so. */
-static bool was_hidden(const struct chooser *chooser, uint64_t generation)
-{
-    const struct record *known = chooser->known;
-    return known && known->state == KEY_UNLINKED && known->generation == generation;
-}
-
 /* The record of the chosen version; what the tombstones say is in it already. */
 static enum status make_record(const struct chooser *chooser, const struct scan_group *group,
                                size_t newer, const struct version *version, struct choice *choice)
 {
     struct record *record = &choice->record;
     record->generation = version->files[0].generation;
-    bool hidden = any_unlinked(version) || was_hidden(chooser, record->generation);
-    record->state = hidden ? KEY_UNLINKED : KEY_LIVE;
+    const struct record *known = chooser->known;
+    bool was_hidden =
+        known && known->state == KEY_UNLINKED && known->generation == record->generation;
+    record->state = was_hidden || any_unlinked(version) ? KEY_UNLINKED : KEY_LIVE;
     if (choice->none_is_sound)
         return keep_damaged(chooser, group, newer, version, choice);
     struct content content = choose_content(chooser, version, choice);
