@@ -41,7 +41,10 @@ static void ready(struct worker *worker, struct http_request *req)
     size_t full;
     volumes_tally(worker->master->volumes, &writable, &checked, &full);
     enum status st = index_health(worker->master->index);
-    if (st) {
+    if (index_restored(worker->master->index)) {
+        http_reply_status(req, ST_UNAVAILABLE,
+                          "the index was restored from a backup; run 'larder verify --repair'");
+    } else if (st) {
         http_reply_status(req, ST_UNAVAILABLE, "the index cannot be written; see the log");
     } else if (checked < volumes_count(worker->master->volumes) ||
                writable < worker->master->config->min_replicas) {
@@ -97,6 +100,8 @@ static const struct {
     {"/admin/ready", false, ready},
     {"/admin/metrics", false, status_page_metrics},
     {"/admin/keys", false, keys_start},
+    {"/admin/reconcile", true, reconcile_start},
+    {"/admin/checkpoint", false, checkpoint_start},
 };
 
 /* Allow is a must with 405 (RFC 9110, 15.5.6). */

@@ -37,6 +37,8 @@ static void add_network_options(void)
                              "the address it listens on (127.0.0.1)"});
     add((struct option_spec){"max-connections", 0, OPTION_UNSIGNED, &the->max_connections, 1,
                              1000000, NULL, "N", "clients at once (4096); more get 503"});
+    add((struct option_spec){"max-watchers", 0, OPTION_UNSIGNED, &the->max_watchers, 0, 100000,
+                             NULL, "N", "watches at once (256); more get 503"});
     add((struct option_spec){"threads", 0, OPTION_UNSIGNED, &the->threads, 1, 256, NULL, "N",
                              "event loops (one a core)"});
     add((struct option_spec){"pool-threads", 0, OPTION_UNSIGNED, &the->pool_threads, 1, 1024, NULL,
@@ -60,6 +62,8 @@ static void add_store_options(void)
                              "memory for index blocks (64MiB)"});
     add((struct option_spec){"reserve", 0, OPTION_SIZE, &the->reserve_bytes, 0, 0, NULL, "SIZE",
                              "free space of the index disk below which writes get 507 (16MiB)"});
+    add((struct option_spec){"watch-log", 0, OPTION_SIZE, &the->watch_log_bytes, 0, 0, NULL, "SIZE",
+                             "memory for recent changes, from which watches resume (16MiB)"});
     add((struct option_spec){"sync", 0, OPTION_CHOICE, &the->sync, 0, 0, "full|none", "full|none",
                              "none: no fsync, for comparisons only (full)"});
 }
@@ -105,6 +109,8 @@ static void set_defaults(struct config *config)
     config->orphan_after_ms = 3600000;
     config->grace_ms = 3000;
     config->max_connections = 4096;
+    config->max_watchers = 256;
+    config->watch_log_bytes = 16ULL << 20;
     config->cache_bytes = 64ULL << 20;
     config->reserve_bytes = 16ULL << 20;
     config->log_level = 1;

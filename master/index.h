@@ -16,6 +16,7 @@
 #include "common/loop.h"
 #include "common/record.h"
 #include "common/status.h"
+#include "master/changes.h"
 
 struct index;
 
@@ -24,6 +25,8 @@ struct index_options {
     bool sync; /* false: --sync=none */
     size_t cache_bytes;
     uint64_t reserve_bytes; /* less free space on its disk: commits fail with ST_NO_SPACE */
+    struct changes
+        *changes; /* where what was applied is told; NULL: nowhere. It outlives the index */
 };
 
 /* Opens or makes it. Failures are logged with what the operator can do about them. */
@@ -67,6 +70,13 @@ void index_change_record(struct index_change *change, const struct key *key,
                          const struct record *rec);
 /* A volume that the store uses from now on. `value` is its JSON. */
 void index_change_volume(struct index_change *change, const char *name, const char *value);
+/* What watchers are told of the change, once: one event a change at most. `size` in bytes and `md5`
+ * ("" where it is not known) are of the new value, and ignored for other events. `key` may be NULL
+ * for CHANGES_RESET. */
+void index_change_event(struct index_change *change, enum changes_event event,
+                        const struct key *key, uint64_t size, const char *md5);
+/* From now on the index counts as one that was restored, or does not any more. */
+void index_change_restored(struct index_change *change, bool restored);
 /* Frees its memory; not while it is under way. */
 void index_change_free(struct index_change *change);
 
@@ -95,6 +105,11 @@ enum status index_scan_work(struct index *index, const struct buf *start,
 enum status index_scan_volumes(struct index *index,
                                bool (*fn)(void *arg, const char *name, const char *value),
                                void *arg) MUST_CHECK;
+
+/* True where it was made of a backup, and has not been brought together with the volumes yet: what
+ * it says of copies and of garbage may be out of date, so nothing may be written or removed. Any
+ * thread. */
+bool index_restored(const struct index *index);
 
 /* --- For status and metrics; any thread. --- */
 uint64_t index_sequence(struct index *index);

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,6 +79,25 @@ void index_change_volume(struct index_change *change, const char *name, const ch
     buf_free(&text);
 }
 
+void index_change_event(struct index_change *change, enum changes_event event,
+                        const struct key *key, uint64_t size, const char *md5)
+{
+    struct buf text = BUF_INIT;
+    changes_encode(&text, event, size, md5);
+    add_op(&change->ops, INDEX_EVENT, key ? key->bytes : "", key ? key->len : 0, &text);
+    change->ops.failed |= !buf_ok(&text);
+    buf_free(&text);
+}
+
+void index_change_restored(struct index_change *change, bool restored)
+{
+    struct buf text = BUF_INIT;
+    buf_adds(&text, "{}");
+    add_op(&change->ops, INDEX_RESTORED, "", 0, restored ? &text : NULL);
+    change->ops.failed |= !buf_ok(&text);
+    buf_free(&text);
+}
+
 void index_change_free(struct index_change *change)
 {
     buf_free(&change->ops);
@@ -85,7 +105,7 @@ void index_change_free(struct index_change *change)
 
 /* What add_op() has written, in memory only and on this machine only: so lengths are in its own
  * order of bytes. */
-static void fill_batch(struct ldb_batch *batch, const struct buf *ops)
+static void fill_batch(struct index *index, const struct buf *ops)
 {
     const char *at = ops->data;
     const char *end = at + ops->len;
@@ -94,12 +114,15 @@ static void fill_batch(struct ldb_batch *batch, const struct buf *ops)
         memcpy(&head, at, sizeof head);
         const char *key = at + sizeof head;
         at = key + head.key_len;
-        if (head.value_len == OP_DELETE) {
-            ldb_batch_delete(batch, key, head.key_len);
-        } else {
-            ldb_batch_put(batch, key, head.key_len, at, head.value_len);
-            at += head.value_len;
-        }
+        const char *value = head.value_len == OP_DELETE ? NULL : at;
+        size_t value_len = value ? head.value_len : 0;
+        at += value_len;
+        if (index_tell_stage(index, key, head.key_len, value, value_len))
+            continue;
+        if (value)
+            ldb_batch_put(index->batch, key, head.key_len, value, value_len);
+        else
+            ldb_batch_delete(index->batch, key, head.key_len);
     }
 }
 
@@ -120,6 +143,7 @@ static enum status reopen(struct index *index)
         return ST_NO_SPACE;
     char *error = NULL;
     (void)pthread_rwlock_wrlock(&index->db_lock);
+    index_snapshot_drop_all(index);
     ldb_close(index->db);
     enum status st = ldb_open(&index->db, index->path, &index->db_options, &error);
     (void)pthread_rwlock_unlock(&index->db_lock);
@@ -201,14 +225,14 @@ static void commit_group(struct index *index, struct index_change *group, uint64
     uint64_t count = 0;
     ldb_batch_clear(index->batch);
     for (struct index_change *change = group; change; change = change->next) {
-        fill_batch(index->batch, &change->ops);
+        fill_batch(index, &change->ops);
         lazy = lazy && change->lazy;
         count++;
     }
     if (planted("ack-before-commit"))
         tell_owners(&group, ST_OK);
     enum status st = write_group(index, lazy, sequence);
-
+    index_tell_applied(index, st, sequence);
     (void)pthread_mutex_lock(&index->lock);
     index->health = st;
     index->writes++;
@@ -262,7 +286,7 @@ static enum status load_value(struct index *index, const char *key, const char *
     return buf_ok(text) ? ldb_write(index->db, index->batch, true, NULL) : ST_NO_MEMORY;
 }
 
-/* The number of the last change, the identity, the age. */
+/* The number of the last change, the identity, the age, and whether it was restored. */
 static enum status load_meta(struct index *index)
 {
     char id[IDENTITY_SIZE + 1];
@@ -284,8 +308,12 @@ static enum status load_meta(struct index *index)
         st = ST_CORRUPT;
     if (!st)
         memcpy(index->id, text.data, IDENTITY_SIZE + 1);
+    buf_clear(&text);
+    if (!st && !(st = ldb_get(index->db, INDEX_RESTORED, strlen(INDEX_RESTORED), &text)))
+        index->restored_next = true;
+    atomic_store(&index->restored, index->restored_next);
     buf_free(&text);
-    return st;
+    return st == ST_NOT_FOUND ? ST_OK : st;
 }
 
 static void explain(enum status st, const char *path, const char *error)
@@ -343,6 +371,7 @@ static void free_index(struct index *index)
     ldb_batch_free(index->batch);
     (void)pthread_rwlock_destroy(&index->db_lock);
     (void)pthread_mutex_destroy(&index->lock);
+    (void)pthread_mutex_destroy(&index->snapshots_lock);
     (void)pthread_cond_destroy(&index->queued);
     free(index->path);
     free(index);
@@ -369,10 +398,13 @@ enum status index_open(struct index **to, const struct index_options *options)
     index->last = &index->first;
     init_db_lock(&index->db_lock);
     (void)pthread_mutex_init(&index->lock, NULL);
+    (void)pthread_mutex_init(&index->snapshots_lock, NULL);
     (void)pthread_cond_init(&index->queued, NULL);
     index->path = strdup(options->path);
     index->batch = ldb_batch_new();
     enum status st = index->path && index->batch ? open_db(index) : ST_NO_MEMORY;
+    if (!st && options->changes)
+        changes_begin(options->changes, index->sequence);
     if (!st)
         st = start_committer(index);
     if (st) {

@@ -1,5 +1,5 @@
-/* What index_commit.c (opening, committing) and index_read.c (reads, scans) share; nobody else's
- * business.
+/* What index_commit.c (opening, committing), index_read.c (reads, scans) and index_snapshot.c
+ * share; nobody else's business.
  */
 #ifndef LARDER_MASTER_INDEX_STATE_H
 #define LARDER_MASTER_INDEX_STATE_H
@@ -9,6 +9,7 @@
 #include "common/durable.h"
 #include "common/ldb.h"
 #include "master/index.h"
+#include "master/index_snapshot.h"
 
 /* Prefixes of LevelDB's keys that are no keys of clients', which begin with '/'. */
 #define INDEX_WORK     "!w"         /* … KEY: what is still to be done for a key */
@@ -16,6 +17,8 @@
 #define INDEX_SEQUENCE "!msequence" /* number of the last batch */
 #define INDEX_ID       "!mid"       /* identity of this index */
 #define INDEX_BORN     "!mborn"     /* unix milliseconds */
+#define INDEX_RESTORED "!mrestored" /* there: it was made of a backup, see index_restored() */
+#define INDEX_EVENT    "!e"         /* … KEY: in changes only; told to watchers, and not stored */
 
 struct index {
     struct index_options options;
@@ -23,9 +26,13 @@ struct index {
     struct ldb_options db_options;
     char id[IDENTITY_SIZE + 1];
     uint64_t born_ms;
+    _Atomic bool restored;
 
     pthread_rwlock_t db_lock; /* written only to open the database anew */
     struct ldb *db;
+
+    pthread_mutex_t snapshots_lock; /* guards the list; taken inside of db_lock */
+    struct index_snapshot *snapshots;
 
     pthread_mutex_t lock; /* guards the queue and what follows */
     pthread_cond_t queued;
@@ -40,7 +47,19 @@ struct index {
     /* the committer's own: */
     bool broken; /* the last write failed */
     struct ldb_batch *batch;
+    bool restored_next; /* `restored`, once what is in the batch is written */
     pthread_t committer;
 };
+
+/* Notes what an operation that goes into the batch means for others. True where it is only for
+ * them, and not to be stored. */
+bool index_tell_stage(struct index *index, const char *key, size_t key_len, const char *value,
+                      size_t value_len);
+/* The batch was written, and is visible; `sequence` is that of its last change. Or, with `st`, it
+ * may have been written or not. The one place from which watchers are told. */
+void index_tell_applied(struct index *index, enum status st, uint64_t sequence);
+
+/* The database is about to be closed: snapshots end. With db_lock held for writing. */
+void index_snapshot_drop_all(struct index *index);
 
 #endif

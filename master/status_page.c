@@ -96,10 +96,12 @@ static void write_status(struct page *page, struct buf *out)
     janitor_counters(master->janitor, &waiting, &settled);
     buf_addf(out,
              "{\"version\":\"%s\",\"id\":\"%s\",\"sequence\":%" PRIu64 ",\"uptime\":%" PRIu64
-             ",\n\"replicas\":%u,\"min_replicas\":%u,\"subvolumes\":%u,\"volumes\":%zu,\n",
+             ",\"restored\":%s,\n\"replicas\":%u,\"min_replicas\":%u,\"subvolumes\":%u,\"volumes\":"
+             "%zu,\n",
              LARDER_VERSION, index_id(master->index), index_sequence(master->index),
-             (loop_now_ms() - master->started_ms) / 1000, config->replicas, config->min_replicas,
-             config->subvolumes, volumes_members(master->volumes));
+             (loop_now_ms() - master->started_ms) / 1000,
+             index_restored(master->index) ? "true" : "false", config->replicas,
+             config->min_replicas, config->subvolumes, volumes_members(master->volumes));
     buf_addf(out,
              "\"index\":\"%s\",\"queues\":{\"commits\":%zu,\"pool\":%zu,\"locked_keys\":%zu},\n"
              "\"work\":%" PRIu64 ",\"settled\":%" PRIu64 ",\n",

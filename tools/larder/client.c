@@ -29,7 +29,7 @@ enum { MASTERS_MAX = 16, CONNECT_MS = 3000, ANSWER_MS = 300 * 1000 };
 
 struct client {
     struct http_fetcher *fetcher;
-    char *masters[MASTERS_MAX]; /* "http://host:port" */
+    char *masters[MASTERS_MAX + 1]; /* "http://host:port"; NULL behind the last */
     size_t count;
     size_t current; /* who answered last */
 };
@@ -111,6 +111,11 @@ void client_free(struct client *client)
         free(client->masters[i]);
     http_fetcher_free(client->fetcher);
     free(client);
+}
+
+const char *const *client_masters(const struct client *client)
+{
+    return (const char *const *)client->masters;
 }
 
 /* --- asking --- */

@@ -58,7 +58,7 @@ static enum naming parse_naming(const struct json *json)
     return text && strcmp(text, "mkv") == 0 ? NAMING_MKV : NAMING_LARDER;
 }
 
-/* `add` is record_add_place or record_add_holder: both take a copy of the text. */
+/* `add` is record_add_place or one of its like, which take a copy of the text. */
 static enum status parse_places(const struct json *list, struct record *record,
                                 enum status (*add)(struct record *record, const char *place))
 {
@@ -115,6 +115,7 @@ enum status info_parse(const struct json *json, struct info *info)
     if (md5 && md5_parse(md5, record->md5))
         record->md5[0] = 0;
     record->few_copies = json_bool(json_member(json, "few"), false);
+    record->suspect = json_bool(json_member(json, "suspect"), false);
     const struct json *tombstone = json_member(json, "tombstone");
     record->has_tombstone = json_int(tombstone, -1) >= 0;
     if (record->has_tombstone)
@@ -123,6 +124,8 @@ enum status info_parse(const struct json *json, struct info *info)
         st = parse_places(json_member(json, "volumes"), record, record_add_place);
     if (!st)
         st = parse_places(json_member(json, "holders"), record, record_add_holder);
+    if (!st)
+        st = parse_places(json_member(json, "maybes"), record, record_add_maybe);
     if (!st)
         st = parse_garbage(json_member(json, "garbage"), record);
     if (!st)

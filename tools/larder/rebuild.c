@@ -192,7 +192,7 @@ static enum status write_key(struct rebuild *rebuild, struct chooser *chooser,
                              struct scan_group *group)
 {
     struct choice choice;
-    enum status st = chooser_run(chooser, group, &choice);
+    enum status st = chooser_run(chooser, group, NULL, &choice);
     if (!st)
         st = newindex_add(rebuild->index, &group->key, &choice.record);
     if (!st)

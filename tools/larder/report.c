@@ -109,9 +109,10 @@ static void finish_json(const struct report *report, const struct report_totals 
         say("%s\"%s\":%" PRIu64, i ? "," : "", problem_word((enum problem)i),
             report->of_problem[i]);
     say("},\n\"keys\":%" PRIu64 ",\"files\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"strays\":%" PRIu64
-        ",\"unchecked\":%" PRIu64 ",\"deep\":%s,\"complete\":%s,\"ok\":%s}\n",
+        ",\"unchecked\":%" PRIu64 ",\"repaired\":%" PRIu64
+        ",\"deep\":%s,\"complete\":%s,\"ok\":%s}\n",
         totals->keys, totals->files, totals->bytes, totals->strays, totals->unchecked,
-        totals->deep ? "true" : "false", complete ? "true" : "false",
+        totals->repaired, totals->deep ? "true" : "false", complete ? "true" : "false",
         complete && report->count == 0 ? "true" : "false");
 }
 
@@ -135,6 +136,8 @@ static void finish_text(const struct report *report, const struct report_totals 
         add_count(&text, totals->strays, "files that tell no key; ");
     if (totals->unchecked)
         add_count(&text, totals->unchecked, "keys could not be looked at; ");
+    if (totals->repaired)
+        add_count(&text, totals->repaired, "keys were repaired; ");
     if (report->count == 0)
         buf_adds(&text, complete ? "all is well" : "nothing was found so far");
     else
