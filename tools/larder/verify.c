@@ -57,7 +57,7 @@ struct verify {
     struct throttle *throttle;
     struct progress *progress;
     struct report *report; /* NULL until the second look begins */
-    uint64_t keys; /* visible ones in the index; the main thread counts */
+    uint64_t keys;         /* visible ones in the index; the main thread counts */
 
     pthread_mutex_t lock; /* over all below */
     struct scan_writer *suspects;
