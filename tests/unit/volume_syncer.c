@@ -171,8 +171,8 @@ START_TEST(many_share)
     struct writer sum = run_writers(WRITERS);
     ck_assert_uint_eq(sum.lost, 0);
     ck_assert_uint_eq(sum.failures, 0);
-    ck_assert_uint_gt(sum.everything, WRITERS * EACH / 2);
-    ck_assert_uint_lt(disk_state.alls, WRITERS * EACH / 4);
+    ck_assert_uint_gt(sum.everything, (unsigned)WRITERS * EACH / 2);
+    ck_assert_uint_lt(disk_state.alls, (unsigned)WRITERS * EACH / 4);
 }
 END_TEST
 
@@ -181,7 +181,7 @@ START_TEST(few_do_not)
     struct writer sum = run_writers(3);
     ck_assert_uint_eq(sum.lost + sum.failures + sum.everything, 0);
     ck_assert_uint_eq(disk_state.alls, 0);
-    ck_assert_uint_eq(disk_state.syncs, 3 * EACH);
+    ck_assert_uint_eq(disk_state.syncs, 3U * EACH);
 }
 END_TEST
 
@@ -202,7 +202,7 @@ START_TEST(failed_syncfs_fails_all)
     disk_state.all_error = EIO;
     struct writer sum = run_writers(WRITERS);
     ck_assert_uint_eq(sum.lost, 0);
-    ck_assert_uint_gt(sum.failures, WRITERS * (EACH - 2));
+    ck_assert_uint_gt(sum.failures, (unsigned)WRITERS * (EACH - 2));
     disk_state.all_error = 0;
     bool everything;
     ck_assert_int_eq(syncer_sync(syncer, disk_state.fds[1], &everything), -1);
@@ -215,7 +215,7 @@ START_TEST(failed_fsync_behind_it_fails_all)
 {
     disk_state.lead_fails = true;
     struct writer sum = run_writers(WRITERS);
-    ck_assert_uint_eq(sum.failures, WRITERS * EACH);
+    ck_assert_uint_eq(sum.failures, (unsigned)WRITERS * EACH);
 }
 END_TEST
 
