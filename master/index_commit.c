@@ -20,8 +20,10 @@
 #include "master/index_state.h"
 
 enum {
-    GROUP_MAX = 4 * 1024 * 1024,  /* bytes of operations in one write */
-    REOPEN_ROOM = 8 * 1024 * 1024 /* LevelDB writes a few files when it opens */
+    GROUP_MAX = 4 * 1024 * 1024,   /* bytes of operations in one write */
+    REOPEN_ROOM = 8 * 1024 * 1024, /* LevelDB writes a few files when it opens */
+    ROOM_MS = 10 /* so long it is believed that there is room: the usual reserve of 16 MiB is not
+                    written in that time */
 };
 
 /* --- changes: operations as bytes, [key length][value length][key][value] --- */
@@ -136,6 +138,18 @@ static uint64_t free_bytes(const struct index *index)
     return (uint64_t)is.f_bavail * is.f_frsize;
 }
 
+/* Whether the reserve is free. Asked for each group it would be a fiftieth of the master's work. */
+static bool has_room(struct index *index)
+{
+    uint64_t now = loop_now_ms();
+    if (now < index->room_until_ms)
+        return true;
+    if (free_bytes(index) < index->options.reserve_bytes)
+        return false;
+    index->room_until_ms = now + ROOM_MS;
+    return true;
+}
+
 /* Opens the database anew after a failed write. Readers wait meanwhile, a few milliseconds. */
 static enum status reopen(struct index *index)
 {
@@ -158,7 +172,7 @@ static enum status reopen(struct index *index)
 static enum status write_group(struct index *index, bool lazy, uint64_t sequence)
 {
     enum status st;
-    if (free_bytes(index) < index->options.reserve_bytes)
+    if (!has_room(index))
         return ST_NO_SPACE;
     if (index->broken && (st = reopen(index)))
         return st;
@@ -169,6 +183,7 @@ static enum status write_group(struct index *index, bool lazy, uint64_t sequence
     st = ldb_write(index->db, index->batch, index->options.sync && !lazy, &error);
     if (st) {
         index->broken = true;
+        index->room_until_ms = 0;
         log_event(LOG_ERROR, "index", "event=write-failed status=\"%s\" error=\"%s\"",
                   status_text(st), error ? error : "");
     }

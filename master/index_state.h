@@ -45,7 +45,8 @@ struct index {
     enum status health;
 
     /* the committer's own: */
-    bool broken; /* the last write failed */
+    bool broken;            /* the last write failed */
+    uint64_t room_until_ms; /* the committer's: until then the disk has room, loop_now_ms() */
     struct ldb_batch *batch;
     bool restored_next; /* `restored`, once what is in the batch is written */
     pthread_t committer;
