@@ -17,7 +17,7 @@
 
 /* A big value goes to the disk while it arrives, so that the fsync at its end does not take long.
  */
-enum { SPREAD_BYTES = 8 * 1024 * 1024, RENAME_TRIES = 3 };
+enum { SPREAD_BYTES = 2 * 1024 * 1024, RENAME_TRIES = 3 };
 
 struct writing {
     const struct store_at *at; /* the caller's */
@@ -27,6 +27,7 @@ struct writing {
     int fd;   /* the temp file; -1 once it is closed */
     char temp[SUBVOLUME_TEMP_NAME];
     bool has_temp; /* it is there, to be removed */
+    bool direct;   /* past the page cache */
     struct md5 *md5;
     uint64_t written;
     uint64_t spread; /* bytes that are on their way to the disk */
@@ -94,10 +95,34 @@ no_md5:
 
 /* --- Adding --- */
 
+void writing_bypass_cache(struct writing *w)
+{
+    w->direct = w->disk->bypass(w->fd, true) == 0;
+}
+
+/* Through the page cache from here on. */
+static void end_direct(struct writing *w)
+{
+    (void)w->disk->bypass(w->fd, false); /* where that fails, so does the write that follows */
+    w->direct = false;
+}
+
+/* O_DIRECT takes whole blocks from memory that begins at one; the rest of a value is none. */
+static bool is_in_blocks(const void *data, size_t len)
+{
+    return ((uintptr_t)data | len) % WRITING_BLOCK == 0;
+}
+
 static enum status write_all(struct writing *w, const char *data, size_t len)
 {
     while (len > 0) {
+        if (w->direct && !is_in_blocks(data, len))
+            end_direct(w);
         ssize_t n = w->disk->write(w->fd, data, len);
+        if (n < 0 && errno == EINVAL && w->direct) { /* a file system that cannot do it */
+            end_direct(w);
+            continue;
+        }
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
@@ -113,7 +138,7 @@ enum status writing_add(struct writing *w, const void *data, size_t len)
 {
     md5_update(w->md5, data, len);
     enum status st = write_all(w, data, len);
-    if (st || w->written - w->spread < SPREAD_BYTES)
+    if (st || w->direct || w->written - w->spread < SPREAD_BYTES)
         return st;
     if (w->disk->spread(w->fd, w->spread, w->written - w->spread) && errno != ENOSYS &&
         errno != EINVAL && errno != ESPIPE && errno != EOPNOTSUPP)
