@@ -31,8 +31,8 @@ struct pool {
     pthread_t thread[];
 };
 
-/* With the lock held. Whether the caller is to wake a thread, once it has let go of the lock: who is
- * woken would only wait for it. */
+/* With the lock held. Whether the caller is to wake a thread, once it has let go of the lock: who
+ * is woken would only wait for it. */
 static bool needs_thread(struct pool *pool)
 {
     if (!pool->first || pool->waking || pool->idle == 0)

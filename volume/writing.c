@@ -19,7 +19,7 @@
 /* A big value goes to the disk while it arrives, so that the fsync at its end does not take long.
  */
 enum {
-    SPREAD_BYTES = 8 * 1024 * 1024,
+    SPREAD_BYTES = 2 * 1024 * 1024,
     LARGE = 256 * 1024, /* what is larger keeps others from waiting for it: see syncer.h */
     RENAME_TRIES = 3
 };
@@ -32,6 +32,7 @@ struct writing {
     int fd;   /* the temp file; -1 once it is closed */
     char temp[SUBVOLUME_TEMP_NAME];
     bool has_temp; /* it is there, to be removed */
+    bool direct;   /* past the page cache */
     struct md5 *md5;
     uint64_t written;
     bool large;      /* the syncer knows */
@@ -100,10 +101,34 @@ no_md5:
 
 /* --- Adding --- */
 
+void writing_bypass_cache(struct writing *w)
+{
+    w->direct = w->disk->bypass(w->fd, true) == 0;
+}
+
+/* Through the page cache from here on. */
+static void end_direct(struct writing *w)
+{
+    (void)w->disk->bypass(w->fd, false); /* where that fails, so does the write that follows */
+    w->direct = false;
+}
+
+/* O_DIRECT takes whole blocks from memory that begins at one; the rest of a value is none. */
+static bool is_in_blocks(const void *data, size_t len)
+{
+    return ((uintptr_t)data | len) % WRITING_BLOCK == 0;
+}
+
 static enum status write_all(struct writing *w, const char *data, size_t len)
 {
     while (len > 0) {
+        if (w->direct && !is_in_blocks(data, len))
+            end_direct(w);
         ssize_t n = w->disk->write(w->fd, data, len);
+        if (n < 0 && errno == EINVAL && w->direct) { /* a file system that cannot do it */
+            end_direct(w);
+            continue;
+        }
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
@@ -123,7 +148,7 @@ enum status writing_add(struct writing *w, const void *data, size_t len)
         syncer_large_begins(subvolume_syncer(w->sub));
     }
     enum status st = write_all(w, data, len);
-    if (st || w->written - w->spread < SPREAD_BYTES)
+    if (st || w->direct || w->written - w->spread < SPREAD_BYTES)
         return st;
     if (w->disk->spread(w->fd, w->spread, w->written - w->spread) && errno != ENOSYS &&
         errno != EINVAL && errno != ESPIPE && errno != EOPNOTSUPP)
