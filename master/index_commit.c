@@ -17,6 +17,7 @@
 
 #include "common/log.h"
 #include "common/planted.h"
+#include "master/index_snapshot.h"
 #include "master/index_state.h"
 
 enum {
