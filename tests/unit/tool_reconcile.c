@@ -373,8 +373,9 @@ START_TEST(unseen_copies_count)
     /* But not of an older version. */
     file(0, 7, MD5_B);
     reconcile();
-    ck_assert_int_eq(end, RECONCILE_VERSION);
-    ck_assert_uint_eq(choice.record.place_count, 1);
+    check(RECONCILE_VERSION, KEY_LIVE, 7, 1, 3); /* which is to go from there as well */
+    ck_assert_uint_eq(choice.record.garbage.list[1].generation, 5);
+    ck_assert_str_eq(choice.record.garbage.list[1].place, "c:1");
 }
 END_TEST
 
