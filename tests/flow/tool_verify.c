@@ -328,6 +328,29 @@ START_TEST(without_a_master_nothing_can_be_checked)
 }
 END_TEST
 
+/* --- repairing an index of a backup --- */
+
+static struct fake_entry *begin_of_repair(void)
+{
+    (void)fake_answer("http://m:1/admin/status", 200, "{\"restored\":false}");
+    return fake_method("POST", "http://m:1/admin/reconcile?begin", 204, NULL);
+}
+
+/* Loop: the master sees that it is another; only the tool does. */
+START_TEST(a_volume_that_is_not_the_one_is_refused)
+{
+    const struct fake_entry *begin = begin_of_repair();
+    (void)fake_answer("http://m:1/admin/volumes", 200,
+                      _i ? "{\"volumes\":[{\"name\":\"a:1\"},{\"name\":\"b:1\",\"id\":\"77\"}]}"
+                         : "{\"volumes\":[{\"name\":\"a:1\"},"
+                           "{\"name\":\"b:1\",\"state\":\"foreign\"}]}");
+    ck_assert_int_eq(verify("--repair --adopt"), EXIT_TROUBLE);
+    ck_assert_uint_eq(begin->requests, 0);
+    ck_assert_int_eq(verify("--repair --adopt --without b:1"), EXIT_TROUBLE); /* no list of keys */
+    ck_assert_uint_eq(begin->requests, 1);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {all_is_well,
@@ -347,6 +370,8 @@ int main(void)
                                   without_a_master_nothing_can_be_checked,
                                   NULL};
     Suite *suite = suite_create("tool/verify");
-    tcase_add_checked_fixture(suite_case(suite, "verify", tests), setup, teardown);
+    TCase *tcase = suite_case(suite, "verify", tests);
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_loop_test(tcase, a_volume_that_is_not_the_one_is_refused, 0, 2);
     return suite_run(suite);
 }

@@ -328,14 +328,16 @@ static enum status verify_begin(struct verify *verify)
     (void)pthread_mutex_init(&verify->lock, NULL);
     verify->throttle = throttle_new(verify->rate);
     enum status st = verify->repair ? reunite_is_needed(verify->client, &verify->restored) : ST_OK;
+    if (!st)
+        st = verify->throttle ? survey_begin(&verify->survey, verify->client, &verify->without)
+                              : ST_NO_MEMORY;
+    if (!st && (verify->restored || verify->adopt))
+        st = survey_check(&verify->survey, verify->client);
     if (!st && (verify->restored || verify->adopt)) {
         st = reunite_begin(verify->client); /* before anything is looked at */
         verify->restored = true;
     }
-    if (st)
-        return st;
-    return verify->throttle ? survey_begin(&verify->survey, verify->client, &verify->without)
-                            : ST_NO_MEMORY;
+    return st;
 }
 
 static void verify_end(struct verify *verify)
