@@ -126,7 +126,7 @@ static enum status make_temp(struct survey *survey, const char *scratch)
     return ST_IO;
 }
 
-enum status survey_walk(struct survey *survey, const char *scratch, unsigned threads)
+enum status survey_scratch(struct survey *survey, const char *scratch)
 {
     char *path = NULL;
     enum status st = make_temp(survey, scratch);
@@ -136,10 +136,13 @@ enum status survey_walk(struct survey *survey, const char *scratch, unsigned thr
     }
     if (!st)
         st = scan_open(&survey->scan, path);
-    if (!st)
-        st = walk_run(survey->roster, threads, survey->scan, &survey->found);
     free(path);
     return st;
+}
+
+enum status survey_walk(struct survey *survey, unsigned threads)
+{
+    return walk_run(survey->roster, threads, survey->scan, &survey->found);
 }
 
 /* The scan goes before its directory. */
