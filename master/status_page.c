@@ -96,12 +96,14 @@ static void write_status(struct page *page, struct buf *out)
     janitor_counters(master->janitor, &waiting, &settled);
     buf_addf(out,
              "{\"version\":\"%s\",\"id\":\"%s\",\"sequence\":%" PRIu64 ",\"uptime\":%" PRIu64
-             ",\"restored\":%s,\n\"replicas\":%u,\"min_replicas\":%u,\"subvolumes\":%u,\"volumes\":"
+             ",\"restored\":%s,\"restored_made\":%" PRIu64
+             ",\n\"replicas\":%u,\"min_replicas\":%u,\"subvolumes\":%u,\"volumes\":"
              "%zu,\n",
              LARDER_VERSION, index_id(master->index), index_sequence(master->index),
              (loop_now_ms() - master->started_ms) / 1000,
-             index_restored(master->index) ? "true" : "false", config->replicas,
-             config->min_replicas, config->subvolumes, volumes_members(master->volumes));
+             index_restored(master->index) ? "true" : "false",
+             index_restored_made_ms(master->index), config->replicas, config->min_replicas,
+             config->subvolumes, volumes_members(master->volumes));
     buf_addf(out,
              "\"index\":\"%s\",\"queues\":{\"commits\":%zu,\"pool\":%zu,\"locked_keys\":%zu},\n"
              "\"work\":%" PRIu64 ",\"settled\":%" PRIu64 ",\n",
