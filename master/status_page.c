@@ -12,6 +12,7 @@
 
 #include "common/buf.h"
 #include "common/http_server.h"
+#include "common/http_text.h"
 #include "common/loop.h"
 #include "common/pool.h"
 #include "common/version.h"
@@ -39,12 +40,7 @@ static void written(void *arg)
     struct page *page = arg;
     struct buf text = BUF_INIT;
     page->write(page, &text);
-    if (buf_ok(&text)) {
-        http_reply_field(page->req, "Content-Type", page->type);
-        http_reply(page->req, 200, buf_text(&text), text.len);
-    } else {
-        http_reply_status(page->req, ST_NO_MEMORY, NULL);
-    }
+    http_text_reply(page->req, 200, page->type, &text);
     buf_free(&text);
     free(page);
 }
@@ -55,14 +51,7 @@ static void gathered(void *arg)
     struct page *page = arg;
     struct master *master = page->worker->master;
     const struct http_server_stats *stats = http_server_stats(master->workers[page->next].server);
-    page->sum.connections += stats->connections;
-    page->sum.accepted += stats->accepted;
-    page->sum.refused += stats->refused;
-    page->sum.requests += stats->requests;
-    page->sum.bytes_in += stats->bytes_in;
-    page->sum.bytes_out += stats->bytes_out;
-    for (size_t i = 0; i < 6; i++)
-        page->sum.answers[i] += stats->answers[i];
+    http_stats_add(&page->sum, stats);
     page->next++;
     bool last = page->next == master->worker_count;
     page->message.fn = last ? written : gathered;
@@ -168,10 +157,10 @@ static void write_metrics(struct page *page, struct buf *out)
 
 void status_page_start(struct worker *worker, struct http_request *req)
 {
-    begin(worker, req, "application/json", write_status);
+    begin(worker, req, HTTP_TEXT_JSON, write_status);
 }
 
 void status_page_metrics(struct worker *worker, struct http_request *req)
 {
-    begin(worker, req, "text/plain; version=0.0.4", write_metrics);
+    begin(worker, req, HTTP_TEXT_METRICS, write_metrics);
 }
