@@ -197,6 +197,20 @@ START_TEST(test_adopted_and_copied)
 }
 END_TEST
 
+/* The disk has its identity, the record of it has not got its name yet. */
+START_TEST(test_killed_while_it_recorded_an_identity)
+{
+    ck_assert_int_eq(put("x", "x"), ST_OK);
+    dir_close();
+    move(".larder/subvolumes/sv00", ".larder/subvolumes/sv00.new");
+    dir_open();
+    ck_assert_int_eq(state(1), SUBVOLUME_UP);
+    ck_assert_int_eq(look("x"), ST_OK);
+    ck_assert_int_eq(put("y", "y"), ST_OK);
+    ck_assert(exists(".larder/subvolumes/sv00") && !exists(".larder/subvolumes/sv00.new"));
+}
+END_TEST
+
 START_TEST(test_symlinked_disk)
 {
     ck_assert_int_eq(mkdir(full("elsewhere"), 0755), 0);
@@ -298,6 +312,7 @@ int main(void)
     const TTest *const tests[] = {test_new_directory,
                                   test_second_process,
                                   test_identity_that_is_gone,
+                                  test_killed_while_it_recorded_an_identity,
                                   test_subvolume_is_no_volume,
                                   test_missing_mount,
                                   test_no_descriptors,
