@@ -194,6 +194,19 @@ START_TEST(test_adopted_and_copied)
     ck_assert_int_eq(symlink("sv00", full("sv07")), 0);
     ck_assert_int_eq(state(8), SUBVOLUME_MISSING);
     ck_assert_int_eq(state(1), SUBVOLUME_UP);
+
+    /* Masters are told, or they would take it for one that is only to be made, and go on writing
+     * there; and it can be made once nothing is there any more. */
+    struct subvolume_report report;
+    struct subvolume *twice = subvolumes_find(all, 8);
+    subvolume_report(twice, &report);
+    ck_assert(report.present && report.state == SUBVOLUME_MISSING);
+    ck_assert_int_eq(subvolume_admit(twice, SUBVOLUME_WRITE, 0), ST_UNAVAILABLE);
+    ck_assert_int_eq(unlink(full("sv07")), 0);
+    ck_assert_int_eq(state(8), SUBVOLUME_MISSING);
+    subvolume_report(twice, &report);
+    ck_assert(!report.present);
+    ck_assert_int_eq(subvolume_admit(twice, SUBVOLUME_WRITE, 0), ST_OK);
 }
 END_TEST
 
