@@ -49,7 +49,7 @@ static enum status write_id(int dir_fd, const char *file, const char *id)
  * does not count: adopting goes on only for want of a reason against it. Nor does what is no
  * record: a process that was killed while it wrote one has left its temp file, with this very
  * identity. */
-static bool is_recorded(const struct subvolume_home *home, const char *id)
+static bool is_recorded(const struct subvolume_home *home, const char *name, const char *id)
 {
     bool found = false;
     int fd = openat(home->records_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -60,6 +60,7 @@ static bool is_recorded(const struct subvolume_home *home, const char *id)
     while (dir && !found && (entry = readdir(dir))) {
         char other[IDENTITY_SIZE + 1];
         found = path_subvolume(entry->d_name, strlen(entry->d_name)) != 0 &&
+                strcmp(entry->d_name, name) != 0 &&
                 !identity_read(home->records_fd, entry->d_name, other) && !strcmp(other, id);
     }
     if (dir)
@@ -73,7 +74,7 @@ static bool is_recorded(const struct subvolume_home *home, const char *id)
 static bool adopt(const struct subvolume_home *home, const char *name, const char *id,
                   enum log_level level)
 {
-    if (is_recorded(home, id)) {
+    if (is_recorded(home, name, id)) {
         log_event(level, "subvolume",
                   "subvolume=\"%s\" id=%s error=\"another subvolume has this identity\" "
                   "advice=\"a disk that is mounted twice, or was copied: unmount one of them\"",
