@@ -15,7 +15,7 @@
 #include "tests/flow/fake_pool.h"
 #include "tests/flow/fake_scan.h"
 
-enum { AT_ONCE = 32, AT_ONCE_BUSY = 8 };
+enum { AT_ONCE = 32 };
 
 /* --- tending, as far as the janitor sees it --- */
 
