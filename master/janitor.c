@@ -13,7 +13,6 @@
 #include <stdlib.h>
 
 #include "common/buf.h"
-#include "common/http_server.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/pool.h"
@@ -233,16 +232,15 @@ static void begin_key(struct janitor *janitor)
     page->next++;
 }
 
-/* Clients are spread evenly over the loops, so this one speaks for all. */
 static struct slices_now look_around(const struct janitor *janitor)
 {
-    size_t loops = janitor->worker->master->worker_count;
-    return (struct slices_now){
-        .ms = loop_now_ms(),
-        .requests = http_server_stats(janitor->worker->server)->requests * (loops ? loops : 1),
-        .under_way = janitor->under_way,
-        .more = janitor->page.next < janitor->page.count,
-    };
+    const struct master *master = janitor->worker->master;
+    struct slices_now now = {.ms = loop_now_ms(),
+                             .under_way = janitor->under_way,
+                             .more = janitor->page.next < janitor->page.count};
+    for (size_t i = 0; i < master->worker_count; i++)
+        now.requests += atomic_load(&master->workers[i].requests);
+    return now;
 }
 
 /* How many keys may be under way now. None: the timer is set for when some may be. */

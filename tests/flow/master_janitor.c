@@ -13,7 +13,7 @@ static void setup(void)
     memset(&fake_audit, 0, sizeof fake_audit);
     fake_health = ST_OK;
     fake_probe = NULL;
-    memset(&stats, 0, sizeof stats);
+    fake_worker.requests = 0;
     fake_master.worker_count = 1;
     fake_master.workers = &fake_worker;
     janitor = janitor_new(&fake_worker);
@@ -250,17 +250,17 @@ START_TEST(clients_are_left_alone_for_moments)
 {
     scan_is(4 * 100);
     time_passes(250);
-    stats.requests = 20; /* within a quarter of a second */
+    fake_worker.requests = 20; /* within a quarter of a second */
     time_passes(250);
     tending.last[0] = 0;
     pool_runs();
     ck_assert_uint_eq(tending.under_way, 0);
-    stats.requests += 10;
+    fake_worker.requests += 10;
     time_passes(149);
     ck_assert_uint_eq(tending.under_way, 0);
     time_passes(1);
     ck_assert_uint_eq(tending.under_way, AT_ONCE);
-    stats.requests += 5;
+    fake_worker.requests += 5;
     time_passes(150); /* the slice is over */
     for (unsigned i = 0; i < AT_ONCE; i++)
         one_is_tended(TEND_DONE);
@@ -278,7 +278,7 @@ START_TEST(it_stops_in_a_rest)
 {
     scan_is(4 * 100);
     time_passes(250);
-    stats.requests = 20;
+    fake_worker.requests = 20;
     time_passes(250);
     pool_runs();
     janitor_stop(janitor);
