@@ -182,7 +182,7 @@ static void count_keys(void *arg)
     if (member->wish != WISH_COUNT)
         member->st = index_scan_work(index, &all, count_work, member);
     if (!member->st)
-        member->st = index_scan(index, &all, &all, count_key, member);
+        member->st = index_scan_naming(index, member->name, count_key, member);
 }
 
 /* From here on the member is the pool's, until member_counted(). A scan of a large index takes

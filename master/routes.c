@@ -74,6 +74,7 @@ void routes_handle(struct http_request *req, void *arg)
         admin_start(worker, req);
         return;
     }
+    atomic_fetch_add_explicit(&worker->requests, 1, memory_order_relaxed);
     if ((method == HTTP_GET || method == HTTP_HEAD) &&
         (http_request_has(req, "list") || http_request_has(req, "unlinked"))) {
         list_start(worker, req);
