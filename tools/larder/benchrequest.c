@@ -1,3 +1,8 @@
+/*
+ * Everything here is done once a request or an operation, so it allocates nothing once the buffers
+ * have grown: a load that waits for its own malloc measures that. Failures are kept by the buffers,
+ * and asked for once (benchrequest_ok).
+ */
 #include "tools/larder/benchrequest.h"
 
 #include <inttypes.h>
@@ -12,6 +17,8 @@ void benchrequest_free(struct benchrequest *request)
     buf_free(&request->head);
 }
 
+/* The size follows from the key, as the bytes do: so whoever reads it later knows what to expect.
+ */
 void benchrequest_of_key(struct benchrequest *request, const struct benchplan *plan,
                          const struct benchvalues *values, uint64_t index)
 {
@@ -22,6 +29,7 @@ void benchrequest_of_key(struct benchrequest *request, const struct benchplan *p
     request->size = benchsize_of(&plan->size, request->value.hash);
 }
 
+/* A redirect has put another path in its place, so every step makes it anew. */
 void benchrequest_to_key(struct benchrequest *request, const struct benchplan *plan)
 {
     struct buf *path = &request->path;
