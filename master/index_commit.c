@@ -122,6 +122,8 @@ static void fill_batch(struct index *index, const struct buf *ops)
         at += value_len;
         if (index_tell_stage(index, key, head.key_len, value, value_len))
             continue;
+        if (index->recall && *key == '/')
+            recall_changing(index->recall, key, head.key_len);
         if (value)
             ldb_batch_put(index->batch, key, head.key_len, value, value_len);
         else
@@ -161,6 +163,9 @@ static enum status reopen(struct index *index)
     index_snapshot_drop_all(index);
     ldb_close(index->db);
     enum status st = ldb_open(&index->db, index->path, &index->db_options, &error);
+    /* What the failed write was to change may have changed with this, and not before. */
+    if (index->recall)
+        recall_forget(index->recall);
     (void)pthread_rwlock_unlock(&index->db_lock);
     log_event(st ? LOG_ERROR : LOG_WARN, "index", "event=reopened status=\"%s\" error=\"%s\"",
               status_text(st), error ? error : "");
@@ -248,6 +253,8 @@ static void commit_group(struct index *index, struct index_change *group, uint64
     if (planted("ack-before-commit"))
         tell_owners(&group, ST_OK);
     enum status st = write_group(index, lazy, sequence);
+    if (index->recall)
+        recall_changed(index->recall);
     index_tell_applied(index, st, sequence);
     (void)pthread_mutex_lock(&index->lock);
     index->health = st;
@@ -384,6 +391,7 @@ static enum status start_committer(struct index *index)
 static void free_index(struct index *index)
 {
     ldb_close(index->db);
+    recall_free(index->recall);
     ldb_batch_free(index->batch);
     (void)pthread_rwlock_destroy(&index->db_lock);
     (void)pthread_mutex_destroy(&index->lock);
@@ -418,7 +426,10 @@ enum status index_open(struct index **to, const struct index_options *options)
     (void)pthread_cond_init(&index->queued, NULL);
     index->path = strdup(options->path);
     index->batch = ldb_batch_new();
-    enum status st = index->path && index->batch ? open_db(index) : ST_NO_MEMORY;
+    if (options->recall_bytes)
+        index->recall = recall_new(options->recall_bytes);
+    bool whole = index->path && index->batch && (index->recall || !options->recall_bytes);
+    enum status st = whole ? open_db(index) : ST_NO_MEMORY;
     if (!st && options->changes)
         changes_begin(options->changes, index->sequence);
     if (!st)
@@ -433,6 +444,7 @@ enum status index_open(struct index **to, const struct index_options *options)
 
 void index_stop(struct index *index)
 {
+    index_warm_stop(index);
     (void)pthread_mutex_lock(&index->lock);
     index->ending = true;
     (void)pthread_cond_signal(&index->queued);
@@ -482,6 +494,13 @@ enum status index_health(struct index *index)
     enum status st = index->health;
     (void)pthread_mutex_unlock(&index->lock);
     return st;
+}
+
+void index_recalled(struct index *index, uint64_t *hits, uint64_t *misses, uint64_t *keys)
+{
+    *hits = *misses = *keys = 0;
+    if (index->recall)
+        recall_counters(index->recall, hits, misses, keys);
 }
 
 void index_counters(struct index *index, uint64_t *changes, uint64_t *writes)
