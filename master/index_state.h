@@ -29,7 +29,14 @@ struct index {
     char id[IDENTITY_SIZE + 1];
     uint64_t born_ms;
     _Atomic bool restored;
+    _Atomic bool stop_warming;
+    bool is_warming;                   /* `warmer` is to be joined */
     _Atomic uint64_t restored_made_ms; /* when its backup was made; 0: not known */
+
+    /* index_warm.c's, given before its thread begins: */
+    uint64_t (*stamp)(void *arg, const struct key *key, const struct record_view *view);
+    void *stamp_arg;
+    pthread_t warmer;
 
     pthread_rwlock_t db_lock; /* written only to open the database anew */
     struct ldb *db;
@@ -54,12 +61,6 @@ struct index {
     struct ldb_batch *batch;
     bool restored_next; /* `restored`, once what is in the batch is written */
     pthread_t committer;
-
-    uint64_t (*stamp)(void *arg, const struct key *key, const struct record_view *view);
-    void *stamp_arg;
-    _Atomic bool stop_warming;
-    bool is_warming;  /* `warmer` is to be joined */
-    pthread_t warmer; /* index_warm.c */
 };
 
 /* Notes what an operation that goes into the batch means for others. True where it is only for
