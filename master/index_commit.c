@@ -470,16 +470,6 @@ uint64_t index_sequence(struct index *index)
     return sequence;
 }
 
-const char *index_id(const struct index *index)
-{
-    return index->id;
-}
-
-uint64_t index_born_ms(const struct index *index)
-{
-    return index->born_ms;
-}
-
 size_t index_queued(struct index *index)
 {
     (void)pthread_mutex_lock(&index->lock);
@@ -494,13 +484,6 @@ enum status index_health(struct index *index)
     enum status st = index->health;
     (void)pthread_mutex_unlock(&index->lock);
     return st;
-}
-
-void index_recalled(struct index *index, uint64_t *hits, uint64_t *misses, uint64_t *keys)
-{
-    *hits = *misses = *keys = 0;
-    if (index->recall)
-        recall_counters(index->recall, hits, misses, keys);
 }
 
 void index_counters(struct index *index, uint64_t *changes, uint64_t *writes)

@@ -60,6 +60,13 @@ void index_keep(struct index *index, const struct key *key, const struct record_
         recall_keep(index->recall, key, view, ticket);
 }
 
+void index_recalled(struct index *index, uint64_t *hits, uint64_t *misses, uint64_t *keys)
+{
+    *hits = *misses = *keys = 0;
+    if (index->recall)
+        recall_counters(index->recall, hits, misses, keys);
+}
+
 enum status index_get_all(struct index *index, const struct key *key, struct record *rec)
 {
     struct buf value = BUF_INIT;

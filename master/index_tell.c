@@ -68,3 +68,13 @@ bool index_restored(const struct index *index)
 {
     return atomic_load(&index->restored);
 }
+
+const char *index_id(const struct index *index)
+{
+    return index->id;
+}
+
+uint64_t index_born_ms(const struct index *index)
+{
+    return index->born_ms;
+}
