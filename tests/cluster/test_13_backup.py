@@ -412,6 +412,13 @@ class WholeTest(BackupTest):
         # What it knows of the backup outlives a beginning that is not gone on with.
         self.expect(fetch("POST", c.url + "/admin/reconcile?begin"), 204)
         self.assertGreater(c.admin("/admin/status")["restored_made"], 0)
+        # One that is at work has it to itself.
+        first = {"Larder-Repair": "first"}
+        self.expect(fetch("POST", c.url + "/admin/reconcile?begin", headers=first), 204)
+        done = self.run_tool(c, 2, "verify", "--repair")
+        self.assertIn(b"another 'larder verify --repair' is at work", done.stderr)
+        self.assertTrue(c.admin("/admin/status")["restored"])
+        self.expect(fetch("POST", c.url + "/admin/reconcile?leave", headers=first), 204)
         self.repair(c)
         self.check_all(c, values, [])
         self.assertEqual(c.admin("/admin/status")["restored_made"], 0)

@@ -73,6 +73,8 @@ static enum status post(struct client *client, const char *path, const char *tex
     if (!st && client_status(client) == 204)
         return ST_OK;
     client_explain(client, st, doing, NULL);
+    if (!st && client_status(client) == 409)
+        return ST_CONFLICT;
     return st ? st : ST_PEER;
 }
 

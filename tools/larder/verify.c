@@ -26,6 +26,7 @@
 #include "tools/larder/compare.h"
 #include "tools/larder/crew.h"
 #include "tools/larder/examine.h"
+#include "tools/larder/hold.h"
 #include "tools/larder/info.h"
 #include "tools/larder/interrupt.h"
 #include "tools/larder/merge.h"
@@ -53,6 +54,7 @@ struct verify {
     bool restored; /* it was, or is to count as if */
     bool begun;    /* the master was told to refuse writes */
 
+    struct hold *hold;     /* NULL: no index is to be brought together with volumes */
     struct client *client; /* the main thread's; each checker has its own */
     struct survey survey;
     struct throttle *throttle;
@@ -339,8 +341,10 @@ static enum status verify_begin(struct verify *verify)
     if (!st)
         st = survey_scratch(&verify->survey, verify->scratch);
     if (!st && (verify->restored || verify->adopt)) {
-        verify->restored = verify->begun = true;
-        st = reunite_begin(verify->client);
+        verify->restored = true;
+        verify->hold = hold_new(verify->client, verify->master);
+        st = verify->hold ? reunite_begin(verify->client) : ST_NO_MEMORY;
+        verify->begun = verify->hold && st != ST_CONFLICT;
     }
     return st;
 }
@@ -350,6 +354,7 @@ static void verify_end(struct verify *verify)
     survey_end(&verify->survey);
     throttle_free(verify->throttle);
     report_free(verify->report);
+    hold_free(verify->hold);
     client_free(verify->client);
 }
 
