@@ -1,5 +1,6 @@
 """Backups: taken while writes go on, resumed, refused when damaged; and a store made whole again
 from an older backup and its volumes."""
+import fcntl
 import json
 import os
 import shutil
@@ -323,6 +324,39 @@ class RefusedTest(BackupTest):
         c.start_master(ready=False)
         self.assertEqual(c.list()["keys"], ["/k"])
         self.assertEqual(sorted(n for n in os.listdir(c.dir) if n.startswith("index")), ["index"])
+
+    def test_a_directory_is_held(self):
+        """From the first moment, also one that was not there: no second restore, no master."""
+        c = self.new_cluster(volumes=1)
+        self.expect(c.put("/k", "v"), 201)
+        path, _ = self.backup(c)
+        c.wait_idle()
+        c.master.stop()
+        shutil.rmtree(c.path("index"))
+        tool = subprocess.Popen([BIN + "/larder", "restore", "-", "--db", c.path("index")],
+                                stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE)
+        poll("it has begun", 20 * SLOW, lambda: os.path.exists(c.path("index.checkpoint-new",
+                                                                      "CURRENT")))
+        with open(c.path("index", "LOCK"), "r+") as f:
+            with self.assertRaises(OSError):
+                fcntl.lockf(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self.assertIn(b"in use", self.restore(c, path, status=1).stderr)
+        with self.assertRaises(Exception):
+            c.start_master(ready=False)
+        _, said = tool.communicate(self.read(path))
+        self.assertEqual((tool.returncode, said), (0, b""))
+        self.assertEqual(sorted(n for n in os.listdir(c.dir) if n.startswith("index")), ["index"])
+        c.start_master(ready=False)
+        self.assertEqual(c.list()["keys"], ["/k"])
+        # One that was killed is not in the way of the next.
+        tool = subprocess.Popen([BIN + "/larder", "restore", "-", "--db", c.path("other")],
+                                stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        poll("it has begun", 20 * SLOW, lambda: os.path.exists(c.path("other.checkpoint-new",
+                                                                      "CURRENT")))
+        tool.kill()
+        tool.communicate()
+        self.restore(c, path, "other")
 
     def test_usage(self):
         c = self.new_cluster(volumes=0, replicas=1, start=False)
