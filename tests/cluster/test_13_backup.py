@@ -1,6 +1,7 @@
 """Backups: taken while writes go on, resumed, refused when damaged; and a store made whole again
 from an older backup and its volumes."""
 import fcntl
+import glob
 import json
 import os
 import shutil
@@ -569,6 +570,41 @@ class WholeTest(BackupTest):
         poll("an audit has been through", 30 * SLOW, lambda: c.admin(
             "/admin/status")["audit"]["rounds"] > rounds, every=0.1)
         self.check_all(c, {"/o/1": "v", "/o/2": "v"}, [])
+
+    def test_damaged_keys_are_not_dropped(self):
+        """What has lost its last copy to a quarantine was not deleted."""
+        c = self.new_cluster(volumes=1, replicas=1, master_options=["--overwrite"],
+                             volume_options=["--scrub-days", "0"])
+        values = {"/d/%d" % i: "value" for i in range(4)}
+        for key, value in values.items():
+            self.expect(c.put(key, value), 201)
+        c.wait_idle()
+        path, _ = self.backup(c)
+        self.expect(c.put("/d/new", "value"), 201)
+        self.expect(c.put("/d/3", "other"), 201)
+        self.expect(c.delete("/d/2"), 204)
+        c.wait_idle()
+        for key in ("/d/1", "/d/new", "/d/3"):
+            [path_now] = glob.glob(self.path_at(c, c.record(key)["volumes"][0], key) + "*")
+            with open(path_now, "r+b") as f:
+                f.write(b"X")
+        self.run_tool(c, 1, "scrub", "--wait", "--volumes-only")
+        self.lose_index(c)
+        self.start_restored(c, path)
+        done = self.run_tool(c, 1, "verify", "--repair")
+        for key in (b"/d/1", b"/d/new", b"/d/3"):
+            self.assertIn(key + b": its last copies are damaged", done.stderr)
+        self.assertEqual(done.stderr.count(b"damaged"), 3, done.stderr)
+        self.assertFalse(c.admin("/admin/status")["restored"])
+        self.assertEqual(c.list()["keys"], ["/d/0", "/d/1", "/d/3"])
+        self.expect(c.get("/d/0"), 200)
+        # Neither are they by a rebuild, which knows of no index.
+        c.wait_idle()
+        c.master.stop()
+        shutil.rmtree(c.path("index"))
+        done = self.run_tool(c, 0, "rebuild", "--db", c.path("index"), "--volumes",
+                             ",".join(v.address for v in c.volumes))
+        self.assertIn(b"quarantined", done.stdout)
 
     def test_interrupted_repair(self):
         c = self.new_cluster(volumes=1)

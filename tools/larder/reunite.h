@@ -20,8 +20,9 @@ enum status reunite_is_needed(struct client *client, bool *needed) MUST_CHECK;
  * ST_CONFLICT: another is at it, and nothing has changed. */
 enum status reunite_begin(struct client *client) MUST_CHECK;
 /* With a survey that was walked since: looks at all keys, sends what is to change, and ends the
- * restored state. Shows progress, and says on standard output what was done. Interrupted or failed:
- * the index counts as restored still, and it can be begun again. */
-enum status reunite_run(struct client *client, struct survey *survey) MUST_CHECK;
+ * restored state. *well: no key has lost all of its copies to quarantine. Shows progress, and says
+ * on standard output what was done. Interrupted or failed: the index counts as restored still, and
+ * it can be begun again. */
+enum status reunite_run(struct client *client, struct survey *survey, bool *well) MUST_CHECK;
 
 #endif

@@ -375,8 +375,9 @@ static int verify_all(struct verify *verify)
     bool reunite = verify->repair && verify->restored;
     if (!st)
         st = survey_walk(&verify->survey, verify->threads);
+    bool well = true;
     if (!st)
-        st = reunite ? reunite_run(verify->client, &verify->survey) : verify_keys(verify);
+        st = reunite ? reunite_run(verify->client, &verify->survey, &well) : verify_keys(verify);
     if (st == ST_NO_MEMORY)
         say_error("%s", status_text(st));
     if (interrupt_seen())
@@ -384,7 +385,7 @@ static int verify_all(struct verify *verify)
     if (st && verify->begun)
         say_error("writes stay refused until 'larder verify --repair' has come to its end; run it "
                   "again");
-    int result = reunite && !st ? EXIT_WELL : EXIT_TROUBLE;
+    int result = !reunite || st ? EXIT_TROUBLE : well ? EXIT_WELL : EXIT_FAILED;
     if (verify->report) {
         const struct report_totals totals = {verify->keys,
                                              verify->survey.found.files,
