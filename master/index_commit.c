@@ -171,6 +171,7 @@ static enum status reopen(struct index *index)
               status_text(st), error ? error : "");
     free(error);
     index->broken = st != ST_OK;
+    index->reopened = true;
     return st;
 }
 
@@ -321,6 +322,9 @@ static enum status load_meta(struct index *index)
         st = load_value(index, INDEX_SEQUENCE, "0", &text);
     if (!st) {
         index->sequence = strtoull(buf_text(&text), NULL, 10);
+        st = index->sequence ? index_number_begin(index) : ST_OK;
+    }
+    if (!st) {
         st = load_value(index, INDEX_BORN, now, &text);
     }
     if (!st) {
@@ -459,6 +463,7 @@ void index_close(struct index *index)
     if (!index)
         return;
     index_stop(index);
+    index_number_end(index);
     free_index(index);
 }
 
