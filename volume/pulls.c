@@ -10,14 +10,23 @@
 
 #include "common/options.h"
 #include "common/pool.h"
+#include "volume/gate.h"
+#include "volume/path.h"
 
 /* THREADS: a copy's cost is a core's share of hashing and writing, and one fsync's wait, so more
  * would only take memory (1 MiB each). WAITING: a master that is told to come again copies by
- * itself, sooner than a long queue would. */
-enum { THREADS = 16, WAITING = 64, TRUSTED = 16, ADDRESS_SIZE = 64 };
+ * itself, sooner than a long queue would. INSIDE: so many of them one disk may have. */
+enum {
+    THREADS = 16,
+    INSIDE = THREADS - THREADS / 4,
+    WAITING = 64,
+    TRUSTED = 16,
+    ADDRESS_SIZE = 64
+};
 
 struct pulls {
     struct pool *pool;
+    struct gates *gates;  /* the ways into it, one a subvolume */
     pthread_mutex_t lock; /* guards the rest; held for a few instructions only */
     bool stopped;
     struct pulls_entry *first;
@@ -96,6 +105,9 @@ struct pulls *pulls_new(const struct option_list *masters)
     pulls->pool = pool_new(THREADS, WAITING);
     if (!pulls->pool)
         goto no_pool;
+    pulls->gates = gates_new(pulls->pool, PATH_SUBVOLUMES, INSIDE, WAITING);
+    if (!pulls->gates)
+        goto no_gates;
     for (size_t i = 0; i < masters->count; i++)
         remember_master(pulls, masters->items[i]);
     /* At least half of the room is for those that tell a name: they may come and go. */
@@ -103,6 +115,8 @@ struct pulls *pulls_new(const struct option_list *masters)
     pulls->next = 0;
     return pulls;
 
+no_gates:
+    pool_free(pulls->pool);
 no_pool:
     (void)pthread_mutex_destroy(&pulls->lock);
 no_lock:
@@ -116,6 +130,7 @@ void pulls_free(struct pulls *pulls)
         return;
     pulls_stop(pulls);
     pool_free(pulls->pool);
+    gates_free(pulls->gates);
     (void)pthread_mutex_destroy(&pulls->lock);
     free(pulls);
 }
@@ -127,9 +142,9 @@ void pulls_stop(struct pulls *pulls)
     (void)pthread_mutex_unlock(&pulls->lock);
 }
 
-struct pool *pulls_pool(struct pulls *pulls)
+bool pulls_submit(struct pulls *pulls, unsigned subvolume, struct gate_job *job)
 {
-    return pulls->pool;
+    return gates_submit(pulls->gates, subvolume, job);
 }
 
 void pulls_trust(struct pulls *pulls, const char *peer)

@@ -9,8 +9,8 @@
 
 #include "common/attr.h"
 
+struct gate_job;
 struct option_list;
-struct pool;
 struct pulls;
 
 /* One of them, from pulls_add() to pulls_remove(); the struct is the caller's, and the list's
@@ -30,8 +30,9 @@ void pulls_free(struct pulls *pulls);
 /* Gives up all that are under way and all that come, without waiting. */
 void pulls_stop(struct pulls *pulls);
 
-/* The threads. */
-struct pool *pulls_pool(struct pulls *pulls);
+/* Runs the job on one of the threads. `subvolume` is that of the copy: a disk that hangs has a part
+ * of the threads, and not all. False where too many wait for it: nothing was taken. */
+bool pulls_submit(struct pulls *pulls, unsigned subvolume, struct gate_job *job) MUST_CHECK;
 
 /* `peer` is a request's, "address:port". A handful is remembered. Any thread, as all below. */
 void pulls_trust(struct pulls *pulls, const char *peer);
