@@ -10,6 +10,7 @@
 
 #include "common/buf.h"
 #include "common/http_server.h"
+#include "master/cluster.h"
 #include "master/config.h"
 #include "master/damage.h"
 #include "master/flows.h"
@@ -41,7 +42,10 @@ static void ready(struct worker *worker, struct http_request *req)
     size_t full;
     volumes_tally(worker->master->volumes, &writable, &checked, &full);
     enum status st = index_health(worker->master->index);
-    if (st) {
+    enum status member = cluster_ready(worker->master->cluster);
+    if (member) {
+        http_reply_status(req, member, NULL);
+    } else if (st) {
         http_reply_status(req, ST_UNAVAILABLE, "the index cannot be written; see the log");
     } else if (checked < volumes_count(worker->master->volumes) ||
                writable < worker->master->config->min_replicas) {

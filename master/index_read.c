@@ -51,6 +51,8 @@ enum status index_get_all(struct index *index, const struct key *key, struct rec
     struct buf value = BUF_INIT;
     struct buf work = BUF_INIT;
     record_init(rec);
+    /* Before it is read: a term that begins meanwhile may rest on what another master changed. */
+    uint64_t term = index_term(index);
     enum status value_st = get(index, "", key, &value);
     enum status work_st = get(index, INDEX_WORK, key, &work);
     enum status st = ST_OK;
@@ -61,6 +63,7 @@ enum status index_get_all(struct index *index, const struct key *key, struct rec
     else
         st = record_decode(rec, value_st ? NULL : buf_text(&value), value.len,
                            work_st ? NULL : buf_text(&work), work.len);
+    rec->term = term;
     buf_free(&value);
     buf_free(&work);
     return st;

@@ -1,5 +1,5 @@
-/* What index_commit.c (opening, committing) and index_read.c (reads, scans) share; nobody else's
- * business.
+/* What index_commit.c (opening, committing), index_log.c (several masters) and index_read.c (reads,
+ * scans) share; nobody else's business.
  */
 #ifndef LARDER_MASTER_INDEX_STATE_H
 #define LARDER_MASTER_INDEX_STATE_H
@@ -16,6 +16,8 @@
 #define INDEX_SEQUENCE "!msequence" /* number of the last batch */
 #define INDEX_ID       "!mid"       /* identity of this index */
 #define INDEX_BORN     "!mborn"     /* unix milliseconds */
+#define INDEX_SYNCED   "!msynced"   /* of several masters: up to here all is on the disk */
+#define INDEX_CLUSTER  "!mcluster"  /* … it has followed the log without a break */
 
 struct index {
     struct index_options options;
@@ -36,11 +38,31 @@ struct index {
     uint64_t sequence;
     uint64_t changes, writes;
     enum status health;
+    uint64_t term;   /* of several masters: in which this one writes, or 0 */
+    uint64_t logged; /* … the last sequence that it has put into the log */
 
-    /* the committer's own: */
-    bool broken; /* the last write failed */
+    pthread_mutex_t write_lock; /* one writes to the database at a time; guards what follows */
+    bool broken;                /* the last write failed */
     struct ldb_batch *batch;
+    uint64_t synced; /* of several masters: up to here all is on the disk */
+
+    uint64_t recorded; /* the last sequence when it was opened */
+    struct buf ops;    /* the committer's: of a group */
     pthread_t committer;
 };
+
+/* Writes what is in the batch; `sequence` becomes that of the state (0: it stays). With
+ * write_lock held. */
+enum status index_write(struct index *index, bool sync, uint64_t sequence) MUST_CHECK;
+/* Adds operations to the batch. */
+void index_fill_batch(struct ldb_batch *batch, const char *ops, size_t len);
+/* Opens the database at index->path, and reads what it says of itself. */
+enum status index_open_db(struct index *index) MUST_CHECK;
+/* Of several masters: reads from where on the log is to be applied. Where there is one master only
+ * that is forgotten. */
+enum status index_load_log(struct index *index) MUST_CHECK;
+/* A group of changes through the log. */
+enum status index_commit_to_log(struct index *index, const struct index_change *group,
+                                uint64_t term, uint32_t count) MUST_CHECK;
 
 #endif

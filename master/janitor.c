@@ -29,13 +29,14 @@
 #include "master/worker.h"
 
 enum {
-    PAGE = 256,        /* keys that are read at once */
-    AT_ONCE = 32,      /* keys that are worked on at the same time, for each loop, */
-    AT_ONCE_MAX = 128, /* for all of them, */
-    AT_ONCE_BUSY = 8,  /* and while clients are busy: their requests wait for the same disks */
-    BUSY_RATE = 40,    /* requests of clients a second: so many are busy */
-    WATCH_MS = 250,    /* between two looks at the volumes */
-    SETTLED_MS = 3100  /* after a volume has come back its garbage can be removed */
+    PAGE = 256,          /* keys that are read at once */
+    AT_ONCE = 32,        /* keys that are worked on at the same time, for each loop, */
+    AT_ONCE_MAX = 128,   /* for all of them, */
+    AT_ONCE_BUSY = 8,    /* and while clients are busy: their requests wait for the same disks */
+    BUSY_RATE = 40,      /* requests of clients a second: so many are busy */
+    WATCH_MS = 250,      /* between two looks at the volumes */
+    SETTLED_MS = 3100,   /* after a volume has come back its garbage can be removed */
+    OTHERS_TURN_MS = 500 /* of several masters, one that does not write looks again */
 };
 
 /* A part of the queue, as the pool has read it. */
@@ -198,6 +199,10 @@ static void janitor_begin(void *arg)
 {
     struct janitor *janitor = arg;
     struct round *round = &janitor->round;
+    if (!master_may_write(janitor->worker->master)) { /* who writes does all of it */
+        loop_timer_set(janitor->timer, OTHERS_TURN_MS);
+        return;
+    }
     unsigned passes = round->sum.to_repair ? janitor->worker->master->config->replicas : 1;
     *round = (struct round){.wall_ms = loop_wall_ms(), .pass = 1, .passes = passes};
     round->sum.began_ms = loop_now_ms();

@@ -26,7 +26,9 @@
 #include "common/loop.h"
 #include "common/placement.h"
 #include "common/pool.h"
+#include "master/cluster.h"
 #include "master/config.h"
+#include "master/gate.h"
 #include "master/health.h"
 #include "master/index.h"
 #include "master/janitor.h"
@@ -126,6 +128,7 @@ static enum status start_worker(struct server *server, size_t i, uint16_t port)
         .port = port,
         .exclusive = i == 0,
         .handler = routes_handle,
+        .answering = server->master.cluster ? gate_answering : NULL,
         .arg = worker,
         .name = "larder-master",
         .max_connections = config->max_connections / config->threads + 1,
@@ -180,6 +183,7 @@ static enum status open_index(struct server *server)
         .sync = config->sync == 0,
         .cache_bytes = (size_t)config->cache_bytes,
         .reserve_bytes = config->reserve_bytes,
+        .log = cluster_log(server->master.cluster),
     };
     return index_open(&server->master.index, &options);
 }
@@ -195,7 +199,13 @@ static enum status start_parts(struct server *server)
     master->pool = pool_new(server->config->pool_threads, POOL_QUEUE);
     if (!master->locks || !master->volumes || !master->pool)
         return ST_NO_MEMORY;
-    enum status st = open_index(server);
+    enum status st = ST_OK;
+    if (server->config->cluster.count) {
+        st = cluster_new(&master->cluster, server->config, master);
+        master->may_write = cluster_may_write;
+    }
+    if (!st)
+        st = open_index(server);
     if (!st)
         st = add_volumes(server);
     master->roll = st ? NULL : roll_new(master->index, master->volumes);
@@ -203,6 +213,8 @@ static enum status start_parts(struct server *server)
         st = ST_NO_MEMORY;
     if (!st)
         st = start_workers(server);
+    if (!st && master->cluster)
+        st = cluster_start(master->cluster, server_port(server));
     if (!st)
         st = start_threads(server);
     return st;
@@ -229,6 +241,7 @@ static void free_parts(struct server *server)
     struct master *master = &server->master;
     if (master->index)
         index_stop(master->index); /* the loops still deliver what it has to say */
+    cluster_free(master->cluster);
     stop_loops(server);
     pool_free(master->pool);
     index_close(master->index);

@@ -15,6 +15,7 @@
 #include "common/loop.h"
 #include "common/pool.h"
 #include "common/version.h"
+#include "master/cluster.h"
 #include "master/config.h"
 #include "master/index.h"
 #include "master/janitor.h"
@@ -104,6 +105,7 @@ static void write_status(struct page *page, struct buf *out)
              index_queued(master->index), pool_queued(master->pool), keylock_count(master->locks),
              waiting, settled);
     janitor_json(master->janitor, out);
+    cluster_json(master->cluster, out);
     buf_addf(out,
              "\"requests\":{\"connections\":%" PRIu64 ",\"total\":%" PRIu64 ",\"refused\":%" PRIu64
              ",\"2xx\":%" PRIu64 ",\"3xx\":%" PRIu64 ",\"4xx\":%" PRIu64 ",\"5xx\":%" PRIu64 "}}\n",
@@ -156,6 +158,7 @@ static void write_metrics(struct page *page, struct buf *out)
     add_metric(out, "larder_work_settled_total", "counter", "Keys that the janitor has settled.",
                settled);
     janitor_metrics(master->janitor, out);
+    cluster_metrics(master->cluster, out);
     volumes_metrics(master->volumes, out);
 }
 

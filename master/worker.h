@@ -4,12 +4,14 @@
 #ifndef LARDER_MASTER_WORKER_H
 #define LARDER_MASTER_WORKER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "common/buf.h"
 
 struct bell;
+struct cluster;
 struct config;
 struct http_client;
 struct http_request;
@@ -28,6 +30,8 @@ struct worker;
 struct master {
     const struct config *config;
     struct index *index;
+    struct cluster *cluster; /* NULL: there is one master only */
+    bool (*may_write)(struct cluster *cluster);
     struct keylock *locks; /* of keys */
     struct volumes *volumes;
     struct roll *roll;       /* through it what is lasting of the volumes changes */
@@ -49,6 +53,12 @@ struct worker {
     uint64_t random;            /* state of worker_random() */
     struct buf texts[2];        /* of the GET that is being answered; kept for the next */
 };
+
+/* True where this master may change the index and the volumes at this moment: of several, one may. */
+static inline bool master_may_write(const struct master *master)
+{
+    return !master->cluster || master->may_write(master->cluster);
+}
 
 /* A number below `below`, good enough to spread readers. */
 static inline size_t worker_random(struct worker *worker, size_t below)

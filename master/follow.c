@@ -1,0 +1,248 @@
+/*
+ * The thread: attach → fetch, apply, fetch, … → pause where there was nothing, until it is poked.
+ * While this master writes, its committer applies what it appends, and nothing is fetched.
+ */
+#include "master/follow.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/loop.h"
+#include "common/thread.h"
+#include "master/attach.h"
+#include "master/etcd.h"
+#include "master/index.h"
+#include "master/catchup.h"
+#include "master/oplog.h"
+
+enum {
+    IDLE_MS = 50,      /* between two looks where there was nothing */
+    FAILED_MS = 500,   /* after etcd or the disk failed */
+    DEADLINE_MS = 5000 /* for a fetch: 16 MiB at most */
+};
+
+struct follow {
+    struct follow_options options;
+    struct etcd *etcd;
+    pthread_t thread;
+    pthread_mutex_t lock; /* guards what follows */
+    pthread_cond_t poked;
+    bool ending;
+    uint64_t wanted; /* the log is known to have come so far */
+    enum follow_state state;
+};
+
+enum follow_state follow_state(struct follow *follow)
+{
+    (void)pthread_mutex_lock(&follow->lock);
+    enum follow_state state = follow->state;
+    (void)pthread_mutex_unlock(&follow->lock);
+    return state;
+}
+
+const char *follow_state_text(enum follow_state state)
+{
+    static const char *const texts[] = {"attaching", "follower", "joining", "joining", "refused"};
+    return texts[state];
+}
+
+void follow_want(struct follow *follow, uint64_t sequence)
+{
+    (void)pthread_mutex_lock(&follow->lock);
+    if (sequence > follow->wanted) {
+        follow->wanted = sequence;
+        (void)pthread_cond_signal(&follow->poked);
+    }
+    (void)pthread_mutex_unlock(&follow->lock);
+}
+
+static void enter(struct follow *follow, enum follow_state state)
+{
+    (void)pthread_mutex_lock(&follow->lock);
+    follow->state = state;
+    (void)pthread_mutex_unlock(&follow->lock);
+}
+
+static bool is_behind(struct follow *follow)
+{
+    uint64_t sequence = index_sequence(follow->options.index);
+    (void)pthread_mutex_lock(&follow->lock);
+    bool behind = sequence < follow->wanted;
+    (void)pthread_mutex_unlock(&follow->lock);
+    return behind;
+}
+
+static bool is_ending(void *arg)
+{
+    struct follow *follow = arg;
+    (void)pthread_mutex_lock(&follow->lock);
+    bool ending = follow->ending;
+    (void)pthread_mutex_unlock(&follow->lock);
+    return ending;
+}
+
+/* With `pokes`, ends early where there is more to fetch. */
+static void wait_ms(struct follow *follow, unsigned ms, bool pokes)
+{
+    const struct timespec until = thread_time(ms);
+    uint64_t sequence = index_sequence(follow->options.index);
+    (void)pthread_mutex_lock(&follow->lock);
+    while (!follow->ending && !(pokes && follow->wanted > sequence) &&
+           thread_wait(&follow->poked, &follow->lock, &until))
+        continue;
+    (void)pthread_mutex_unlock(&follow->lock);
+}
+
+/* --- attaching, joining --- */
+
+static void attach(struct follow *follow)
+{
+    const struct follow_options *options = &follow->options;
+    enum attach_end end;
+    enum status st = attach_index(options->index, options->keys, follow->etcd, &end);
+    if (st) {
+        wait_ms(follow, FAILED_MS, false);
+        return;
+    }
+    static const enum follow_state states[] = {[ATTACH_FOLLOWS] = FOLLOW_GOING,
+                                               [ATTACH_JOINS] = FOLLOW_EMPTY,
+                                               [ATTACH_REFUSED] = FOLLOW_REFUSED};
+    enter(follow, states[end]);
+    log_event(LOG_INFO, "follow", "event=%s sequence=%" PRIu64, follow_state_text(states[end]),
+              index_sequence(options->index));
+}
+
+/* Entries between ours and the log's are gone. What we have stays for stale reads meanwhile. */
+static void fall_behind(struct follow *follow)
+{
+    enter(follow, index_is_blank(follow->options.index) ? FOLLOW_EMPTY : FOLLOW_JOINING);
+    log_event(LOG_WARN, "follow",
+              "event=entries-trimmed sequence=%" PRIu64 " doing=\"fetching a checkpoint\"",
+              index_sequence(follow->options.index));
+}
+
+static void join(struct follow *follow)
+{
+    const struct follow_options *options = &follow->options;
+    const struct catchup_spec spec = {.keys = options->keys,
+                                   .etcd = follow->etcd,
+                                   .address = options->address,
+                                   .index = options->index,
+                                   .stopped = is_ending,
+                                   .arg = follow};
+    if (catchup_index(&spec)) {
+        wait_ms(follow, FAILED_MS, false);
+        return;
+    }
+    options->replaced(options->arg);
+    enter(follow, FOLLOW_GOING);
+}
+
+/* --- following --- */
+
+static enum status apply(void *arg, const struct entry *entry, size_t size)
+{
+    const struct follow *follow = arg;
+    enum status st = index_apply(follow->options.index, entry);
+    if (!st)
+        follow->options.fetched(follow->options.arg, entry_last(entry), size);
+    return st;
+}
+
+/* The log is said to have gone on, and has no entry behind ours: it was trimmed, unless this master
+ * has come that far meanwhile. */
+static bool is_trimmed(struct follow *follow)
+{
+    uint64_t head;
+    uint64_t sequence = index_sequence(follow->options.index);
+    enum status st =
+        oplog_head(follow->options.keys, follow->etcd, loop_now_ms() + DEADLINE_MS, &head);
+    return !st && sequence < head && sequence == index_sequence(follow->options.index);
+}
+
+static void fetch(struct follow *follow)
+{
+    const struct follow_options *options = &follow->options;
+    size_t count;
+    /* What the nearest etcd has is cheap to ask for, and may be old. */
+    bool local = !is_behind(follow);
+    enum status st = oplog_fetch(options->keys, follow->etcd, index_sequence(options->index) + 1,
+                                 local, loop_now_ms() + DEADLINE_MS, apply, follow, &count);
+    if (st == ST_CONFLICT || (!st && !count && !local && is_trimmed(follow)))
+        fall_behind(follow);
+    else if (st)
+        wait_ms(follow, FAILED_MS, false);
+    else if (!count)
+        wait_ms(follow, IDLE_MS, true);
+}
+
+static void *run(void *arg)
+{
+    struct follow *follow = arg;
+    while (!is_ending(follow)) {
+        switch (follow_state(follow)) {
+        case FOLLOW_ATTACHING:
+            attach(follow);
+            break;
+        case FOLLOW_GOING:
+            if (index_term(follow->options.index))
+                wait_ms(follow, IDLE_MS, false);
+            else
+                fetch(follow);
+            break;
+        case FOLLOW_JOINING:
+        case FOLLOW_EMPTY:
+            join(follow);
+            break;
+        default:
+            wait_ms(follow, FAILED_MS, false);
+        }
+    }
+    return NULL;
+}
+
+struct follow *follow_new(const struct follow_options *options)
+{
+    struct follow *follow = calloc(1, sizeof *follow);
+    if (!follow)
+        return NULL;
+    follow->options = *options;
+    (void)pthread_mutex_init(&follow->lock, NULL);
+    thread_condition_init(&follow->poked);
+    follow->etcd = etcd_new(options->endpoints, options->endpoint_count);
+    if (follow->etcd && thread_start(&follow->thread, run, follow))
+        return follow;
+    etcd_free(follow->etcd);
+    (void)pthread_cond_destroy(&follow->poked);
+    (void)pthread_mutex_destroy(&follow->lock);
+    free(follow);
+    return NULL;
+}
+
+void follow_stop(struct follow *follow)
+{
+    if (!follow)
+        return;
+    (void)pthread_mutex_lock(&follow->lock);
+    bool first = !follow->ending;
+    follow->ending = true;
+    (void)pthread_cond_signal(&follow->poked);
+    (void)pthread_mutex_unlock(&follow->lock);
+    if (first)
+        (void)pthread_join(follow->thread, NULL);
+}
+
+void follow_free(struct follow *follow)
+{
+    if (!follow)
+        return;
+    follow_stop(follow);
+    etcd_free(follow->etcd);
+    (void)pthread_cond_destroy(&follow->poked);
+    (void)pthread_mutex_destroy(&follow->lock);
+    free(follow);
+}
