@@ -141,7 +141,8 @@ enum status ask_start(struct worker *worker, const char *request, const char *me
     bool may = strcmp(method, "HEAD") == 0 || master_may_write(worker->master);
     for (size_t i = 0; i < count; i++) {
         ask->questions[i].ask = ask;
-        enum status st = !may ? ST_NOT_WRITER : launch(&ask->questions[i], method, key, &items[i], timeout_ms);
+        enum status st =
+            !may ? ST_NOT_WRITER : launch(&ask->questions[i], method, key, &items[i], timeout_ms);
         if (st) {
             ask->answers[i].st = st;
             ask->left--;

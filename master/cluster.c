@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "common/buf.h"
 #include "common/json.h"
@@ -20,6 +21,8 @@
 #include "master/trim.h"
 #include "master/volumes.h"
 #include "master/worker.h"
+
+enum { PAUSE_MS = 20 }; /* between two tries of an append */
 
 struct cluster {
     const struct config *config;
@@ -49,12 +52,19 @@ static bool claim_holds(void *arg)
     return lead_claim(claim->cluster->lead, claim->term, &lease);
 }
 
+static void claim_pause(void *arg UNUSED)
+{
+    const struct timespec time = {0, PAUSE_MS * 1000000L};
+    (void)nanosleep(&time, NULL);
+}
+
 static enum status append(void *arg, uint64_t term, uint64_t first, uint32_t count,
                           const struct buf *ops)
 {
     struct cluster *cluster = arg;
     struct append_claim of = {cluster, term};
-    struct oplog_claim claim = {.term = (int64_t)term, .holds = claim_holds, .arg = &of};
+    struct oplog_claim claim = {
+        .term = (int64_t)term, .holds = claim_holds, .pause = claim_pause, .arg = &of};
     struct entry entry = {
         .first = first, .count = count, .ops = buf_text(ops), .ops_len = ops->len};
     if (!cluster->lead || !lead_claim(cluster->lead, term, &claim.lease))

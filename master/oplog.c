@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 
 #include "common/buf.h"
 #include "common/etcd_answer.h"
@@ -15,7 +14,6 @@
 
 enum {
     TRY_MS = 1500,   /* for one try of an append */
-    PAUSE_MS = 20,   /* before another */
     FETCH_COUNT = 16 /* entries at once: 16 MiB at most */
 };
 
@@ -139,12 +137,6 @@ static enum status try_append(const struct append *append, struct etcd *etcd)
     return st;
 }
 
-static void pause_ms(long ms)
-{
-    const struct timespec time = {0, ms * 1000000};
-    (void)nanosleep(&time, NULL);
-}
-
 enum status oplog_append(const struct oplog_keys *keys, struct etcd *etcd,
                          const struct oplog_claim *claim, struct entry *entry)
 {
@@ -165,7 +157,7 @@ enum status oplog_append(const struct oplog_keys *keys, struct etcd *etcd,
         doubtful = doubtful || st == ST_UNKNOWN;
         if (st != ST_UNAVAILABLE && !doubtful)
             break;
-        pause_ms(PAUSE_MS);
+        claim->pause(claim->arg);
     }
 end:
     buf_free(&append.bytes);

@@ -44,6 +44,7 @@ struct oplog_claim {
     int64_t term; /* the create revision of PREFIX/writer */
     int64_t lease;
     bool (*holds)(void *arg); /* false: the lease may have expired, or we are to end */
+    void (*pause)(void *arg); /* a moment, before another try */
     void *arg;
 };
 

@@ -54,7 +54,8 @@ struct worker {
     struct buf texts[2];        /* of the GET that is being answered; kept for the next */
 };
 
-/* True where this master may change the index and the volumes at this moment: of several, one may. */
+/* True where this master may change the index and the volumes at this moment: of several, one may.
+ */
 static inline bool master_may_write(const struct master *master)
 {
     return !master->cluster || master->may_write(master->cluster);
