@@ -101,6 +101,7 @@ static const struct {
     {"/admin/ready", false, ready},
     {"/admin/metrics", false, status_page_metrics},
     {"/admin/keys", false, keys_start},
+    {"/admin/digest", false, digest_start},
 };
 
 /* Allow is a must with 405 (RFC 9110, 15.5.6). */

@@ -19,6 +19,8 @@ void list_start(struct worker *worker, struct http_request *req);
 /* GET /admin/keys, and GET /KEY?record. */
 void keys_start(struct worker *worker, struct http_request *req);
 void keys_record(struct worker *worker, struct http_request *req, const struct key *key);
+/* GET /admin/digest: what several masters' indexes are compared by. */
+void digest_start(struct worker *worker, struct http_request *req);
 /* Everything else below /admin/. */
 void admin_start(struct worker *worker, struct http_request *req);
 

@@ -146,6 +146,11 @@ enum status index_scan_volumes(struct index *index,
                                bool (*fn)(void *arg, const char *name, const char *value),
                                void *arg) MUST_CHECK;
 
+/* A digest (MD5_HEX digits and a NUL) of all that it holds but what it says of itself, at one moment
+ * at which it had come to *sequence: the same in every master. *keys: how many are visible. */
+enum status index_digest(struct index *index, uint64_t *sequence, uint64_t *keys,
+                         char digest[MD5_HEX + 1]) MUST_CHECK;
+
 /* --- For status and metrics; any thread. --- */
 uint64_t index_sequence(struct index *index);
 const char *index_id(const struct index *index);

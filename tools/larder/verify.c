@@ -32,6 +32,7 @@
 #include "tools/larder/examine.h"
 #include "tools/larder/info.h"
 #include "tools/larder/interrupt.h"
+#include "tools/larder/masters.h"
 #include "tools/larder/merge.h"
 #include "tools/larder/progress.h"
 #include "tools/larder/report.h"
@@ -49,6 +50,7 @@ struct verify {
     unsigned threads;
     unsigned settle_ms;
     bool deep;
+    bool masters;
     bool json;
 
     char *temp;            /* a directory of our own; NULL: not made */
@@ -474,6 +476,8 @@ int verify_run(int argc, char **argv)
         {"master", 'm', OPTION_TEXT, &verify.master, 0, 0, NULL, "URL", "the master"},
         {"deep", 0, OPTION_FLAG, &verify.deep, 0, 0, NULL, NULL,
          "read every copy, and compare its MD5"},
+        {"masters", 0, OPTION_FLAG, &verify.masters, 0, 0, NULL, NULL,
+         "compare the indexes of several masters instead"},
         {"json", 'j', OPTION_FLAG, &verify.json, 0, 0, NULL, NULL, "one JSON document"},
         {"rate", 0, OPTION_SIZE, &verify.rate, 0, 0, NULL, "BYTES",
          "with --deep: read at most so many bytes a second"},
@@ -492,7 +496,7 @@ int verify_run(int argc, char **argv)
     enum options_result parsed = options_parse(&program, argc, argv, &rest);
     int result = parsed == OPTIONS_EXIT ? EXIT_WELL : EXIT_TROUBLE;
     if (parsed == OPTIONS_OK && arguments_fit("larder verify", argc - rest, 0, 0))
-        result = verify_all(&verify);
+        result = verify.masters ? masters_compare(verify.master) : verify_all(&verify);
     options_free(&program);
     return result;
 }
