@@ -153,6 +153,15 @@ static enum status apply(void *arg, const struct entry *entry, size_t size)
     return st;
 }
 
+/* Clients say what they want to see, and may be wrong: nobody hurries for what is not in the log. */
+static void clamp_wanted(struct follow *follow, uint64_t head)
+{
+    (void)pthread_mutex_lock(&follow->lock);
+    if (follow->wanted > head)
+        follow->wanted = head;
+    (void)pthread_mutex_unlock(&follow->lock);
+}
+
 /* The log is said to have gone on, and has no entry behind ours: it was trimmed, unless this master
  * has come that far meanwhile. */
 static bool is_trimmed(struct follow *follow)
@@ -161,6 +170,8 @@ static bool is_trimmed(struct follow *follow)
     uint64_t sequence = index_sequence(follow->options.index);
     enum status st =
         oplog_head(follow->options.keys, follow->etcd, loop_now_ms() + DEADLINE_MS, &head);
+    if (!st)
+        clamp_wanted(follow, head);
     return !st && sequence < head && sequence == index_sequence(follow->options.index);
 }
 

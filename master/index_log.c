@@ -77,21 +77,29 @@ static enum status apply_next(struct index *index, const struct entry *entry)
     return ST_OK;
 }
 
-enum status index_apply(struct index *index, const struct entry *entry)
+/* Where it was applied before, nothing happens. *fresh: it was not. */
+static enum status apply(struct index *index, const struct entry *entry, bool *fresh)
 {
     const struct index_log *log = index->options.log;
     enum status st = ST_OK;
     (void)pthread_mutex_lock(&index->write_lock);
     uint64_t sequence = index_sequence(index);
-    bool applied = entry_last(entry) <= sequence;
-    if (!applied)
+    *fresh = entry_last(entry) > sequence;
+    if (*fresh)
         st = entry->first == sequence + 1 ? apply_next(index, entry) : ST_CONFLICT;
     (void)pthread_mutex_unlock(&index->write_lock);
-    if (st || applied)
-        return st;
-    tell_of_volumes(index, entry);
-    log->applied(log->arg, entry_last(entry));
-    return ST_OK;
+    if (!st && *fresh)
+        log->applied(log->arg, entry_last(entry));
+    return st;
+}
+
+enum status index_apply(struct index *index, const struct entry *entry)
+{
+    bool fresh;
+    enum status st = apply(index, entry, &fresh);
+    if (!st && fresh)
+        tell_of_volumes(index, entry);
+    return st;
 }
 
 uint64_t index_logged(struct index *index)
@@ -129,8 +137,10 @@ enum status index_commit_to_log(struct index *index, const struct index_change *
     if (st == ST_UNKNOWN || st == ST_NOT_WRITER)
         index_end_term(index);
     /* It is in the log, so the answer is 'done'. But who writes goes on from what is here, so the
-     * term is over where that is not the same. */
-    if (!st && index_apply(index, &entry))
+     * term is over where that is not the same. (Volumes are told of by the flow that changes them.)
+     */
+    bool fresh;
+    if (!st && apply(index, &entry, &fresh))
         index_end_term(index);
     return st;
 }

@@ -1,0 +1,354 @@
+"""Several masters: reads and writes through any of them, writers that die, hang and wake, etcd that is
+away or full, members that come late."""
+import base64
+import os
+import threading
+import time
+import unittest
+
+from harness import SLOW, ClusterTest, Raw, fetch, poll
+from masters import Masters, have_etcd
+
+ROUNDS = int(os.environ.get("CLUSTER_ROUNDS", "10"))
+TTL = 3  # --session-ttl
+
+
+class Load(threading.Thread):
+    """Puts new keys through a master of its own, one after the other; remembers what was taken."""
+
+    def __init__(self, cluster, master, prefix):
+        super().__init__(daemon=True)
+        self.cluster, self.master, self.prefix = cluster, master, prefix
+        self.taken, self.number, self.ending = {}, 0, threading.Event()
+
+    def run(self):
+        while not self.ending.is_set():
+            self.number += 1
+            key, value = "%s/%d" % (self.prefix, self.number), b"value %d" % self.number
+            try:
+                answer = self.cluster.put_at(self.master, key, value, timeout=2)
+            except OSError:
+                time.sleep(0.02)
+                continue
+            if answer.status == 201:
+                self.taken[key] = (value, int(answer.headers["larder-sequence"]))
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ending.set()
+        self.join(30)
+
+
+@unittest.skipUnless(have_etcd(), "etcd is not installed")
+class MastersTest(ClusterTest):
+    def new_masters(self, **options):
+        options.setdefault("master_options", ["--overwrite", "--grace", "100ms"])
+        options.setdefault("subvolumes", 1)
+        cluster = Masters(**options)
+        self.clusters.append(cluster)
+        self.addCleanup(cluster.close)
+        return cluster
+
+    def wait_same(self, c):
+        poll("all masters have the same index", 30 * SLOW, lambda: not c.same(), every=0.2)
+
+    def check_all(self, c, values):
+        """Every running master has every one of these values."""
+        for master in c.masters:
+            for key, (value, _) in values.items() if master.running() else ():
+                answer = c.get_at(master, key)
+                self.assertEqual((answer.status, answer.body), (200, value), (master.name, key))
+
+
+class BasicTest(MastersTest):
+    def test_any_master(self):
+        c = self.new_masters()
+        writer, others = c.writer(), c.followers()
+        for i, master in enumerate(c.masters):
+            answer = self.expect(c.put_at(master, "/any/%d" % i, "value %d" % i), 201)
+            sequence = answer.headers["larder-sequence"]
+            for reader in c.masters:
+                self.assertEqual(c.get_at(reader, "/any/%d" % i).body, b"value %d" % i)
+                found = c.get_at(reader, "/any/%d" % i, "stale", {"Larder-Sequence": sequence},
+                                 follow=False)
+                self.expect(found, 302)
+                self.assertGreaterEqual(int(found.headers["larder-sequence"]), int(sequence))
+        self.assertEqual(c.get_at(others[0], "/", "list", follow=False).status, 200)
+        late = c.get_at(others[0], "/any/0", "stale", {"Larder-Sequence": str(10**9)}, follow=False)
+        self.expect(late, 503)
+        self.expect(c.get_at(others[0], "/any/0", "", {"Larder-Sequence": "x"}), 400)
+        for method, key in (("DELETE", "/any/0"), ("UNLINK", "/any/1"), ("REBALANCE", "/any/2")):
+            answer = fetch(method, c.url_at(others[0], key, "a=b"), follow=False)
+            self.expect(answer, 307)
+            self.assertEqual(answer.headers["location"], c.url_at(writer, key, "a=b"))
+            self.expect(fetch(method, c.url_at(others[1], key)), 204)
+        for reader in c.masters:
+            self.expect(c.get_at(reader, "/any/0"), 404)
+            self.expect(c.get_at(reader, "/any/1"), 404)
+        self.wait_same(c)
+
+    def test_body_is_sent_once(self):
+        """A client that waits for 100 Continue is redirected before it sends anything."""
+        c = self.new_masters()
+        other = c.followers()[0]
+        with Raw(other.port) as connection:
+            connection.send(b"PUT /once HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n"
+                            b"Expect: 100-continue\r\n\r\n")
+            self.expect(connection.answer("PUT"), 307)
+        done = c.larder("put", "/piped", "-", data=b"from a pipe", master=False)
+        self.assertNotEqual(done.returncode, 0)  # nobody at port 3000
+        for number, master in enumerate(c.masters):
+            done = c.larder("put", "-m", master.url, "/piped/%d" % number, "-", data=b"from a pipe")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            done = c.larder("rm", "-m", other.url, "/piped/%d" % number)
+            self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_volumes_are_known_to_all(self):
+        c = self.new_masters(volumes=4)
+        values = {"/v/%d" % i: (b"%d" % i, 0) for i in range(20)}
+        for key, (value, _) in values.items():
+            self.expect(c.put_at(c.masters[0], key, value), 201)
+
+        def states(master):
+            return {v["name"]: v["state"] for v in c.admin("/admin/volumes", master)["volumes"]}
+        gone = c.volumes[0]
+        for master in c.masters:
+            poll("%s has checked" % master.name, 10 * SLOW,
+                 lambda m=master: set(states(m).values()) == {"up"})
+        done = c.larder("drain", "--wait", "-m", c.followers()[0].url, gone.address)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for master in c.masters:
+            self.assertEqual(states(master)[gone.address], "draining", master.name)
+        done = c.larder("remove-volume", "-m", c.followers()[1].url, gone.address)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for master in c.masters:
+            poll("%s has no such volume" % master.name, 10 * SLOW,
+                 lambda m=master: gone.address not in states(m))
+        self.check_all(c, values)
+
+    def test_damage_reaches_the_writer(self):
+        """A reader at a hole, sent back to any master, makes the writer repair it."""
+        c = self.new_masters()
+        self.expect(c.put_at(c.masters[0], "/hole", "value"), 201)
+        hole = c.volumes[0]
+        (path,) = c.files(hole)
+        os.unlink(os.path.join(hole.dir, path))
+        other = c.followers()[0]
+        self.expect(c.get_at(other, "/hole", "avoid=" + hole.address), 200)
+        poll("the copy is back", 30 * SLOW, lambda: c.files(hole) == [path])
+
+
+class WriterTest(MastersTest):
+    def back(self, c, began, key):
+        """Seconds until a write is taken by another master."""
+        others = [m for m in c.masters if m.running() and not getattr(m, "frozen", False)]
+        c.put_soon(others[0], key, "back", seconds=30)
+        return time.monotonic() - began
+
+    def test_writer_killed(self):
+        c = self.new_masters()
+        taken, slowest = {}, 0
+        for n in range(max(2, ROUNDS // 3)):
+            writer = c.writer()
+            through = c.followers()[0]
+            with Load(c, through, "/killed/%d" % n) as load:
+                poll("some are taken", 20 * SLOW, lambda: len(load.taken) > 20)
+                began = time.monotonic()
+                writer.kill()
+                slowest = max(slowest, self.back(c, began, "/back/%d" % n))
+            taken.update(load.taken)
+            writer.start()
+            c.wait_master_ready()
+        self.assertLess(slowest, (TTL + 2) * SLOW)
+        self.check_all(c, taken)
+        self.wait_same(c)
+
+    def test_writer_frozen(self):
+        c = self.new_masters()
+        taken, slowest = {}, 0
+        for n in range(max(2, ROUNDS // 5)):
+            writer = c.writer()
+            through = c.followers()[0]
+            with Load(c, through, "/frozen/%d" % n) as load:
+                poll("some are taken", 20 * SLOW, lambda: len(load.taken) > 20)
+                writer.frozen = True
+                began = time.monotonic()
+                writer.pause()
+                slowest = max(slowest, self.back(c, began, "/thawed/%d" % n))
+                writer.resume()
+                writer.frozen = False
+                answer = c.put_at(writer, "/woken/%d" % n, "by the old one", follow=False)
+                if c.state(writer)["role"] != "writer":
+                    self.expect(answer, 307, 503)
+            taken.update(load.taken)
+            c.wait_master_ready()
+        # Its clients wait for a frozen one until they lose patience: 3 s here.
+        self.assertLess(slowest, (TTL + 2 + 3) * SLOW)
+        self.check_all(c, taken)
+        self.wait_same(c)
+
+    def test_writer_stops(self):
+        """One that stops in order gives up its place at once."""
+        c = self.new_masters()
+        writer = c.writer()
+        began = time.monotonic()
+        writer.stop()
+        self.assertLess(self.back(c, began, "/back"), TTL * SLOW)
+
+
+class EtcdTest(MastersTest):
+    def test_majority_lost(self):
+        c = self.new_masters()
+        other = c.followers()[0]
+        self.expect(c.put_at(other, "/before", "value"), 201)
+        poll("all have it", 10, lambda: all(
+            c.get_at(m, "/before", "stale").status == 200 for m in c.masters))
+        for etcd in c.etcds[:2]:
+            etcd.kill()
+
+        def refused():
+            try:
+                return c.put_at(other, "/during", "value", timeout=10).status == 503
+            except OSError:
+                return False
+        poll("writes are refused", 20 * SLOW, refused)
+        for master in c.masters:
+            self.expect(c.get_at(master, "/before", "stale"), 200)
+            self.expect(c.get_at(master, "/before"), 503)
+            self.expect(fetch("GET", master.url + "/admin/health"), 200)
+        for etcd in c.etcds[:2]:
+            etcd.start()
+        began = time.monotonic()
+        c.put_soon(other, "/after", "value", seconds=30)
+        self.assertLess(time.monotonic() - began, 15 * SLOW)
+        for master in c.masters:
+            self.expect(c.get_at(master, "/before"), 200)
+        self.wait_same(c)
+
+    def test_etcd_node_killed(self):
+        """One node less is hardly noticed, whichever it is."""
+        c = self.new_masters()
+        with Load(c, c.masters[0], "/node") as load:
+            for etcd in c.etcds:
+                etcd.kill()
+                seen = len(load.taken)
+                poll("writes go on", 20 * SLOW, lambda: len(load.taken) > seen + 20)
+                etcd.start()
+        self.check_all(c, dict(list(load.taken.items())[-50:]))
+        self.wait_same(c)
+
+    def test_quota(self):
+        """At etcd's quota writes get 507, and nothing is lost; with room they go on."""
+        c = self.new_masters(etcd_options=["--quota-backend-bytes", str(16 << 20)])
+        other = c.followers()[0]
+        self.expect(c.put_at(other, "/before", "value"), 201)
+        block = base64.b64encode(os.urandom(1 << 20)).decode()
+        for i in range(40):
+            status, _ = c.etcd("kv/put", key=base64.b64encode(b"/filler/%d" % i).decode(),
+                               value=block)
+            if status != 200:
+                break
+        self.assertNotEqual(status, 200)
+        poll("writes get 507", 20 * SLOW,
+             lambda: c.put_at(other, "/during", "value").status == 507)
+        self.expect(c.get_at(other, "/before"), 200)
+        self.expect(c.get_at(other, "/during"), 404)
+        # What the operator does: make room, compact, defragment, end the alarm.
+        at = [base64.b64encode(k).decode() for k in (b"/filler/", b"/filler0")]
+        _, answer = c.etcd("kv/deleterange", key=at[0], range_end=at[1])
+        c.etcd("kv/compaction", revision=answer["header"]["revision"], physical=True)
+        for etcd in c.etcds:
+            fetch("POST", etcd.url + "/v3/maintenance/defragment", b"{}")
+        _, alarms = c.etcd("maintenance/alarm")
+        for alarm in alarms.get("alarms", []):
+            c.etcd("maintenance/alarm", action="DEACTIVATE", alarm="NOSPACE",
+                   memberID=alarm["memberID"])
+        c.put_soon(other, "/after", "value", seconds=20)
+        self.expect(c.get_at(other, "/before"), 200)
+        self.wait_same(c)
+
+
+class MemberTest(MastersTest):
+    def test_away_and_back(self):
+        """One that was away catches up from the log, which is kept for it."""
+        c = self.new_masters()
+        away = c.followers()[0]
+        poll("its position is known", 20 * SLOW, lambda: c.state(away)["synced"] > 0 or c.put_at(
+            c.masters[0], "/early", "value").status != 201, every=0.2)
+        away.kill()
+        values = {"/away/%d" % i: (b"%d" % i, 0) for i in range(50)}
+        for key, (value, _) in values.items():
+            c.put_soon(c.writer(), key, value)
+        time.sleep(7)  # the writer trims every 5 s: there must be something left after it has
+        self.assertGreater(c.log_keys(), 0)
+        away.start()
+        c.wait_master_ready()
+        self.check_all(c, values)
+        self.wait_same(c)
+        poll("the log is trimmed when all have synced", 30 * SLOW, lambda: c.log_keys() == 0,
+             every=0.2)
+
+    def test_joins_an_empty_store(self):
+        c = self.new_masters(masters=1)
+        joining = c.add_master()
+        joining.start()
+        c.wait_master_ready()
+        self.expect(c.put_at(joining, "/joined", "value"), 201)
+        self.assertEqual(c.get_at(joining, "/joined").body, b"value")
+        self.wait_same(c)
+
+    def test_single_master_is_taken_over(self):
+        """An index that was a single master's becomes the store, but does not go back and forth."""
+        c = self.new_masters(masters=1)
+        master = c.masters[0]
+        master.stop()
+        c.etcd("kv/deleterange", key=base64.b64encode(b"/larder/").decode(),
+               range_end=base64.b64encode(b"/larder0").decode())
+        several, at = list(master.argv), master.argv.index("--cluster")
+        alone = several[:at] + several[at + 2:]
+        master.argv = alone
+        master.start()
+        c.wait_master_ready()
+        self.expect(c.put_at(master, "/alone", "value"), 201)
+        master.stop()
+        # That index has left the cluster it was in; the prefix is empty, so it makes a new one.
+        master.argv = several
+        master.start()
+        c.wait_master_ready()
+        self.assertEqual(c.get_at(master, "/alone").body, b"value")
+        self.expect(c.put_at(master, "/together", "value"), 201)
+        master.stop()
+        master.argv = alone
+        master.start()
+        self.expect(c.put_soon(master, "/alone/again", "value"), 201)
+        master.stop()
+        master.argv = several
+        self.refuse(master, "used without --cluster")
+
+    def test_other_store_is_refused(self):
+        c = self.new_masters(masters=1)
+        other = c.add_master()
+        at = other.argv.index("--cluster")
+        several, other.argv = other.argv, other.argv[:at] + other.argv[at + 2:]
+        other.start()
+        poll("it is ready", 20 * SLOW,
+             lambda: fetch("GET", other.url + "/admin/ready").status == 200)
+        self.expect(c.put_at(other, "/other", "value"), 201)
+        other.stop()
+        other.argv = several
+        self.refuse(other, "another store")
+        self.expect(c.put_at(c.masters[0], "/good", "value"), 201)
+
+    def refuse(self, master, why):
+        """It ends at once, and says why."""
+        master.start(wait=False)
+        self.assertNotEqual(master.process.wait(20 * SLOW), 0)
+        master.process = None
+        self.assertIn(why, master.log_text())
+
+
+if __name__ == "__main__":
+    unittest.main()
