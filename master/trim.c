@@ -19,6 +19,7 @@
 
 enum {
     TICK_MS = 1000,
+    FIRST_MS = 100,                /* until the others know of this one */
     SYNC_TICKS = 5,                /* ticks between two syncs, and between two trims */
     SYNC_BYTES = 64 * 1024 * 1024, /* of entries: sooner after so many */
     DEADLINE_MS = 3000,
@@ -103,8 +104,8 @@ static bool is_sync_due(struct trim *trim, unsigned tick)
     return due;
 }
 
-/* The member's key lives as long as the lease; the position stays. */
-static void tell(struct trim *trim)
+/* The member's key lives as long as the lease; the position stays. True where etcd has both. */
+static bool tell(struct trim *trim)
 {
     const struct trim_options *options = &trim->options;
     char member[OPLOG_KEY_MAX];
@@ -113,7 +114,7 @@ static void tell(struct trim *trim)
     char synced[24];
     int64_t lease = lead_lease(options->lead);
     if (!lease)
-        return;
+        return false;
     (void)snprintf(member, sizeof member, "%.220s%.280s", options->keys->members, options->address);
     (void)snprintf(position, sizeof position, "%.220s%.280s", options->keys->positions,
                    options->address);
@@ -131,9 +132,9 @@ static void tell(struct trim *trim)
     struct etcd_answer answer;
     /* A failure needs no word: lead says when etcd does not answer, and the next tick tries again.
      */
-    if (etcd_txn(trim->etcd, &txn, loop_now_ms() + DEADLINE_MS, &answer))
-        log_event(LOG_DEBUG, "trim", "event=not-told");
+    enum status st = etcd_txn(trim->etcd, &txn, loop_now_ms() + DEADLINE_MS, &answer);
     etcd_answer_free(&answer);
+    return st == ST_OK;
 }
 
 static void look_at_members(struct trim *trim)
@@ -252,9 +253,9 @@ static void trim_log(struct trim *trim)
 
 /* --- the thread --- */
 
-static bool wait_tick(struct trim *trim)
+static bool wait_ms(struct trim *trim, unsigned ms)
 {
-    const struct timespec until = thread_time(TICK_MS);
+    const struct timespec until = thread_time(ms);
     (void)pthread_mutex_lock(&trim->lock);
     while (!trim->ending && thread_wait(&trim->ended, &trim->lock, &until))
         continue;
@@ -266,10 +267,11 @@ static bool wait_tick(struct trim *trim)
 static void *run(void *arg)
 {
     struct trim *trim = arg;
-    for (unsigned tick = 1; !wait_tick(trim); tick++) {
+    bool told = false;
+    for (unsigned tick = 1; !wait_ms(trim, told ? TICK_MS : FIRST_MS); tick++) {
         if (is_sync_due(trim, tick))
             sync_index(trim);
-        tell(trim);
+        told = tell(trim) || told;
         look_at_members(trim);
         if (tick % SYNC_TICKS == 0 && lead_is_writer(trim->options.lead))
             trim_log(trim);

@@ -24,7 +24,14 @@
 #include "tools/larder/interrupt.h"
 #include "tools/larder/say.h"
 
-enum { MEMBERS_MAX = 16, PATIENCE_MS = 60000, PAUSE_US = 100000, NAMED_MAX = 20, PAGE = 1000 };
+enum {
+    MEMBERS_MAX = 16,
+    PATIENCE_MS = 60000,
+    PAUSE_US = 100000,
+    NAMED_MAX = 20,
+    PAGE = 1000,
+    FIND_TRIES = 50
+};
 
 struct member {
     char address[300];
@@ -41,8 +48,12 @@ struct members {
 
 /* --- who they are --- */
 
+/* Those that are there already are not added again. */
 static bool add_member(struct members *members, const char *address)
 {
+    for (size_t i = 0; i < members->count; i++)
+        if (strcmp(members->list[i].address, address) == 0)
+            return true;
     if (members->count == MEMBERS_MAX) {
         say_error("more than %d masters", MEMBERS_MAX);
         return false;
@@ -52,6 +63,24 @@ static bool add_member(struct members *members, const char *address)
     member->client = client_new(member->address);
     members->count += member->client != NULL;
     return member->client != NULL;
+}
+
+/* Those that were named, and those that they name: one that has just begun may not be known to the
+ * others yet. */
+static bool add_named(struct members *members, const char *masters)
+{
+    static const char scheme[] = "http://";
+    bool good = true;
+    while (masters && *masters && good) {
+        char address[sizeof members->list[0].address];
+        size_t len = strcspn(masters, ",");
+        size_t skip = strncmp(masters, scheme, sizeof scheme - 1) ? 0 : sizeof scheme - 1;
+        (void)snprintf(address, sizeof address, "%.*s", (int)(len - skip), masters + skip);
+        address[strcspn(address, "/")] = 0;
+        good = !address[0] || add_member(members, address);
+        masters += len + (masters[len] == ',');
+    }
+    return good;
 }
 
 static bool find_members(struct members *members, const char *masters)
@@ -65,19 +94,19 @@ static bool find_members(struct members *members, const char *masters)
         return false;
     }
     struct json *json = client_json(client);
-    const struct json *list = json_member(json_member(json, "cluster"), "members");
-    bool good = true;
+    const struct json *cluster = json_member(json, "cluster");
+    const struct json *list = json_member(cluster, "members");
+    bool good = cluster != NULL;
+    if (!good)
+        say_error("this master is the only one: there is nothing to compare it with");
     for (size_t i = 0; i < json_count(list) && good; i++) {
         const char *address = json_text(json_member(json_item(list, i), "address"));
         good = address && add_member(members, address);
     }
-    if (good && members->count == 0) {
-        say_error("this master is the only one: there is nothing to compare it with");
-        good = false;
-    }
+    good = good && add_named(members, masters ? masters : getenv("LARDER_MASTER"));
     json_free(json);
     client_free(client);
-    return good;
+    return good && members->count;
 }
 
 /* --- digests --- */
