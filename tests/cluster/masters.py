@@ -81,12 +81,16 @@ class Masters(Cluster):
             self.add_master(options, volumes)
         return self.masters[0]
 
+    def plain_master(self, options, volumes):
+        """A master as a Cluster has it, which is made one of several then."""
+        return super().new_master(options, volumes)
+
     def add_master(self, options=None, volumes=None):
         """One more; not started."""
         number = len(self.masters) + 1
         self.port = self.port if number == 1 else free_port()
         name = "master%d" % number
-        server = super().new_master(options, volumes)
+        server = self.plain_master(options, volumes)
         server.name, server.log = name, self.path(name + ".log")
         server.dir = server.argv[server.argv.index("--db") + 1] = self.path("index%d" % number)
         server.argv += ["--cluster", ",".join(e.url for e in self.etcds)]
