@@ -96,10 +96,10 @@ static enum status apply(struct index *index, const struct entry *entry, bool *f
 enum status index_apply(struct index *index, const struct entry *entry)
 {
     bool fresh;
-    enum status st = apply(index, entry, &fresh);
-    if (!st && fresh)
+    /* First, so that who begins to write when all is applied knows all volumes. */
+    if (entry->first == index_sequence(index) + 1)
         tell_of_volumes(index, entry);
-    return st;
+    return apply(index, entry, &fresh);
 }
 
 uint64_t index_logged(struct index *index)
