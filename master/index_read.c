@@ -254,9 +254,9 @@ static void digest_pair(struct md5 *md5, const struct ldb_iter *iter)
     md5_update(md5, value, value_len);
 }
 
-/* Goes through a snapshot from its first key to its last. */
-static enum status digest_snapshot(struct ldb_iter *iter, struct md5 *md5, uint64_t *sequence,
-                                   uint64_t *keys)
+/* Goes through the state of one moment, from its first key to its last. */
+static enum status digest_all(struct ldb_iter *iter, struct md5 *md5, uint64_t *sequence,
+                              uint64_t *keys)
 {
     for (ldb_iter_seek(iter, "", 0); ldb_iter_valid(iter); ldb_iter_next(iter)) {
         size_t len;
@@ -283,12 +283,10 @@ enum status index_digest(struct index *index, uint64_t *sequence, uint64_t *keys
     *sequence = *keys = 0;
     struct md5 *md5 = md5_new();
     (void)pthread_rwlock_rdlock(&index->db_lock);
-    struct ldb_snapshot *snapshot = index->db ? ldb_snapshot_new(index->db) : NULL;
-    struct ldb_iter *iter = snapshot ? ldb_iter_new(index->db, snapshot) : NULL;
+    struct ldb_iter *iter = index->db ? ldb_iter_new(index->db) : NULL;
     if (md5 && iter)
-        st = digest_snapshot(iter, md5, sequence, keys);
+        st = digest_all(iter, md5, sequence, keys);
     ldb_iter_free(iter);
-    ldb_snapshot_free(snapshot);
     (void)pthread_rwlock_unlock(&index->db_lock);
     if (!st)
         st = md5_finish(md5, bytes);
