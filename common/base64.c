@@ -6,7 +6,7 @@ static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuv
 
 /* A character's six bits and 1 above them; 0 for one that is not in the alphabet. (A table, since
  * the entries of a replicated log come as megabytes of this.) */
-#define D(c, bits) [(unsigned char)(c)] = (bits) + 1
+#define D(c, bits) [(unsigned char)(c)] = ((bits) + 1)
 static const unsigned char digits[256] = {
     D('A', 0),  D('B', 1),  D('C', 2),  D('D', 3),  D('E', 4),  D('F', 5),  D('G', 6),  D('H', 7),
     D('I', 8),  D('J', 9),  D('K', 10), D('L', 11), D('M', 12), D('N', 13), D('O', 14), D('P', 15),

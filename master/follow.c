@@ -14,9 +14,9 @@
 #include "common/loop.h"
 #include "common/thread.h"
 #include "master/attach.h"
+#include "master/catchup.h"
 #include "master/etcd.h"
 #include "master/index.h"
-#include "master/catchup.h"
 #include "master/oplog.h"
 
 enum {
@@ -129,11 +129,11 @@ static void join(struct follow *follow)
 {
     const struct follow_options *options = &follow->options;
     const struct catchup_spec spec = {.keys = options->keys,
-                                   .etcd = follow->etcd,
-                                   .address = options->address,
-                                   .index = options->index,
-                                   .stopped = is_ending,
-                                   .arg = follow};
+                                      .etcd = follow->etcd,
+                                      .address = options->address,
+                                      .index = options->index,
+                                      .stopped = is_ending,
+                                      .arg = follow};
     if (catchup_index(&spec)) {
         wait_ms(follow, FAILED_MS, false);
         return;
@@ -153,7 +153,8 @@ static enum status apply(void *arg, const struct entry *entry, size_t size)
     return st;
 }
 
-/* Clients say what they want to see, and may be wrong: nobody hurries for what is not in the log. */
+/* Clients say what they want to see, and may be wrong: nobody hurries for what is not in the log.
+ */
 static void clamp_wanted(struct follow *follow, uint64_t head)
 {
     (void)pthread_mutex_lock(&follow->lock);

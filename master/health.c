@@ -44,7 +44,7 @@ struct check {
     bool noting;               /* `note` is the roll's now */
     struct http_call *telling; /* the volume its name; NULL: not now */
     uint64_t told_ms;          /* of loop_now_ms(); 0: never */
-    bool unnoted; /* its identity is not in the index yet */
+    bool unnoted;              /* its identity is not in the index yet */
 };
 
 struct health {

@@ -146,8 +146,9 @@ enum status index_scan_volumes(struct index *index,
                                bool (*fn)(void *arg, const char *name, const char *value),
                                void *arg) MUST_CHECK;
 
-/* A digest (MD5_HEX digits and a NUL) of all that it holds but what it says of itself, at one moment
- * at which it had come to *sequence: the same in every master. *keys: how many are visible. */
+/* A digest (MD5_HEX digits and a NUL) of all that it holds but what it says of itself, at one
+ * moment at which it had come to *sequence: the same in every master. *keys: how many are visible.
+ */
 enum status index_digest(struct index *index, uint64_t *sequence, uint64_t *keys,
                          char digest[MD5_HEX + 1]) MUST_CHECK;
 
