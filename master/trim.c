@@ -23,7 +23,8 @@ enum {
     SYNC_TICKS = 5,                /* ticks between two syncs, and between two trims */
     SYNC_BYTES = 64 * 1024 * 1024, /* of entries: sooner after so many */
     DEADLINE_MS = 3000,
-    MARK_BYTES = 1024 * 1024,
+    MARKS_RETAINED = 256,    /* in --log-retain bytes */
+    MARK_LEAST = 256,        /* bytes */
     MARKS = 4096,            /* the oldest is forgotten, and with it entries are kept longer */
     COMPACT_REVISIONS = 1000 /* of etcd, that are worth a compaction */
 };
@@ -53,12 +54,19 @@ struct trim {
 
 /* --- any thread --- */
 
+/* Between two marks: fine enough for what is to be retained, and the ring has many times that. */
+static uint64_t mark_bytes(const struct trim *trim)
+{
+    uint64_t bytes = trim->options.retain_bytes / MARKS_RETAINED;
+    return bytes > MARK_LEAST ? bytes : MARK_LEAST;
+}
+
 void trim_count(struct trim *trim, uint64_t last, size_t bytes)
 {
     (void)pthread_mutex_lock(&trim->lock);
     trim->bytes += bytes;
     const struct mark *newest = &trim->marks[trim->newest];
-    if (!trim->mark_count || trim->bytes - newest->bytes >= MARK_BYTES) {
+    if (!trim->mark_count || trim->bytes - newest->bytes >= mark_bytes(trim)) {
         trim->newest = (trim->newest + 1) % MARKS;
         trim->marks[trim->newest] = (struct mark){last, trim->bytes};
         if (trim->mark_count < MARKS)
