@@ -1,7 +1,7 @@
 /*
  * How many changes of the index a second: commits DIR CHANGES IN-FLIGHT VALUE-BYTES [ETCD,…]
  * Without etcd through LevelDB's synced write, with it through the log of several masters. Prints
- * the changes a second. Run by tests/cluster/bench.py and by hand.
+ * the changes a second. Run by hand: make build/release/tests/cluster/commits.
  */
 #include <stdio.h>
 #include <stdlib.h>
