@@ -180,6 +180,7 @@ static void fetch(struct follow *follow)
 {
     const struct follow_options *options = &follow->options;
     size_t count;
+    uint64_t began_ms = loop_now_ms();
     /* What the nearest etcd has is cheap to ask for, and may be old. */
     bool local = !is_behind(follow);
     enum status st = oplog_fetch(options->keys, follow->etcd, index_sequence(options->index) + 1,
@@ -190,6 +191,8 @@ static void fetch(struct follow *follow)
         wait_ms(follow, FAILED_MS, false);
     else if (!count)
         wait_ms(follow, IDLE_MS, true);
+    else if (count == OPLOG_FETCH) /* far behind: whoever writes shall notice little of it */
+        wait_ms(follow, (unsigned)(loop_now_ms() - began_ms) * 2 / 3, false);
 }
 
 static void *run(void *arg)

@@ -156,8 +156,8 @@ static void drop_lease(struct lead *lead, const char *why)
     (void)pthread_mutex_unlock(&lead->lock);
     index_end_term(lead->options.index);
     if (lead->begun)
-        log_event(LOG_WARN, "lead", "event=term-over term=%" PRId64 " reason=\"%s\"", lead->term,
-                  why);
+        log_event(lead->ending ? LOG_INFO : LOG_WARN, "lead",
+                  "event=term-over term=%" PRId64 " reason=\"%s\"", lead->term, why);
     lead->begun = false;
     lead->term = 0;
     /* Not done in time is fine, too: it expires. */

@@ -12,10 +12,7 @@
 #include "common/loop.h"
 #include "master/etcd.h"
 
-enum {
-    TRY_MS = 1500,   /* for one try of an append */
-    FETCH_COUNT = 16 /* entries at once: 16 MiB at most */
-};
+enum { TRY_MS = 1500 }; /* for one try of an append */
 
 /* --- keys --- */
 
@@ -174,7 +171,7 @@ enum status oplog_fetch(const struct oplog_keys *keys, struct etcd *etcd, uint64
     char key[OPLOG_KEY_MAX];
     oplog_entry_key(keys, from, key);
     const struct etcd_range range = {
-        .key = key, .end = keys->log_end, .limit = FETCH_COUNT, .local = local};
+        .key = key, .end = keys->log_end, .limit = OPLOG_FETCH, .local = local};
     struct etcd_answer answer;
     enum status st = etcd_range(etcd, &range, deadline_ms, &answer);
     *count = st ? 0 : answer.count;

@@ -60,6 +60,8 @@ struct oplog_claim {
 enum status oplog_append(const struct oplog_keys *keys, struct etcd *etcd,
                          const struct oplog_claim *claim, struct entry *entry) MUST_CHECK;
 
+enum { OPLOG_FETCH = 16 }; /* entries that are fetched at once: 16 MiB at most */
+
 /* Fetches some entries from sequence `from` on, and calls fn with each until it returns other than
  * ST_OK, which is returned then. `local`: what the nearest etcd has already. *count: how many came.
  * ST_UNAVAILABLE; ST_CORRUPT (logged). */
