@@ -44,6 +44,7 @@ static enum status parse_bytes(const struct json *object, const char *name, char
     return text_len && !n ? ST_PEER : ST_OK;
 }
 
+/* What could be read stays in *kv also where it fails, for etcd_answer_free(). */
 static enum status parse_kv(struct etcd_kv *kv, const struct json *json)
 {
     enum status st = parse_bytes(json, "key", &kv->key, &kv->key_len);
@@ -79,6 +80,8 @@ static enum status parse_range(struct etcd_answer *answer, const struct json *ra
     return ST_OK;
 }
 
+/* The gateway has two forms: of requests, and of streams. Both have to do with gRPC's codes
+ * only. */
 static void parse_error(struct etcd_answer *answer, const struct json *json)
 {
     const char *text = json_text(json_member(json, "error"));
@@ -90,6 +93,7 @@ static void parse_error(struct etcd_answer *answer, const struct json *json)
     (void)snprintf(answer->message, sizeof answer->message, "%s", text ? text : "no reason given");
 }
 
+/* The header is what every true answer has: it tells an answer from any other JSON. */
 static enum status parse_result(struct etcd_answer *answer, const struct json *json)
 {
     const struct json *header = json_member(json, "header");

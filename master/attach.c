@@ -37,6 +37,7 @@ static enum status publish(struct index *index, const struct oplog_keys *keys, s
     const struct etcd_txn txn = {compares, 2, success, 2, NULL, 0};
     struct etcd_answer answer;
     st = etcd_txn(etcd, &txn, loop_now_ms() + DEADLINE_MS, &answer);
+    /* Who was it? The next look at PREFIX/store tells: with our own identity, we were. */
     if (st == ST_UNKNOWN || (!st && !answer.succeeded))
         st = ST_CONFLICT;
     else if (!st)
@@ -46,6 +47,7 @@ static enum status publish(struct index *index, const struct oplog_keys *keys, s
     return st;
 }
 
+/* The one place that says no; the caller decides whether the process ends. */
 static enum attach_end refuse(const char *why, const char *advice)
 {
     log_event(LOG_ERROR, "cluster", "event=index-refused error=\"%s\" advice=\"%s\"", why, advice);
@@ -62,10 +64,13 @@ static enum attach_end join(struct index *index, const struct json *store)
     return adopted ? ATTACH_FOLLOWS : ATTACH_JOINS; /* all there ever was is in the log, or was */
 }
 
+/* From what is certain to what is doubtful: whose it is, whether it has followed without a
+ * break, whether etcd has all that it has. */
 static enum attach_end compare(struct index *index, const struct json *store, uint64_t head)
 {
     const char *id = json_text(json_member(store, "id"));
     bool same = id && strcmp(id, index_id(index)) == 0;
+    /* Nothing can be lost with an index that holds nothing. */
     if (!same && index_is_blank(index))
         return join(index, store);
     if (!same)
@@ -82,6 +87,7 @@ static enum attach_end compare(struct index *index, const struct json *store, ui
     return ATTACH_FOLLOWS;
 }
 
+/* Once more after a conflict, which settles who the store is. */
 enum status attach_index(struct index *index, const struct oplog_keys *keys, struct etcd *etcd,
                          enum attach_end *end)
 {

@@ -19,6 +19,8 @@ enum {
     LOOK_MS = 100       /* between looks for those whose patience is over */
 };
 
+/* Both lists are unordered and walked whole. They hold one entry a request at most, and the
+ * limit of connections bounds those. */
 struct barrier {
     struct barrier_options options;
     struct etcd *etcd;
@@ -30,12 +32,14 @@ struct barrier {
     struct barrier_wait *waiting;
 };
 
+/* On the loop of who waits; the struct is its own again as soon as this runs. */
 static void through(void *arg)
 {
     struct barrier_wait *wait = arg;
     wait->through(wait->arg, wait->st);
 }
 
+/* From here on the struct belongs to the message, then to its owner: it must be off both lists. */
 static void let(struct barrier_wait *wait, enum status st)
 {
     wait->st = st;
@@ -60,6 +64,8 @@ static void settle(struct barrier *barrier, uint64_t sequence)
     }
 }
 
+/* On the thread that has applied, for every entry: where nobody waits it costs a lock that
+ * nobody else wants. */
 void barrier_applied(struct barrier *barrier, uint64_t sequence)
 {
     (void)pthread_mutex_lock(&barrier->lock);
@@ -68,6 +74,8 @@ void barrier_applied(struct barrier *barrier, uint64_t sequence)
     (void)pthread_mutex_unlock(&barrier->lock);
 }
 
+/* The thread is woken by the first only; those that follow are found in the list when it takes
+ * it. */
 void barrier_pass(struct barrier *barrier, struct barrier_wait *wait, uint64_t least)
 {
     wait->sequence = least;
@@ -80,6 +88,7 @@ void barrier_pass(struct barrier *barrier, struct barrier_wait *wait, uint64_t l
     (void)pthread_mutex_unlock(&barrier->lock);
 }
 
+/* Without a read of the head: who asks knows what it wants to see. */
 void barrier_reach(struct barrier *barrier, struct barrier_wait *wait, uint64_t least)
 {
     wait->sequence = least;
@@ -111,6 +120,8 @@ static struct barrier_wait *take(struct barrier *barrier, bool *ending)
 }
 
 /* They came before the head was read, so with that they have seen everything before them. */
+/* They are put into the list before the index is asked how far it is, so an entry that is
+ * applied in between is noticed by one of the two. */
 static void head_known(struct barrier *barrier, struct barrier_wait *all, uint64_t head)
 {
     (void)pthread_mutex_lock(&barrier->lock);
@@ -129,6 +140,7 @@ static void head_known(struct barrier *barrier, struct barrier_wait *all, uint64
         barrier->options.want(barrier->options.arg, head);
 }
 
+/* Without the lock: nobody else knows of these. */
 static void head_failed(struct barrier_wait *all)
 {
     while (all) {
@@ -138,6 +150,8 @@ static void head_failed(struct barrier_wait *all)
     }
 }
 
+/* One read at a time. Whoever comes while it is under way may not use its result, which may be
+ * older than the request; it waits for the next. */
 static void *run(void *arg)
 {
     struct barrier *barrier = arg;
@@ -156,6 +170,7 @@ static void *run(void *arg)
     return NULL;
 }
 
+/* The thread starts last, since it uses everything else at once. */
 struct barrier *barrier_new(const struct barrier_options *options)
 {
     struct barrier *barrier = calloc(1, sizeof *barrier);

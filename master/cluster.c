@@ -45,6 +45,8 @@ struct append_claim {
     uint64_t term;
 };
 
+/* Asked before each try, so an append outlives its lease by one try at most, and that one is
+ * fenced by etcd. */
 static bool claim_holds(void *arg)
 {
     const struct append_claim *claim = arg;
@@ -52,12 +54,14 @@ static bool claim_holds(void *arg)
     return lead_claim(claim->cluster->lead, claim->term, &lease);
 }
 
+/* Long enough for an etcd that has no leader not to be flooded, short beside the lease. */
 static void claim_pause(void *arg UNUSED)
 {
     const struct timespec time = {0, PAUSE_MS * 1000000L};
     (void)nanosleep(&time, NULL);
 }
 
+/* On the committer's thread, which waits here: one append is under way at a time. */
 static enum status append(void *arg, uint64_t term, uint64_t first, uint32_t count,
                           const struct buf *ops)
 {
@@ -77,6 +81,7 @@ static enum status append(void *arg, uint64_t term, uint64_t first, uint32_t cou
     return st;
 }
 
+/* For every entry, whether our own or fetched. */
 static void applied(void *arg, uint64_t sequence)
 {
     struct cluster *cluster = arg;
@@ -108,6 +113,7 @@ static void want(void *arg, uint64_t sequence)
         follow_want(cluster->follow, sequence);
 }
 
+/* One that waits for a checkpoint has not got all of the log, whatever its sequence says. */
 static bool is_eligible(void *arg)
 {
     struct cluster *cluster = arg;
@@ -127,6 +133,8 @@ static bool take_volume(void *arg, const char *name, const char *value)
     return true;
 }
 
+/* Only what the new index has is looked at. A volume that it does not have any more cannot be:
+ * volumes are marked as removed, and stay. */
 static void replaced(void *arg)
 {
     struct cluster *cluster = arg;
@@ -134,6 +142,7 @@ static void replaced(void *arg)
         log_event(LOG_ERROR, "cluster", "event=volumes-not-read");
 }
 
+/* For people, and for who looks for a checkpoint. */
 static const char *role(void *arg)
 {
     struct cluster *cluster = arg;
@@ -144,6 +153,7 @@ static const char *role(void *arg)
 
 /* --- start, stop --- */
 
+/* http only: the gateway is inside of the network, as larder itself is. */
 static enum status check_endpoints(const struct option_list *list)
 {
     for (size_t i = 0; i < list->count; i++)
@@ -181,6 +191,8 @@ enum status cluster_new(struct cluster **to, const struct config *config, struct
     return st;
 }
 
+/* Where it listens on all addresses that is no address to send clients to, so then --advertise
+ * is needed; it is not checked here, since nobody but the network knows. */
 static enum status set_address(struct cluster *cluster, uint16_t port)
 {
     const struct config *config = cluster->config;
@@ -205,6 +217,8 @@ static enum status attach_first(struct cluster *cluster)
     return ST_OK;
 }
 
+/* In the order in which they need each other; where one calls another that is not there yet, it
+ * does without. */
 static enum status start_threads(struct cluster *cluster)
 {
     char *const *endpoints = cluster->config->cluster.items;
@@ -290,6 +304,7 @@ bool cluster_is_void(struct cluster *cluster)
     return state == FOLLOW_EMPTY || state == FOLLOW_REFUSED;
 }
 
+/* Where the writer is not known, this master could answer stale reads only. */
 enum status cluster_ready(struct cluster *cluster)
 {
     char other[LEAD_ADDRESS_MAX];

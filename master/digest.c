@@ -14,6 +14,7 @@
 #include "master/index.h"
 #include "master/worker.h"
 
+/* Touched by the loop, then by the pool, then by the loop again, never by two at a time. */
 struct digest {
     struct worker *worker;
     struct http_request *req;
@@ -23,7 +24,10 @@ struct digest {
     enum status st;
 };
 
+/* All of the index is read: a second for a few million keys. The page cache is all that others
+ * notice of it. */
 static void digest_read(void *arg);
+/* Also where the master is a follower, or without any etcd: it tells of this index alone. */
 static void digest_known(void *arg);
 
 void digest_start(struct worker *worker, struct http_request *req)

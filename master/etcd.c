@@ -15,6 +15,8 @@ enum {
     BODY_MAX = 64 * 1024 * 1024
 };
 
+/* One request at a time, so its text and its answer are kept here and their memory is used
+ * again. */
 struct etcd {
     char *const *endpoints;
     size_t count, current;
@@ -51,6 +53,7 @@ void etcd_free(struct etcd *etcd)
 
 /* --- sending --- */
 
+/* libcurl asks for pieces until it has got what was announced. */
 static size_t read_request(void *arg, char *to, size_t max)
 {
     struct etcd *etcd = arg;
@@ -62,6 +65,7 @@ static size_t read_request(void *arg, char *to, size_t max)
     return len;
 }
 
+/* The limit keeps whoever answers in the place of etcd from filling the memory. */
 static bool write_body(void *arg, const char *data, size_t len)
 {
     struct etcd *etcd = arg;
@@ -111,6 +115,8 @@ static enum status try_endpoint(struct etcd *etcd, const char *path, uint64_t ti
         st = http_fetch(etcd->fetcher, &spec);
     buf_free(&url);
     memset(answer, 0, sizeof *answer);
+    /* Nothing was sent only where there was no connection. One that broke off may have carried
+     * all of it. */
     if (st)
         return st == ST_UNAVAILABLE || st == ST_NO_MEMORY ? ST_UNAVAILABLE : ST_UNKNOWN;
     st = etcd_answer_parse(answer, buf_text(&etcd->body), etcd->body.len);
@@ -120,6 +126,8 @@ static enum status try_endpoint(struct etcd *etcd, const char *path, uint64_t ti
 }
 
 /* True where it makes sense to ask another endpoint. */
+/* A change that may have been made is not sent again here: only its caller knows whether that
+ * does harm. */
 static bool try_next(enum status st, bool reads)
 {
     return st == ST_UNAVAILABLE || (reads && st == ST_UNKNOWN);
@@ -149,6 +157,7 @@ static enum status send(struct etcd *etcd, const char *path, bool reads, uint64_
 
 /* --- requests as JSON --- */
 
+/* The gateway takes and gives all bytes as base64. */
 static void add_bytes(struct buf *out, const char *name, const void *bytes, size_t len)
 {
     buf_addf(out, "\"%s\":\"", name);
@@ -182,6 +191,7 @@ enum status etcd_range(struct etcd *etcd, const struct etcd_range *range, uint64
     return send(etcd, "kv/range", true, deadline_ms, answer);
 }
 
+/* The fields as etcd's rpc.proto names them; what is compared is always equality. */
 static void add_compare(struct buf *out, const struct etcd_compare *compare)
 {
     buf_adds(out, "{\"result\":\"EQUAL\",");
@@ -213,6 +223,7 @@ static void add_op(struct buf *out, const struct etcd_op *op)
     buf_adds(out, "}}");
 }
 
+/* After the compares, so it begins with a comma. */
 static void add_ops(struct buf *out, const char *name, const struct etcd_op *ops, size_t count)
 {
     buf_addf(out, ",\"%s\":[", name);
@@ -242,6 +253,7 @@ enum status etcd_txn(struct etcd *etcd, const struct etcd_txn *txn, uint64_t dea
     return send(etcd, "kv/txn", false, deadline_ms, answer);
 }
 
+/* Sent once: a second one would make a second lease. */
 enum status etcd_grant(struct etcd *etcd, unsigned ttl_s, uint64_t deadline_ms,
                        struct etcd_answer *answer)
 {
@@ -250,6 +262,7 @@ enum status etcd_grant(struct etcd *etcd, unsigned ttl_s, uint64_t deadline_ms,
     return send(etcd, "lease/grant", false, deadline_ms, answer);
 }
 
+/* Both ends of a lease's life may be asked for any number of times. */
 static enum status send_lease(struct etcd *etcd, const char *path, int64_t lease,
                               uint64_t deadline_ms, struct etcd_answer *answer)
 {

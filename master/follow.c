@@ -4,6 +4,7 @@
  */
 #include "master/follow.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -25,6 +26,7 @@ enum {
     DEADLINE_MS = 5000 /* for a fetch: 16 MiB at most */
 };
 
+/* enter() has the moves between states. REFUSED is for ever: the operator has to see to it. */
 struct follow {
     struct follow_options options;
     struct etcd *etcd;
@@ -50,6 +52,7 @@ const char *follow_state_text(enum follow_state state)
     return texts[state];
 }
 
+/* From the barrier for its readers, from lead at every look. Only a larger number is news. */
 void follow_want(struct follow *follow, uint64_t sequence)
 {
     (void)pthread_mutex_lock(&follow->lock);
@@ -60,13 +63,23 @@ void follow_want(struct follow *follow, uint64_t sequence)
     (void)pthread_mutex_unlock(&follow->lock);
 }
 
+/* The thread is the only one that changes the state; others see it under the lock. */
 static void enter(struct follow *follow, enum follow_state state)
 {
+    static const bool may[FOLLOW_REFUSED + 1][FOLLOW_REFUSED + 1] = {
+        [FOLLOW_ATTACHING] =
+            {[FOLLOW_GOING] = true, [FOLLOW_EMPTY] = true, [FOLLOW_REFUSED] = true},
+        [FOLLOW_GOING] = {[FOLLOW_JOINING] = true, [FOLLOW_EMPTY] = true},
+        [FOLLOW_JOINING] = {[FOLLOW_GOING] = true},
+        [FOLLOW_EMPTY] = {[FOLLOW_GOING] = true},
+    };
+    assert(may[follow->state][state]);
     (void)pthread_mutex_lock(&follow->lock);
     follow->state = state;
     (void)pthread_mutex_unlock(&follow->lock);
 }
 
+/* The index is asked first: it may come further meanwhile, but never go back. */
 static bool is_behind(struct follow *follow)
 {
     uint64_t sequence = index_sequence(follow->options.index);
@@ -76,6 +89,7 @@ static bool is_behind(struct follow *follow)
     return behind;
 }
 
+/* Also what a checkpoint asks while it is fetched. */
 static bool is_ending(void *arg)
 {
     struct follow *follow = arg;
@@ -99,6 +113,7 @@ static void wait_ms(struct follow *follow, unsigned ms, bool pokes)
 
 /* --- attaching, joining --- */
 
+/* Also where it was done at the start already: it changes nothing the second time. */
 static void attach(struct follow *follow)
 {
     const struct follow_options *options = &follow->options;
@@ -125,6 +140,7 @@ static void fall_behind(struct follow *follow)
               index_sequence(follow->options.index));
 }
 
+/* A failure is logged by who has met it, and tried again for as long as this process lives. */
 static void join(struct follow *follow)
 {
     const struct follow_options *options = &follow->options;
@@ -144,6 +160,8 @@ static void join(struct follow *follow)
 
 /* --- following --- */
 
+/* An entry that our own committer has put into the log, and not applied (its answer was lost,
+ * or our disk was full), comes back this way. */
 static enum status apply(void *arg, const struct entry *entry, size_t size)
 {
     const struct follow *follow = arg;
@@ -176,6 +194,7 @@ static bool is_trimmed(struct follow *follow)
     return !st && sequence < head && sequence == index_sequence(follow->options.index);
 }
 
+/* One round trip, and what follows from it. */
 static void fetch(struct follow *follow)
 {
     const struct follow_options *options = &follow->options;
@@ -185,6 +204,8 @@ static void fetch(struct follow *follow)
     bool local = !is_behind(follow);
     enum status st = oplog_fetch(options->keys, follow->etcd, index_sequence(options->index) + 1,
                                  local, loop_now_ms() + DEADLINE_MS, apply, follow, &count);
+    /* A gap in front of what came, or nothing where there must be something: the entries that
+     * follow ours are gone from etcd. */
     if (st == ST_CONFLICT || (!st && !count && !local && is_trimmed(follow)))
         fall_behind(follow);
     else if (st)
@@ -195,6 +216,8 @@ static void fetch(struct follow *follow)
         wait_ms(follow, (unsigned)(loop_now_ms() - began_ms) * 2 / 3, false);
 }
 
+/* While this master has a term nobody else appends, and the committer applies what it appends
+ * itself: there is nothing to fetch. */
 static void *run(void *arg)
 {
     struct follow *follow = arg;
@@ -220,6 +243,7 @@ static void *run(void *arg)
     return NULL;
 }
 
+/* The thread starts last, since it uses everything else at once. */
 struct follow *follow_new(const struct follow_options *options)
 {
     struct follow *follow = calloc(1, sizeof *follow);

@@ -14,6 +14,8 @@
 #include "master/index.h"
 #include "master/worker.h"
 
+/* A read that waits. Nobody touches its request meanwhile; should the client go away, the
+ * answer is dropped. */
 struct gate {
     struct worker *worker;
     struct http_request *req;
@@ -23,6 +25,7 @@ struct gate {
 
 static void gate_passed(void *arg, enum status st);
 
+/* Its value does not matter. */
 static bool has_parameter(struct http_request *req, const char *name)
 {
     size_t len;
@@ -49,6 +52,7 @@ static bool is_own_page(struct http_request *req)
 
 /* The same URI at another master. The body has not been read: a client that waits for 100 Continue
  * sends it there only. */
+/* The query and the path go on as they came, encoded as they were. */
 static void redirect(struct http_request *req, const char *address)
 {
     size_t path_len;
@@ -62,6 +66,8 @@ static void redirect(struct http_request *req, const char *address)
 
 /* --- changes --- */
 
+/* Pages below /admin/ that are POSTed change the store, or demand work of the one janitor that
+ * works. */
 static void pass_change(struct worker *worker, struct http_request *req,
                         void (*route)(struct worker *worker, struct http_request *req))
 {
@@ -75,6 +81,8 @@ static void pass_change(struct worker *worker, struct http_request *req,
         http_reply_status(req, ST_NOT_WRITER, "there is no writer at the moment; try again");
 }
 
+/* Answers of reads have the field already: what they have seen may be older than what is there
+ * by now. */
 void gate_answering(struct http_request *req, void *arg)
 {
     const struct worker *worker = arg;
@@ -104,6 +112,7 @@ static bool parse_least(struct http_request *req, uint64_t *least)
     return *text >= '0' && *text <= '9' && !*end;
 }
 
+/* For the barrier, or, where a stale read brings a sequence of its own, for that alone. */
 static void wait_for(struct worker *worker, struct http_request *req, uint64_t least, bool stale,
                      void (*route)(struct worker *worker, struct http_request *req))
 {
@@ -135,6 +144,7 @@ static void gate_passed(void *arg, enum status st)
     free(gate);
 }
 
+/* From what costs nothing to what waits. */
 static void pass_read(struct worker *worker, struct http_request *req,
                       void (*route)(struct worker *worker, struct http_request *req))
 {

@@ -22,6 +22,8 @@ uint64_t index_term(struct index *index)
     return term;
 }
 
+/* Both ends of a term are the same to who commits: changes of another term than this are
+ * refused from now on. */
 static void set_term(struct index *index, uint64_t term)
 {
     (void)pthread_mutex_lock(&index->lock);
@@ -64,6 +66,7 @@ static void tell_of_volumes(const struct index *index, const struct entry *entry
 }
 
 /* With write_lock held. */
+/* The sequence moves only after what it stands for can be read. */
 static enum status apply_next(struct index *index, const struct entry *entry)
 {
     ldb_batch_clear(index->batch);
@@ -102,6 +105,7 @@ enum status index_apply(struct index *index, const struct entry *entry)
     return apply(index, entry, &fresh);
 }
 
+/* An entry that is in the log, and could not be applied here, counts. */
 uint64_t index_logged(struct index *index)
 {
     (void)pthread_mutex_lock(&index->lock);
@@ -117,6 +121,8 @@ enum status index_commit_to_log(struct index *index, const struct index_change *
 {
     const struct index_log *log = index->options.log;
     struct buf *ops = &index->ops;
+    /* A group has one term. That it is still the present one is what makes its records valid;
+     * that nobody else appends between this look and the append is etcd's part. */
     if (term == 0 || term != index_term(index))
         return ST_NOT_WRITER;
     buf_clear(ops);
@@ -148,6 +154,7 @@ enum status index_commit_to_log(struct index *index, const struct index_change *
 /* --- the disk --- */
 
 /* Writes one of the index's own values; NULL removes it. With write_lock held. */
+/* With a sync, but for --sync=none: these are few, and each is relied upon at the next start. */
 static enum status write_value(struct index *index, const char *key, const char *value)
 {
     ldb_batch_clear(index->batch);
@@ -191,6 +198,7 @@ enum status index_flush(struct index *index, uint64_t *synced)
 }
 
 /* Reads one of the index's own values; ST_NOT_FOUND where there is none. */
+/* With write_lock held, or before there are other threads. */
 static enum status read_value(struct index *index, const char *key, struct buf *text)
 {
     buf_clear(text);
@@ -208,6 +216,7 @@ static enum status leave_log(struct index *index)
     return st ? st : write_value(index, INDEX_SYNCED, NULL);
 }
 
+/* The position that was synced last may be behind what is in the tables: that is applied again. */
 enum status index_load_log(struct index *index)
 {
     struct buf text = BUF_INIT;
@@ -244,6 +253,7 @@ bool index_is_blank(struct index *index)
     return !st && !there;
 }
 
+/* From the disk, since it is asked for once or twice in a process' life. */
 bool index_follows_log(struct index *index)
 {
     struct buf text = BUF_INIT;
@@ -286,6 +296,7 @@ enum status index_adopt(struct index *index, const char *id, uint64_t born_ms)
     return st;
 }
 
+/* Readers and scans wait for db_lock; the committer and the follower for write_lock. */
 enum status index_replace(struct index *index, enum status (*swap)(void *arg, const char *path),
                           void *arg)
 {

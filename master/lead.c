@@ -24,6 +24,8 @@ enum {
     STALE_LOOKS_MS = 3000 /* who writes is not known any more after that */
 };
 
+/* The thread alone writes what the lock guards, so it reads it without the lock. Others read it
+ * under the lock. */
 struct lead {
     struct lead_options options;
     struct etcd *etcd;
@@ -47,6 +49,8 @@ struct lead {
 
 /* --- shared --- */
 
+/* By the clock, not by what the thread has come to do: it may hang in a request, or this
+ * process may have been frozen a moment ago. */
 bool lead_is_writer(struct lead *lead)
 {
     (void)pthread_mutex_lock(&lead->lock);
@@ -55,6 +59,8 @@ bool lead_is_writer(struct lead *lead)
     return valid && index_term(lead->options.index) != 0;
 }
 
+/* The lease belongs to the term only while both are valid; an append that goes out with the
+ * wrong one is refused by etcd, so there is no harm in the moment between this and that. */
 bool lead_claim(struct lead *lead, uint64_t term, int64_t *lease)
 {
     (void)pthread_mutex_lock(&lead->lock);
@@ -64,6 +70,7 @@ bool lead_claim(struct lead *lead, uint64_t term, int64_t *lease)
     return valid && index_term(lead->options.index) == term;
 }
 
+/* Without a look at the clock: what is put under a lease that has expired is refused by etcd. */
 int64_t lead_lease(struct lead *lead)
 {
     (void)pthread_mutex_lock(&lead->lock);
@@ -72,11 +79,15 @@ int64_t lead_lease(struct lead *lead)
     return lease;
 }
 
+/* With the lock held. What was seen long ago may lead clients to a master that is gone: better
+ * they wait and ask again. */
 static bool fresh(const struct lead *lead)
 {
     return lead->looked_ms && loop_now_ms() - lead->looked_ms < STALE_LOOKS_MS;
 }
 
+/* Not ourselves: who asks is not the writer at this moment, so to name us would send a client
+ * in a circle. That is so while our own term is about to begin. */
 bool lead_other(struct lead *lead, char address[LEAD_ADDRESS_MAX])
 {
     (void)pthread_mutex_lock(&lead->lock);
@@ -106,6 +117,7 @@ void lead_poke(struct lead *lead)
 
 /* --- the lease --- */
 
+/* As it was asked for; etcd may have granted a longer one, but never a shorter. */
 static uint64_t ttl_ms(const struct lead *lead)
 {
     return (uint64_t)lead->options.ttl_s * 1000;
@@ -132,6 +144,7 @@ static void set_lease(struct lead *lead, int64_t lease, uint64_t sent_ms, int64_
     lead->kept_ms = sent_ms;
 }
 
+/* A grant whose answer is lost leaves a lease that nobody uses, and that expires. */
 static void grant(struct lead *lead)
 {
     struct etcd_answer answer;
@@ -166,6 +179,7 @@ static void drop_lease(struct lead *lead, const char *why)
     etcd_answer_free(&answer);
 }
 
+/* The deadline is the end of the lease: an answer after that would be of no use. */
 static void keep_alive(struct lead *lead)
 {
     struct etcd_answer answer;
@@ -174,6 +188,7 @@ static void keep_alive(struct lead *lead)
         drop_lease(lead, "the lease may have expired");
         return;
     }
+    /* Often enough that three in a row may be lost. */
     if (sent_ms - lead->kept_ms < ttl_ms(lead) / 4)
         return;
     enum status st = etcd_keep_alive(lead->etcd, lead->lease, lead->until_ms, &answer);
@@ -208,6 +223,8 @@ static void campaign(struct lead *lead)
     lead_poke(lead);
 }
 
+/* The key is ours by its lease, not by its value: a campaign whose answer was lost is seen
+ * here, and so is a master that has taken our address. */
 static void note_writer(struct lead *lead, const struct etcd_kv *kv, uint64_t head)
 {
     (void)pthread_mutex_lock(&lead->lock);
@@ -233,9 +250,12 @@ static void begin_term(struct lead *lead)
               lead->head);
 }
 
+/* One step from what was seen. `writer`: somebody has the key. */
 static void take_role(struct lead *lead, bool writer)
 {
     struct index *index = lead->options.index;
+    /* An index that lacks entries would keep everybody waiting, if it got the key, until it has
+     * them. Nobody writes meanwhile, so whoever has all of them is there sooner. */
     bool whole = index_sequence(index) == lead->head;
     if (lead->begun && index_term(index) != (uint64_t)lead->term)
         drop_lease(lead, "the term was given up");
@@ -270,6 +290,7 @@ static void look(struct lead *lead)
 /* --- the thread --- */
 
 /* True where it is to end. */
+/* Ends early where somebody has poked: a term was ended, or a campaign may have been won. */
 static bool wait_ms(struct lead *lead, unsigned ms)
 {
     const struct timespec until = thread_time(ms);
@@ -282,6 +303,8 @@ static bool wait_ms(struct lead *lead, unsigned ms)
     return ending;
 }
 
+/* Grants and keepalives come before the look, so that what the look finds is judged by a lease
+ * that is known to be alive. */
 static void *run(void *arg)
 {
     struct lead *lead = arg;
@@ -300,6 +323,7 @@ static void *run(void *arg)
     return NULL;
 }
 
+/* Everything is set before the thread starts, which calls back at once. */
 struct lead *lead_new(const struct lead_options *options)
 {
     struct lead *lead = calloc(1, sizeof *lead);

@@ -34,6 +34,7 @@ bool oplog_keys_init(struct oplog_keys *keys, const char *prefix)
            make_key(keys->positions_end, prefix, "positions0");
 }
 
+/* Twenty digits take every 64-bit number, so the order of keys is the order of sequences. */
 void oplog_entry_key(const struct oplog_keys *keys, uint64_t first, char key[OPLOG_KEY_MAX])
 {
     (void)snprintf(key, OPLOG_KEY_MAX, "%.220s%020" PRIu64, keys->log, first);
@@ -41,6 +42,7 @@ void oplog_entry_key(const struct oplog_keys *keys, uint64_t first, char key[OPL
 
 /* --- the head --- */
 
+/* Strict: a head that is not a number means that somebody else writes below our prefix. */
 bool oplog_parse_head(const struct oplog_keys *keys, const struct etcd_answer *answer,
                       uint64_t *head)
 {
@@ -79,6 +81,8 @@ struct append {
     char before[24], after[24]; /* the head */
 };
 
+/* The token is new for each append, also of the same changes: so what is found at our place
+ * later is known to be ours or not. */
 static enum status prepare(struct append *append, struct entry *entry)
 {
     if (getrandom(entry->token, ENTRY_TOKEN, 0) != ENTRY_TOKEN)
@@ -101,6 +105,8 @@ static enum status judge(const struct append *append, const struct etcd_answer *
     return ours ? ST_OK : ST_NOT_WRITER;
 }
 
+/* One try. All of what is compared was true when the term began, and only we make it untrue, or
+ * it is untrue for ever. */
 static enum status try_append(const struct append *append, struct etcd *etcd)
 {
     const struct oplog_keys *keys = append->keys;
@@ -119,6 +125,8 @@ static enum status try_append(const struct append *append, struct etcd *etcd)
          .value = append->after,
          .value_len = strlen(append->after)},
     };
+    /* What is at our place, read in the same transaction: no other can come between the compare
+     * and this. */
     const struct etcd_op failure[] = {{.action = ETCD_GET, .key = append->key}};
     const struct etcd_txn txn = {compares, 3, success, 2, failure, 1};
     struct etcd_answer answer;
@@ -143,6 +151,7 @@ enum status oplog_append(const struct oplog_keys *keys, struct etcd *etcd,
     if (st)
         goto end;
     for (;;) {
+        /* Also before the first try: a queue may have waited here for long. */
         if (!claim->holds(claim->arg)) {
             st = doubtful ? ST_UNKNOWN : ST_NOT_WRITER;
             break;
@@ -163,6 +172,8 @@ end:
 
 /* --- fetching --- */
 
+/* Entries never change once they are there, so an etcd that is behind has fewer of them, and
+ * none that is wrong. */
 enum status oplog_fetch(const struct oplog_keys *keys, struct etcd *etcd, uint64_t from, bool local,
                         uint64_t deadline_ms,
                         enum status (*fn)(void *arg, const struct entry *entry, size_t size),

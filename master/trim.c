@@ -34,6 +34,8 @@ struct mark {
     uint64_t last, bytes;
 };
 
+/* The thread writes what the lock guards, but for the counting: that is done by whoever applies
+ * entries. */
 struct trim {
     struct trim_options options;
     struct etcd *etcd;
@@ -61,6 +63,8 @@ static uint64_t mark_bytes(const struct trim *trim)
     return bytes > MARK_LEAST ? bytes : MARK_LEAST;
 }
 
+/* Counted as entries are applied, so every master has its own marks and can take over as the
+ * writer. */
 void trim_count(struct trim *trim, uint64_t last, size_t bytes)
 {
     (void)pthread_mutex_lock(&trim->lock);
@@ -83,6 +87,7 @@ uint64_t trim_synced(struct trim *trim)
     return synced;
 }
 
+/* As they were at the last tick: a page of ours must not wait for etcd. */
 void trim_members(struct trim *trim, struct buf *out)
 {
     (void)pthread_mutex_lock(&trim->lock);
@@ -92,6 +97,7 @@ void trim_members(struct trim *trim, struct buf *out)
 
 /* --- syncing, telling --- */
 
+/* What was counted up to now is synced by it, or more: entries go on being applied meanwhile. */
 static void sync_index(struct trim *trim)
 {
     uint64_t synced;
@@ -104,6 +110,8 @@ static void sync_index(struct trim *trim)
         log_event(LOG_WARN, "trim", "event=not-synced error=\"%s\"", status_text(st));
 }
 
+/* Rarely, since each sync makes a table of its own on the disk; but not so rarely that a
+ * restart has much to apply again. */
 static bool is_sync_due(struct trim *trim, unsigned tick)
 {
     (void)pthread_mutex_lock(&trim->lock);
@@ -145,6 +153,8 @@ static bool tell(struct trim *trim)
     return st == ST_OK;
 }
 
+/* From the nearest etcd, since this is for people and for verify; what is trimmed goes by the
+ * positions. */
 static void look_at_members(struct trim *trim)
 {
     const struct oplog_keys *keys = trim->options.keys;
@@ -172,6 +182,7 @@ static void look_at_members(struct trim *trim)
 /* --- trimming, at the writer --- */
 
 /* Up to here entries go even if somebody needs them: --log-retain bytes come behind. 0: none do. */
+/* From the newest mark back to the first that is old enough. */
 static uint64_t beyond_retention(struct trim *trim)
 {
     uint64_t last = 0;
@@ -214,6 +225,7 @@ static uint64_t lowest_position(struct trim *trim, const struct etcd_answer *pos
     return lowest;
 }
 
+/* Without it etcd keeps every version of every key that ever was, deleted entries as well. */
 static void compact(struct trim *trim, int64_t revision)
 {
     struct etcd_answer answer;
@@ -242,6 +254,7 @@ static void delete_entries(struct trim *trim, uint64_t last)
     etcd_answer_free(&answer);
 }
 
+/* Where nobody has a position yet nothing is known of anyone, so nothing is deleted. */
 static void trim_log(struct trim *trim)
 {
     const struct oplog_keys *keys = trim->options.keys;
@@ -261,6 +274,7 @@ static void trim_log(struct trim *trim)
 
 /* --- the thread --- */
 
+/* True where it is to end. */
 static bool wait_ms(struct trim *trim, unsigned ms)
 {
     const struct timespec until = thread_time(ms);
@@ -272,6 +286,7 @@ static bool wait_ms(struct trim *trim, unsigned ms)
     return ending;
 }
 
+/* Syncs before it tells, so that what is told of is on the disk. */
 static void *run(void *arg)
 {
     struct trim *trim = arg;
@@ -284,10 +299,12 @@ static void *run(void *arg)
         if (tick % SYNC_TICKS == 0 && lead_is_writer(trim->options.lead))
             trim_log(trim);
     }
+    /* So that the next start has nothing to apply again. */
     sync_index(trim);
     return NULL;
 }
 
+/* The thread starts last, since it uses everything else at once. */
 struct trim *trim_new(const struct trim_options *options)
 {
     struct trim *trim = calloc(1, sizeof *trim);

@@ -40,6 +40,7 @@ struct member {
     char digest[MD5_HEX + 1];
 };
 
+/* Each has a client of its own, since each is asked on its own address. */
 struct members {
     struct member list[MEMBERS_MAX];
     size_t count;
@@ -111,6 +112,7 @@ static bool find_members(struct members *members, const char *masters)
 
 /* --- digests --- */
 
+/* A master that is away makes the comparison impossible, not unequal: so this is an error. */
 static bool read_digest(struct member *member)
 {
     enum status st = client_request(member->client, "GET", "/admin/digest");
@@ -127,6 +129,7 @@ static bool read_digest(struct member *member)
     return member->digest[0] != 0;
 }
 
+/* Only then do digests mean anything beside each other. */
 static bool same_sequence(const struct members *members)
 {
     for (size_t i = 1; i < members->count; i++)
@@ -202,6 +205,8 @@ static void compare_keys(struct members *members, struct member *from, struct me
 
 /* --- the answer --- */
 
+/* The first is what the others are compared with; which of two that differ is right nobody can
+ * tell here. */
 static int judge(struct members *members)
 {
     struct member *first = &members->list[0];
