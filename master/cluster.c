@@ -269,15 +269,22 @@ enum status cluster_start(struct cluster *cluster, uint16_t port)
     return st;
 }
 
-void cluster_free(struct cluster *cluster)
+void cluster_stop(struct cluster *cluster)
 {
     if (!cluster)
         return;
-    /* None is freed before all have ended. */
+    /* None is freed before all have ended, since they ask each other. */
     trim_stop(cluster->trim);
     lead_stop(cluster->lead);
     follow_stop(cluster->follow);
     barrier_stop(cluster->barrier);
+}
+
+void cluster_free(struct cluster *cluster)
+{
+    if (!cluster)
+        return;
+    cluster_stop(cluster);
     trim_free(cluster->trim);
     lead_free(cluster->lead);
     follow_free(cluster->follow);

@@ -30,7 +30,10 @@ const struct index_log *cluster_log(struct cluster *cluster);
 /* Attaches the index to the store, and takes part from now on; `port` is where this master listens.
  * ST_FOREIGN: the index is refused (logged). etcd need not answer. */
 enum status cluster_start(struct cluster *cluster, uint16_t port) MUST_CHECK;
-/* Who waits is told so; ends the threads. The index' committer must have ended before. */
+/* Ends the threads; who waits is told so, on loops that still run. The index' committer must have
+ * ended before. What is below may still be asked. */
+void cluster_stop(struct cluster *cluster);
+/* When the loops have ended. */
 void cluster_free(struct cluster *cluster);
 
 /* --- any thread --- */

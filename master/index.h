@@ -96,6 +96,9 @@ void index_commit(struct index *index, struct index_change *change);
 
 /* The term in which this master writes; 0: it does not. */
 uint64_t index_term(struct index *index);
+/* The term for what is read now, to be asked before it is read: one that no change can be made in
+ * where this master does not write, and 0 where there is one master only. */
+uint64_t index_reading_term(struct index *index);
 /* From now on changes are taken, if they were begun in this term. The state has all of the log. */
 void index_begin_term(struct index *index, uint64_t term);
 /* Changes are refused from now on; one that is with the log already gets its answer. */

@@ -12,6 +12,8 @@
 #include "common/log.h"
 #include "master/index_state.h"
 
+#define NO_TERM UINT64_MAX
+
 /* --- terms --- */
 
 uint64_t index_term(struct index *index)
@@ -20,6 +22,14 @@ uint64_t index_term(struct index *index)
     uint64_t term = index->term;
     (void)pthread_mutex_unlock(&index->lock);
     return term;
+}
+
+/* Not 0 outside of a term: that would mean 'now' to index_commit(), which may be in the next one.
+ */
+uint64_t index_reading_term(struct index *index)
+{
+    uint64_t term = index->options.log ? index_term(index) : 0;
+    return index->options.log && !term ? NO_TERM : term;
 }
 
 /* Both ends of a term are the same to who commits: changes of another term than this are

@@ -54,7 +54,7 @@ enum status index_get_all(struct index *index, const struct key *key, struct rec
     struct buf work = BUF_INIT;
     record_init(rec);
     /* Before it is read: a term that begins meanwhile may rest on what another master changed. */
-    uint64_t term = index_term(index);
+    uint64_t term = index_reading_term(index);
     enum status value_st = get(index, "", key, &value);
     enum status work_st = get(index, INDEX_WORK, key, &work);
     enum status st = ST_OK;

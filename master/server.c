@@ -241,8 +241,9 @@ static void free_parts(struct server *server)
     struct master *master = &server->master;
     if (master->index)
         index_stop(master->index); /* the loops still deliver what it has to say */
-    cluster_free(master->cluster);
+    cluster_stop(master->cluster);
     stop_loops(server);
+    cluster_free(master->cluster);
     pool_free(master->pool);
     index_close(master->index);
     health_free(server->health);
