@@ -78,8 +78,8 @@ class Several(cluster_masters.Masters, Store):
         self.url = self.writer(60).url  # whose janitor is the one that works
         super().settle(seconds)
 
-    def judge(self, **options):
-        complaints = super().judge(**options)
+    def judge(self):
+        complaints = super().judge()
         different = self.same()
         if different:
             complaints.append("the masters differ: " + different)

@@ -3,6 +3,7 @@ import random
 import time
 import unittest
 
+import checker
 import means
 from harness import poll
 from network import Hosts
@@ -76,6 +77,19 @@ class WriterTest(SeveralTest):
                 time.sleep(rng.random() * 0.5)
                 store.start_again()
         self.end(store, "several masters: kill -9 of masters, etcd nodes, volumes, all", rounds)
+
+
+class BlindTest(SeveralTest):
+    def test_stale_reads_are_seen(self):
+        """The checker is not blind: reads that ask no etcd are not linearizable, and it says so."""
+        store = self.new_several(master_options=["--stale-reads"])
+        client = store.new_client("one")
+        for number in range(means.rounds(150, 1000)):
+            client.put("/f/%d" % (number % 5), 300)
+            client.get("/f/%d" % (number % 5))
+        client.close()
+        complaints = checker.check(store.history)
+        self.assertTrue(any("no order explains" in c for c in complaints), complaints)
 
 
 class PartitionTest(SeveralTest):
