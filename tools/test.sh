@@ -78,14 +78,14 @@ step needed build 600 make -j2
 step one format 120 make format-check
 step one includes 60 make includes
 step one tidy 900 make -j2 tidy
-step counted unit 600 make -j2 unit
-step counted cluster 600 make -s cluster
-step counted faults 900 make -s faults
-step one asan-unit 600 $plain_addresses make -j2 SAN=$asan unit
-step one asan-cluster 600 env CLUSTER_SMALL=1 $plain_addresses make SAN=$asan cluster
-step one tsan-unit 600 $plain_addresses make -j2 SAN=thread unit
+step counted unit 900 make -j2 unit
+step counted cluster 1200 make -s cluster
+step counted faults 1500 make -s faults
+step one asan-unit 900 $plain_addresses make -j2 SAN=$asan unit
+step one asan-cluster 1500 env CLUSTER_SMALL=1 $plain_addresses make SAN=$asan cluster
+step one tsan-unit 900 $plain_addresses make -j2 SAN=thread unit
 # Those of the cluster tests in which most goes on at the same time; `make tsan` runs all of them.
-step one tsan-cluster 600 env CLUSTER_SMALL=1 $plain_addresses make SAN=thread cluster \
+step one tsan-cluster 900 env CLUSTER_SMALL=1 $plain_addresses make SAN=thread cluster \
     TESTS="test_01_basic test_06_overwrite test_07_crash"
 fuzzers=$(ls tests/fuzz/*.c 2>/dev/null | wc -l)
 step counted fuzz 300 make -j2 fuzz FUZZ_SECONDS=$((60 / (fuzzers > 0 ? fuzzers : 1) + 1))

@@ -284,8 +284,7 @@ static void request_send(struct benchclient *client)
 /* --- what is answered --- */
 
 /* One receive. False where nothing more has come. A body that nobody looks at stays in the kernel:
- * copying it would cost as much as the server's sending it. An error of the socket is the end of
- * the connection, whatever it was. */
+ * copying it would cost as much as its sending. An error of the socket ends the connection. */
 static bool receive(struct benchclient *client)
 {
     struct benchthread *thread = client->thread;
