@@ -49,8 +49,7 @@ struct verify {
     unsigned long long rate;
     unsigned threads;
     unsigned settle_ms;
-    bool deep;
-    bool masters;
+    bool deep, masters;
     bool json;
 
     char *temp;            /* a directory of our own; NULL: not made */
@@ -476,8 +475,7 @@ int verify_run(int argc, char **argv)
         {"master", 'm', OPTION_TEXT, &verify.master, 0, 0, NULL, "URL", "the master"},
         {"deep", 0, OPTION_FLAG, &verify.deep, 0, 0, NULL, NULL,
          "read every copy, and compare its MD5"},
-        {"masters", 0, OPTION_FLAG, &verify.masters, 0, 0, NULL, NULL,
-         "compare the indexes of several masters instead"},
+        {"masters", 0, OPTION_FLAG, &verify.masters, 0, 0, NULL, NULL, "compare masters instead"},
         {"json", 'j', OPTION_FLAG, &verify.json, 0, 0, NULL, NULL, "one JSON document"},
         {"rate", 0, OPTION_SIZE, &verify.rate, 0, 0, NULL, "BYTES",
          "with --deep: read at most so many bytes a second"},
