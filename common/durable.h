@@ -22,8 +22,8 @@ enum { IDENTITY_SIZE = 32 }; /* hex digits */
  * old content stands, with one exception: where only the last fsync failed, the new content is
  * there and may be gone after a power loss. One writer a name at a time, because the temp file is
  * shared; what a crash leaves of it the next write replaces. The directory that is synced is
- * dir_fd, so a `name` with a '/' in it is whole but not durable. ST_INTERNAL for a name of more than
- * 251 bytes. */
+ * dir_fd, so a `name` with a '/' in it is whole but not durable. ST_INTERNAL for a name of more
+ * than 251 bytes. */
 enum status durable_write(int dir_fd, const char *name, const void *data, size_t len) MUST_CHECK;
 /* Reads dir_fd/name whole and appends it to `out`. ST_NOT_FOUND without it; ST_CORRUPT where `out`
  * grows beyond 1 MiB by it: none of our files is that large. */

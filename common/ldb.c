@@ -38,6 +38,11 @@ struct ldb_batch {
     leveldb_writebatch_t *batch;
 };
 
+struct ldb_snapshot {
+    struct ldb *db;
+    const leveldb_snapshot_t *snapshot;
+};
+
 struct ldb_iter {
     leveldb_readoptions_t *read; /* its own */
     leveldb_iterator_t *iter;
@@ -237,7 +242,26 @@ void ldb_flush(struct ldb *db)
     leveldb_compact_range(db->db, "", 0, "", 0);
 }
 
-struct ldb_iter *ldb_iter_new(struct ldb *db)
+struct ldb_snapshot *ldb_snapshot_new(struct ldb *db)
+{
+    struct ldb_snapshot *snapshot = malloc(sizeof *snapshot);
+    if (!snapshot)
+        return NULL;
+    snapshot->db = db;
+    snapshot->snapshot = leveldb_create_snapshot(db->db);
+    return snapshot;
+}
+
+void ldb_snapshot_free(struct ldb_snapshot *snapshot)
+{
+    if (!snapshot)
+        return;
+    leveldb_release_snapshot(snapshot->db->db, snapshot->snapshot);
+    free(snapshot);
+}
+
+/* `snapshot` NULL: the state of now. */
+static struct ldb_iter *make_iter(struct ldb *db, const leveldb_snapshot_t *snapshot)
 {
     struct ldb_iter *iter = malloc(sizeof *iter);
     if (!iter)
@@ -246,8 +270,20 @@ struct ldb_iter *ldb_iter_new(struct ldb *db)
     leveldb_readoptions_set_verify_checksums(iter->read, 1);
     /* A long scan must not push out what point reads have in the cache. */
     leveldb_readoptions_set_fill_cache(iter->read, 0);
+    if (snapshot)
+        leveldb_readoptions_set_snapshot(iter->read, snapshot);
     iter->iter = leveldb_create_iterator(db->db, iter->read);
     return iter;
+}
+
+struct ldb_iter *ldb_iter_new(struct ldb *db)
+{
+    return make_iter(db, NULL);
+}
+
+struct ldb_iter *ldb_iter_new_at(struct ldb_snapshot *snapshot)
+{
+    return make_iter(snapshot->db, snapshot->snapshot);
 }
 
 void ldb_iter_free(struct ldb_iter *iter)

@@ -18,6 +18,7 @@
 struct ldb;
 struct ldb_batch;
 struct ldb_iter;
+struct ldb_snapshot;
 struct buf;
 
 struct ldb_options {
@@ -60,10 +61,17 @@ enum status ldb_write(struct ldb *db, struct ldb_batch *batch, bool sync, char *
  * loss would leave a hole in front of what was synced. A failure shows at the next write. */
 void ldb_flush(struct ldb *db);
 
+/* A view that later writes do not change, for iterators that come one after the other. To be freed
+ * before its database is closed. NULL: no memory. */
+struct ldb_snapshot *ldb_snapshot_new(struct ldb *db) MUST_CHECK;
+void ldb_snapshot_free(struct ldb_snapshot *snapshot);
+
 /* Iterates in bytewise order over the state of now: later writes are not seen. Positioned by
  * ldb_iter_seek: at that key, or the next there is. NULL: no memory. What it reads does not go into
  * the cache. */
 struct ldb_iter *ldb_iter_new(struct ldb *db) MUST_CHECK;
+/* The same over a snapshot, which must outlive it. */
+struct ldb_iter *ldb_iter_new_at(struct ldb_snapshot *snapshot) MUST_CHECK;
 void ldb_iter_free(struct ldb_iter *iter);
 void ldb_iter_seek(struct ldb_iter *iter, const void *key, size_t key_len);
 bool ldb_iter_valid(const struct ldb_iter *iter);

@@ -65,8 +65,8 @@ void loop_watch_free(struct loop_watch *watch);
 /* Milliseconds of a clock that never goes back (for deadlines; its zero means nothing), and of the
  * wall clock since 1970 (for what is kept or shown). Any thread. */
 uint64_t loop_now_ms(void);
-/* The same clock, a few milliseconds behind at most: for deadlines of seconds that are noted several
- * times a request. */
+/* The same clock, a few milliseconds behind at most: for deadlines of seconds that are noted
+ * several times a request. */
 uint64_t loop_coarse_ms(void);
 uint64_t loop_wall_ms(void);
 

@@ -18,6 +18,10 @@ enum {
     PLACEMENT_BEST_MAX = 16 /* as many as --replicas may be */
 };
 
+/* Disks of a volume: sv00 to svFFF, the names that a volume takes for subvolumes. With more, a
+ * value would be placed where every volume refuses it. */
+enum { PLACEMENT_SUBVOLUMES_MAX = 0x1000 };
+
 /* A place for a copy: a volume, and below it the subvolume. */
 struct place {
     size_t volume;                   /* its position in the list that was given */

@@ -19,6 +19,7 @@
     X(ST_METHOD, 405, "the method is not known here")                                              \
     X(ST_TIMEOUT, 408, "the client took too long")                                                 \
     X(ST_CONFLICT, 409, "another write or delete of the key is under way; try again")              \
+    X(ST_GONE, 410, "it is not kept any more; begin anew")                                         \
     X(ST_LENGTH_REQUIRED, 411, "a value must have a length, and may not be empty")                 \
     X(ST_TOO_LARGE, 413, "the value is larger than this server accepts")                           \
     X(ST_URI_TOO_LONG, 414, "the key or the URI is too long")                                      \

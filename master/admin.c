@@ -43,7 +43,10 @@ static void ready(struct worker *worker, struct http_request *req)
     volumes_tally(worker->master->volumes, &writable, &checked, &full);
     enum status st = index_health(worker->master->index);
     enum status member = cluster_ready(worker->master->cluster);
-    if (member) {
+    if (index_restored(worker->master->index)) {
+        http_reply_status(req, ST_UNAVAILABLE,
+                          "the index was restored from a backup; run 'larder verify --repair'");
+    } else if (member) {
         http_reply_status(req, member, NULL);
     } else if (st) {
         http_reply_status(req, ST_UNAVAILABLE, "the index cannot be written; see the log");
@@ -102,6 +105,8 @@ static const struct {
     {"/admin/metrics", false, status_page_metrics},
     {"/admin/keys", false, keys_start},
     {"/admin/digest", false, digest_start},
+    {"/admin/reconcile", true, reconcile_start},
+    {"/admin/checkpoint", false, checkpoint_start},
 };
 
 /* Allow is a must with 405 (RFC 9110, 15.5.6). */

@@ -93,6 +93,7 @@ static bool take_key(void *arg, const char *bytes, size_t len, const struct reco
     return true;
 }
 
+/* On the pool; the loop touches none of what it writes until page_arrived(). */
 static void page_read(void *arg)
 {
     struct audit *audit = arg;
@@ -237,6 +238,7 @@ static void key_flagged(void *arg, enum status st UNUSED)
     key_done(arg); /* what could not be written is met again in the next round */
 }
 
+/* The pause is between two keys, however long the first one took. */
 static void key_done(struct audit *audit)
 {
     audit->under_way--;
@@ -246,6 +248,8 @@ static void key_done(struct audit *audit)
         advance(audit);
 }
 
+/* A reading that failed ends this half of the round; the next round begins at the first key again.
+ */
 static void page_arrived(void *arg)
 {
     struct audit *audit = arg;
@@ -270,6 +274,7 @@ static void begin(struct audit *audit)
     read_page(audit);
 }
 
+/* One timer for all that waits: the next round, a page that found the pool full, the next key. */
 static void audit_tick(void *arg)
 {
     struct audit *audit = arg;
@@ -322,6 +327,7 @@ void audit_stop(struct audit *audit)
         orphans_stop(audit->orphans);
 }
 
+/* On the loop: nothing of it is with the pool or with volumes any more. */
 bool audit_idle(const struct audit *audit)
 {
     return !audit->reading && !audit->orphans && audit->under_way == 0;

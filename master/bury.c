@@ -53,6 +53,7 @@ static void bury_fail(struct bury *bury, enum status st)
     bury_finish(bury);
 }
 
+/* The answers to them have been looked at: the places are not needed any more. */
 static void clear_items(struct bury *bury)
 {
     for (size_t i = 0; i < bury->count; i++)
@@ -72,6 +73,8 @@ static enum status reserve_items(struct bury *bury, size_t most)
     return items && places ? ST_OK : ST_NO_MEMORY;
 }
 
+/* Where reserve_items() has made room. The place is copied: record_drop_garbage() frees the
+ * record's own while answers are still gone through. */
 static enum status add_item(struct bury *bury, const char *place, uint64_t generation,
                             enum naming naming, const char *field)
 {
@@ -217,6 +220,7 @@ static void bury_erased(void *arg, const struct ask_answer *answers, size_t coun
         bury_fail(bury, st);
 }
 
+/* Only now a volume may get the tombstone: the index knows of it. */
 static void bury_noted(void *arg, enum status st)
 {
     struct bury *bury = arg;
@@ -237,6 +241,7 @@ static void bury_marked(void *arg, const struct ask_answer *answers, size_t coun
     bury_finish(bury);
 }
 
+/* Those that did not answer stay holders, and are asked again the next time. */
 static void bury_unmarked(void *arg, const struct ask_answer *answers, size_t count)
 {
     struct bury *bury = arg;

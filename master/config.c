@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/placement.h"
+
 /* The table needs the addresses of the config's members, so it is made per config; there is one. */
 static struct config *the;
 static struct option_spec specs[48];
@@ -35,6 +37,8 @@ static void add_network_options(void)
                              "the address it listens on (127.0.0.1)"});
     add((struct option_spec){"max-connections", 0, OPTION_UNSIGNED, &the->max_connections, 1,
                              1000000, NULL, "N", "clients at once (4096); more get 503"});
+    add((struct option_spec){"max-watchers", 0, OPTION_UNSIGNED, &the->max_watchers, 0, 100000,
+                             NULL, "N", "watches at once (256); more get 503"});
     add((struct option_spec){"threads", 0, OPTION_UNSIGNED, &the->threads, 1, 256, NULL, "N",
                              "event loops (one a core)"});
     add((struct option_spec){"pool-threads", 0, OPTION_UNSIGNED, &the->pool_threads, 1, 1024, NULL,
@@ -51,12 +55,15 @@ static void add_store_options(void)
                              "copies of each value (3)"});
     add((struct option_spec){"min-replicas", 0, OPTION_UNSIGNED, &the->min_replicas, 0, 16, NULL,
                              "N", "copies that must be durable before 201 (a majority)"});
-    add((struct option_spec){"subvolumes", 's', OPTION_UNSIGNED, &the->subvolumes, 1, 65536, NULL,
-                             "N", "disks of each volume: /sv00, /sv01, ... (10)"});
+    add((struct option_spec){"subvolumes", 's', OPTION_UNSIGNED, &the->subvolumes, 1,
+                             PLACEMENT_SUBVOLUMES_MAX, NULL, "N",
+                             "disks of each volume: /sv00, /sv01, ... (10)"});
     add((struct option_spec){"cache", 0, OPTION_SIZE, &the->cache_bytes, 0, 0, NULL, "SIZE",
                              "memory for index blocks (64MiB)"});
     add((struct option_spec){"reserve", 0, OPTION_SIZE, &the->reserve_bytes, 0, 0, NULL, "SIZE",
                              "free space of the index disk below which writes get 507 (16MiB)"});
+    add((struct option_spec){"watch-log", 0, OPTION_SIZE, &the->watch_log_bytes, 0, 0, NULL, "SIZE",
+                             "memory for recent changes, from which watches resume (16MiB)"});
     add((struct option_spec){"sync", 0, OPTION_CHOICE, &the->sync, 0, 0, "full|none", "full|none",
                              "none: no fsync, for comparisons only (full)"});
 }
@@ -120,6 +127,8 @@ static void set_defaults(struct config *config)
     config->orphan_after_ms = 3600000;
     config->grace_ms = 3000;
     config->max_connections = 4096;
+    config->max_watchers = 256;
+    config->watch_log_bytes = 16ULL << 20;
     config->cache_bytes = 64ULL << 20;
     config->reserve_bytes = 16ULL << 20;
     config->session_ttl_ms = 3000;

@@ -28,7 +28,9 @@ struct config {
     unsigned grace_ms; /* old versions' files stay so long, for readers that were sent to them */
     unsigned long long max_value; /* bytes; 0: no limit */
     unsigned max_connections;
-    unsigned long long cache_bytes; /* LevelDB's block cache */
+    unsigned max_watchers;
+    unsigned long long watch_log_bytes; /* of recent changes, for watchers */
+    unsigned long long cache_bytes;     /* LevelDB's block cache */
     unsigned long long
         reserve_bytes;          /* free space on the index disk below which nothing is written */
     struct option_list cluster; /* etcd's endpoints; none: this is the only master */

@@ -17,6 +17,7 @@
 #include "common/log.h"
 #include "common/name.h"
 #include "master/flag.h"
+#include "master/index.h"
 #include "master/worker.h"
 
 enum { TEXT_MAX = 4096 }; /* bytes of the JSON */
@@ -37,6 +38,10 @@ static const struct http_body_sink sink = {damage_data, damage_read};
 
 void damage_start(struct worker *worker, struct http_request *req)
 {
+    if (index_restored(worker->master->index)) {
+        http_reply_status(req, ST_BUSY, "nothing is repaired yet; tell it later");
+        return;
+    }
     struct damage *damage = http_request_has_body(req) ? calloc(1, sizeof *damage) : NULL;
     if (!damage) {
         http_reply_status(req, http_request_has_body(req) ? ST_NO_MEMORY : ST_LENGTH_REQUIRED,

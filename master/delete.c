@@ -34,11 +34,15 @@ static void delete_buried(void *arg);
 static void delete_settled(void *arg, enum status st);
 static void delete_finish(struct deletion *del, enum status st);
 
-static void commit(struct deletion *del, void (*committed)(void *, enum status), bool lazy)
+/* `visible`: watchers are told. */
+static void commit(struct deletion *del, void (*committed)(void *, enum status), bool lazy,
+                   bool visible)
 {
     index_change_begin(&del->change, del->worker->loop, committed, del);
     del->change.lazy = lazy;
     index_change_record(&del->change, &del->key, &del->rec);
+    if (visible)
+        index_change_event(&del->change, CHANGES_DELETE, &del->key, 0, "");
     index_commit(del->worker->master->index, &del->change);
 }
 
@@ -98,7 +102,7 @@ void delete_start(struct worker *worker, struct http_request *req, const struct 
     if (st)
         delete_finish(del, st);
     else
-        commit(del, delete_recorded, false);
+        commit(del, delete_recorded, false, true);
 }
 
 static void delete_recorded(void *arg, enum status st)
@@ -132,7 +136,7 @@ static void delete_buried(void *arg)
     /* Getting lost is harmless: the tombstone is back then, and the janitor finds the copies gone.
      */
     bool lazy = del->rec.holder_count == 0;
-    commit(del, delete_settled, lazy);
+    commit(del, delete_settled, lazy, false);
 }
 
 static void delete_settled(void *arg, enum status st)

@@ -20,6 +20,7 @@
 
 enum { TRIES = 40, PAUSE_MS = 50 }; /* two seconds in all */
 
+/* Owns itself, from flag_start() to flag_finish(), on the worker's loop. */
 struct flag {
     struct worker *worker;
     struct key key;
@@ -101,6 +102,7 @@ static void flag_turned(void *arg)
     index_commit(master->index, &flag->change);
 }
 
+/* FLAG_FEW rings no bell: the sweep does so at its end, for all of its keys together. */
 static void flag_committed(void *arg, enum status st)
 {
     struct flag *flag = arg;
@@ -109,6 +111,7 @@ static void flag_committed(void *arg, enum status st)
     flag_finish(flag, st); /* a failed write was logged */
 }
 
+/* The one end: unlocks first, so that `flagged` may have the key worked on. */
 static void flag_finish(struct flag *flag, enum status st)
 {
     if (flag->locked)

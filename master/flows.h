@@ -16,11 +16,17 @@ void unlink_start(struct worker *worker, struct http_request *req, const struct 
 void rebalance_start(struct worker *worker, struct http_request *req, const struct key *key);
 /* GET /prefix?list and ?unlinked; takes the prefix and the parameters from the request itself. */
 void list_start(struct worker *worker, struct http_request *req);
+/* GET /prefix?watch; the same. */
+void watch_start(struct worker *worker, struct http_request *req);
 /* GET /admin/keys, and GET /KEY?record. */
 void keys_start(struct worker *worker, struct http_request *req);
 void keys_record(struct worker *worker, struct http_request *req, const struct key *key);
 /* GET /admin/digest: what several masters' indexes are compared by. */
 void digest_start(struct worker *worker, struct http_request *req);
+/* POST /admin/reconcile. */
+void reconcile_start(struct worker *worker, struct http_request *req);
+/* GET /admin/checkpoint. */
+void checkpoint_start(struct worker *worker, struct http_request *req);
 /* Everything else below /admin/. */
 void admin_start(struct worker *worker, struct http_request *req);
 

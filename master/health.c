@@ -91,6 +91,8 @@ static void note_identity(struct check *check, const char *name, const char *id)
 
 /* --- names --- */
 
+/* What was not taken is told again after TELL_AGAIN_MS: the next check sees that the name is
+ * another. */
 static void name_told(void *arg, struct http_call *call, enum status st)
 {
     struct check *check = arg;
@@ -154,6 +156,7 @@ static void volume_answered(void *arg, struct http_call *call, enum status st)
         tell_name(check, name);
 }
 
+/* By the address of this moment; without memory the volume is just asked a period later. */
 static void ask(struct check *check)
 {
     struct worker *worker = check->health->worker;
@@ -183,6 +186,7 @@ static void grow(struct health *health, size_t count)
     }
 }
 
+/* Removed volumes keep their position in the table, and are passed over. */
 static void period_over(void *arg)
 {
     struct health *health = arg;

@@ -17,6 +17,7 @@
 #include "common/loop.h"
 #include "common/record.h"
 #include "common/status.h"
+#include "master/changes.h"
 
 struct entry;
 struct index;
@@ -40,6 +41,8 @@ struct index_options {
     size_t cache_bytes;
     uint64_t reserve_bytes;      /* less free space on its disk: commits fail with ST_NO_SPACE */
     const struct index_log *log; /* NULL: one master. It must outlive the index */
+    struct changes
+        *changes; /* where what was applied is told; NULL: nowhere. It outlives the index */
 };
 
 /* Opens or makes it. Failures are logged with what the operator can do about them. */
@@ -84,6 +87,13 @@ void index_change_record(struct index_change *change, const struct key *key,
                          const struct record *rec);
 /* A volume that the store uses from now on. `value` is its JSON. */
 void index_change_volume(struct index_change *change, const char *name, const char *value);
+/* What watchers are told of the change, once: one event a change at most. `size` in bytes and `md5`
+ * ("" where it is not known) are of the new value, and ignored for other events. `key` may be NULL
+ * for CHANGES_RESET. */
+void index_change_event(struct index_change *change, enum changes_event event,
+                        const struct key *key, uint64_t size, const char *md5);
+/* From now on the index counts as one that was restored, or does not any more. */
+void index_change_restored(struct index_change *change, bool restored);
 /* Frees its memory; not while it is under way. */
 void index_change_free(struct index_change *change);
 
@@ -154,9 +164,15 @@ enum status index_scan_volumes(struct index *index,
  */
 enum status index_digest(struct index *index, uint64_t *sequence, uint64_t *keys,
                          char digest[MD5_HEX + 1]) MUST_CHECK;
+/* True where it was made of a backup, and has not been brought together with the volumes yet: what
+ * it says of copies and of garbage may be out of date, so nothing may be written or removed. Any
+ * thread. */
+bool index_restored(const struct index *index);
 
 /* --- For status and metrics; any thread. --- */
 uint64_t index_sequence(struct index *index);
+/* The directory that it was opened from. */
+const char *index_path(const struct index *index);
 const char *index_id(const struct index *index);
 /* When this index was made, or first opened by larder: unix milliseconds. */
 uint64_t index_born_ms(const struct index *index);

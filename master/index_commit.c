@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,20 +69,41 @@ void index_change_volume(struct index_change *change, const char *name, const ch
     buf_free(&text);
 }
 
+void index_change_event(struct index_change *change, enum changes_event event,
+                        const struct key *key, uint64_t size, const char *md5)
+{
+    struct buf text = BUF_INIT;
+    changes_encode(&text, event, size, md5);
+    add_op(&change->ops, INDEX_EVENT, key ? key->bytes : "", key ? key->len : 0, &text);
+    change->ops.failed |= !buf_ok(&text);
+    buf_free(&text);
+}
+
+void index_change_restored(struct index_change *change, bool restored)
+{
+    struct buf text = BUF_INIT;
+    buf_adds(&text, "{}");
+    add_op(&change->ops, INDEX_RESTORED, "", 0, restored ? &text : NULL);
+    change->ops.failed |= !buf_ok(&text);
+    buf_free(&text);
+}
+
 void index_change_free(struct index_change *change)
 {
     buf_free(&change->ops);
 }
 
-void index_fill_batch(struct ldb_batch *batch, const char *ops, size_t len)
+void index_fill_batch(struct index *index, const char *ops, size_t len)
 {
     const char *end = ops + len;
     struct entry_op op;
     while (entry_next_op(&ops, end, &op)) {
+        if (index_tell_stage(index, op.key, op.key_len, op.value, op.value_len))
+            continue;
         if (op.value)
-            ldb_batch_put(batch, op.key, op.key_len, op.value, op.value_len);
+            ldb_batch_put(index->batch, op.key, op.key_len, op.value, op.value_len);
         else
-            ldb_batch_delete(batch, op.key, op.key_len);
+            ldb_batch_delete(index->batch, op.key, op.key_len);
     }
 }
 
@@ -102,6 +124,7 @@ static enum status reopen(struct index *index)
         return ST_NO_SPACE;
     char *error = NULL;
     (void)pthread_rwlock_wrlock(&index->db_lock);
+    index_snapshot_drop_all(index);
     ldb_close(index->db);
     enum status st = ldb_open(&index->db, index->path, &index->db_options, &error);
     (void)pthread_rwlock_unlock(&index->db_lock);
@@ -199,10 +222,11 @@ static enum status commit_locally(struct index *index, const struct index_change
     (void)pthread_mutex_lock(&index->write_lock);
     ldb_batch_clear(index->batch);
     for (; group; group = group->next) {
-        index_fill_batch(index->batch, buf_text(&group->ops), group->ops.len);
+        index_fill_batch(index, buf_text(&group->ops), group->ops.len);
         lazy = lazy && group->lazy;
     }
     enum status st = index_write(index, index->options.sync && !lazy, sequence);
+    index_tell_applied(index, st, sequence);
     (void)pthread_mutex_unlock(&index->write_lock);
     return st;
 }
@@ -279,7 +303,7 @@ static enum status load_value(struct index *index, const char *key, const char *
     return buf_ok(text) ? ldb_write(index->db, index->batch, true, NULL) : ST_NO_MEMORY;
 }
 
-/* The number of the last change, the identity, the age. */
+/* The number of the last change, the identity, the age, and whether it was restored. */
 static enum status load_meta(struct index *index)
 {
     char id[IDENTITY_SIZE + 1];
@@ -301,8 +325,12 @@ static enum status load_meta(struct index *index)
         st = ST_CORRUPT;
     if (!st)
         memcpy(index->id, text.data, IDENTITY_SIZE + 1);
+    buf_clear(&text);
+    if (!st && !(st = ldb_get(index->db, INDEX_RESTORED, strlen(INDEX_RESTORED), &text)))
+        index->restored_next = true;
+    atomic_store(&index->restored, index->restored_next);
     buf_free(&text);
-    return st;
+    return st == ST_NOT_FOUND ? ST_OK : st;
 }
 
 static void explain(enum status st, const char *path, const char *error)
@@ -364,6 +392,7 @@ static void free_index(struct index *index)
     (void)pthread_mutex_destroy(&index->write_lock);
     (void)pthread_rwlock_destroy(&index->db_lock);
     (void)pthread_mutex_destroy(&index->lock);
+    (void)pthread_mutex_destroy(&index->snapshots_lock);
     (void)pthread_cond_destroy(&index->queued);
     free(index->path);
     free(index);
@@ -391,10 +420,13 @@ enum status index_open(struct index **to, const struct index_options *options)
     init_db_lock(&index->db_lock);
     (void)pthread_mutex_init(&index->lock, NULL);
     (void)pthread_mutex_init(&index->write_lock, NULL);
+    (void)pthread_mutex_init(&index->snapshots_lock, NULL);
     (void)pthread_cond_init(&index->queued, NULL);
     index->path = strdup(options->path);
     index->batch = ldb_batch_new();
     enum status st = index->path && index->batch ? index_open_db(index) : ST_NO_MEMORY;
+    if (!st && options->changes)
+        changes_begin(options->changes, index->sequence);
     if (!st)
         st = start_committer(index);
     if (st) {

@@ -80,8 +80,9 @@ static void tell_of_volumes(const struct index *index, const struct entry *entry
 static enum status apply_next(struct index *index, const struct entry *entry)
 {
     ldb_batch_clear(index->batch);
-    index_fill_batch(index->batch, entry->ops, entry->ops_len);
+    index_fill_batch(index, entry->ops, entry->ops_len);
     enum status st = index_write(index, false, entry_last(entry));
+    index_tell_applied(index, st, entry_last(entry));
     if (st)
         return st;
     (void)pthread_mutex_lock(&index->lock);
@@ -242,6 +243,11 @@ enum status index_load_log(struct index *index)
     return st == ST_NOT_FOUND ? ST_OK : st;
 }
 
+const char *index_path(const struct index *index)
+{
+    return index->path;
+}
+
 uint64_t index_recorded(const struct index *index)
 {
     return index->recorded;
@@ -312,6 +318,7 @@ enum status index_replace(struct index *index, enum status (*swap)(void *arg, co
 {
     (void)pthread_mutex_lock(&index->write_lock);
     (void)pthread_rwlock_wrlock(&index->db_lock);
+    index_snapshot_drop_all(index);
     ldb_close(index->db);
     index->db = NULL;
     enum status st = swap(arg, index->path);
@@ -324,6 +331,8 @@ enum status index_replace(struct index *index, enum status (*swap)(void *arg, co
         (void)pthread_mutex_lock(&index->lock);
         index->sequence = index->recorded;
         (void)pthread_mutex_unlock(&index->lock);
+        if (index->options.changes) /* what was between is known to nobody here */
+            changes_lose(index->options.changes, index->sequence);
         st = note_synced(index, index->sequence);
     }
     if (!st)

@@ -1,5 +1,5 @@
-/* What index_commit.c (opening, committing), index_log.c (several masters) and index_read.c (reads,
- * scans) share; nobody else's business.
+/* What index_commit.c (opening, committing), index_log.c (several masters), index_read.c (reads,
+ * scans), index_tell.c and index_snapshot.c share; nobody else's business.
  */
 #ifndef LARDER_MASTER_INDEX_STATE_H
 #define LARDER_MASTER_INDEX_STATE_H
@@ -9,6 +9,7 @@
 #include "common/durable.h"
 #include "common/ldb.h"
 #include "master/index.h"
+#include "master/index_snapshot.h"
 
 /* Prefixes of LevelDB's keys that are no keys of clients', which begin with '/'. */
 #define INDEX_WORK     "!w"         /* … KEY: what is still to be done for a key */
@@ -18,6 +19,8 @@
 #define INDEX_BORN     "!mborn"     /* unix milliseconds */
 #define INDEX_SYNCED   "!msynced"   /* of several masters: up to here all is on the disk */
 #define INDEX_CLUSTER  "!mcluster"  /* … it has followed the log without a break */
+#define INDEX_RESTORED "!mrestored" /* there: it was made of a backup, see index_restored() */
+#define INDEX_EVENT    "!e"         /* … KEY: in changes only; told to watchers, and not stored */
 
 struct index {
     struct index_options options;
@@ -25,9 +28,13 @@ struct index {
     struct ldb_options db_options;
     char id[IDENTITY_SIZE + 1];
     uint64_t born_ms;
+    _Atomic bool restored;
 
     pthread_rwlock_t db_lock; /* written only to open the database anew */
     struct ldb *db;
+
+    pthread_mutex_t snapshots_lock; /* guards the list; taken inside of db_lock */
+    struct index_snapshot *snapshots;
 
     pthread_mutex_t lock; /* guards the queue and what follows */
     pthread_cond_t queued;
@@ -46,6 +53,7 @@ struct index {
     struct ldb_batch *batch;
     uint64_t synced; /* of several masters: up to here all is on the disk */
 
+    bool restored_next; /* `restored`, once what is in the batch is written */
     uint64_t recorded; /* the last sequence when it was opened */
     struct buf ops;    /* the committer's: of a group */
     pthread_t committer;
@@ -54,8 +62,8 @@ struct index {
 /* Writes what is in the batch; `sequence` becomes that of the state (0: it stays). With
  * write_lock held. */
 enum status index_write(struct index *index, bool sync, uint64_t sequence) MUST_CHECK;
-/* Adds operations to the batch. */
-void index_fill_batch(struct ldb_batch *batch, const char *ops, size_t len);
+/* Adds operations to the batch, and notes what they mean for others. */
+void index_fill_batch(struct index *index, const char *ops, size_t len);
 /* Opens the database at index->path, and reads what it says of itself. */
 enum status index_open_db(struct index *index) MUST_CHECK;
 /* Of several masters: reads from where on the log is to be applied. Where there is one master only
@@ -64,5 +72,16 @@ enum status index_load_log(struct index *index) MUST_CHECK;
 /* A group of changes through the log. */
 enum status index_commit_to_log(struct index *index, const struct index_change *group,
                                 uint64_t term, uint32_t count) MUST_CHECK;
+
+/* Notes what an operation that goes into the batch means for others. True where it is only for
+ * them, and not to be stored. */
+bool index_tell_stage(struct index *index, const char *key, size_t key_len, const char *value,
+                      size_t value_len);
+/* The batch was written, and is visible; `sequence` is that of its last change. Or, with `st`, it
+ * may have been written or not. The one place from which watchers are told. */
+void index_tell_applied(struct index *index, enum status st, uint64_t sequence);
+
+/* The database is about to be closed: snapshots end. With db_lock held for writing. */
+void index_snapshot_drop_all(struct index *index);
 
 #endif

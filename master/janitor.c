@@ -34,6 +34,7 @@ enum {
     AT_ONCE_MAX = 128,   /* for all of them, */
     AT_ONCE_BUSY = 8,    /* and while clients are busy: their requests wait for the same disks */
     BUSY_RATE = 40,      /* requests of clients a second: so many are busy */
+    RESTORED_MS = 500,   /* until it is asked again whether it may begin */
     WATCH_MS = 250,      /* between two looks at the volumes */
     SETTLED_MS = 3100,   /* after a volume has come back its garbage can be removed */
     OTHERS_TURN_MS = 500 /* of several masters, one that does not write looks again */
@@ -209,6 +210,11 @@ static void janitor_begin(void *arg)
     round->sum.repairs = pace_may_repair(&janitor->pace, round->sum.began_ms);
     janitor->pausing = janitor->rung = false;
     probe_index(janitor);
+    if (index_restored(janitor->worker->master->index)) { /* no lock would be given */
+        janitor->pausing = true;
+        loop_timer_set(janitor->timer, RESTORED_MS);
+        return;
+    }
     sweep_tick(janitor->sweep);
     audit_poke(janitor->audit);
     buf_clear(&janitor->start);

@@ -22,6 +22,7 @@
 #include "master/volumes.h"
 #include "master/worker.h"
 
+/* Lives on one loop, from join_start() to join_finish(), which answers the request. */
 struct join {
     struct worker *worker;
     struct http_request *req;
@@ -43,6 +44,7 @@ static void join_recorded(void *arg, enum status st);
 static void join_finish(struct join *join, enum status st, const char *format, ...)
     PRINTF_LIKE(3, 4);
 
+/* Its value does not matter. */
 static bool has_parameter(struct http_request *req, const char *name)
 {
     size_t len;
@@ -154,6 +156,7 @@ void join_start(struct worker *worker, struct http_request *req, const char *add
 
 /* --- who answers there --- */
 
+/* Only who answers, and with which identity; how it is the next health check tells. */
 static void take_report(struct join *join, struct http_call *call, enum status st)
 {
     struct volume_report report = {0};
@@ -240,6 +243,7 @@ static bool is_gone(const struct join *join, const struct volume_report *report,
            volumes_state(join->worker->master->volumes, join->name) >= VOLUME_DOWN;
 }
 
+/* Three ends: it has left; it is there, too; or nobody knows yet, and the volume asks again. */
 static void join_compared(void *arg, struct http_call *call, enum status st)
 {
     struct join *join = arg;
@@ -261,6 +265,8 @@ static void join_compared(void *arg, struct http_call *call, enum status st)
 
 /* --- the end --- */
 
+/* The roll has the change in index and table; health checks ask at the new address from the next
+ * period on. */
 static void join_recorded(void *arg, enum status st)
 {
     struct join *join = arg;

@@ -16,6 +16,10 @@ struct keylock;
 struct keylock *keylock_new(void) MUST_CHECK;
 void keylock_free(struct keylock *locks);
 
+/* From now on no lock is given while closed(arg) says so; those that are held stay. Before the
+ * first lock. */
+void keylock_guard(struct keylock *locks, bool (*closed)(const void *arg), const void *arg);
+
 /* False where another has it, or memory is short. From any thread. */
 bool keylock_try(struct keylock *locks, const struct key *key) MUST_CHECK;
 /* The same for work that no client has asked for. */

@@ -74,6 +74,7 @@ static void add_wanted(struct worker *worker, struct buf *out, const struct key 
     free(ranked);
 }
 
+/* Without the time at which each is due: that is the janitor's. */
 static void add_garbage(struct buf *out, const struct copies *garbage)
 {
     buf_adds(out, ",\"garbage\":[");
@@ -195,6 +196,7 @@ static enum status parse(struct keys *keys)
     return buf_ok(&keys->start) ? ST_OK : ST_NO_MEMORY;
 }
 
+/* Not while the pool has it. */
 static void keys_free(struct keys *keys)
 {
     buf_free(&keys->start);
@@ -204,6 +206,7 @@ static void keys_free(struct keys *keys)
     free(keys);
 }
 
+/* A pool that is full is told to the client (503). */
 void keys_start(struct worker *worker, struct http_request *req)
 {
     struct keys *keys = calloc(1, sizeof *keys);
@@ -224,6 +227,7 @@ void keys_start(struct worker *worker, struct http_request *req)
     }
 }
 
+/* Back on the loop; the page is whole, so its length is known. */
 static void keys_page_read(void *arg)
 {
     struct keys *keys = arg;
@@ -246,6 +250,7 @@ static void keys_page_read(void *arg)
     keys_free(keys);
 }
 
+/* One key, read on the loop as a GET is: two point reads. */
 void keys_record(struct worker *worker, struct http_request *req, const struct key *key)
 {
     struct record rec;

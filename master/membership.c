@@ -35,6 +35,8 @@
 
 enum wish { WISH_ADD, WISH_DRAIN, WISH_KEEP, WISH_REMOVE, WISH_REMOVE_LOST, WISH_COUNT };
 
+/* One request, on its loop, but for visits of other loops and the count on the pool; only one of
+ * them has it at a time. */
 struct member {
     struct worker *worker;
     struct http_request *req;
@@ -210,6 +212,7 @@ static void count_named(struct member *member)
     count(member);
 }
 
+/* For 'larder drain': also of a volume that was removed. */
 void membership_count(struct worker *worker, struct http_request *req)
 {
     char text[VOLUME_NAME_MAX + 64];
@@ -227,6 +230,7 @@ void membership_count(struct worker *worker, struct http_request *req)
 
 /* --- changing --- */
 
+/* The two that make `removed` true. */
 static bool is_removal(const struct member *member)
 {
     return member->wish == WISH_REMOVE || member->wish == WISH_REMOVE_LOST;
@@ -350,6 +354,7 @@ static const char *objection(struct member *member)
     return member->detail;
 }
 
+/* The change is decided once more when its turn has come: the count is of a moment ago. */
 static void member_counted(void *arg)
 {
     struct member *member = arg;

@@ -35,6 +35,7 @@ enum {
     DEPTH_MAX = 12 /* of directories below the volume: names of 1,024 bytes are cut five times */
 };
 
+/* One walk over all volumes, one directory at a time; owns itself, on the worker's loop. */
 struct orphans {
     struct worker *worker;
     const uint64_t *pause_ms; /* between two directories; the owner's, and may change meanwhile */
@@ -67,6 +68,7 @@ static void finish(struct orphans *orphans);
 
 /* --- directories --- */
 
+/* The walk goes on, and does not count as a whole one. */
 static void leaves_out(struct orphans *orphans)
 {
     orphans->counts.whole = false;
@@ -147,6 +149,7 @@ static void pause_walk(struct orphans *orphans)
     loop_timer_set(orphans->timer, orphans->stopped ? 0 : *orphans->pause_ms);
 }
 
+/* A timer's function, so that the stack does not grow with the directories. */
 static void walk_next(void *arg)
 {
     struct orphans *orphans = arg;
@@ -356,6 +359,7 @@ struct orphans *orphans_start(struct worker *worker, const uint64_t *pause_ms,
     return orphans;
 }
 
+/* What is under way ends by its own deadline; `ended` is called then. */
 void orphans_stop(struct orphans *orphans)
 {
     orphans->stopped = true;

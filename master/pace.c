@@ -23,6 +23,7 @@ static uint64_t lesser(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+/* Never below 0, where numbers have no sign. */
 static uint64_t time_until(uint64_t when, uint64_t now)
 {
     return when > now ? when - now : 0;
@@ -108,6 +109,8 @@ uint64_t pace_pause(struct pace *pace, const struct pace_round *round)
     return pause > least ? pause : least;
 }
 
+/* The least pause still holds: an operator who asks all the time must not make the queue be read
+ * all the time. */
 uint64_t pace_hurry(struct pace *pace, const struct pace_round *round, uint64_t now)
 {
     hurry_repairs(pace, round);

@@ -17,6 +17,7 @@
 
 enum { LOOK_MS = 5, MOST_MS = 2000 };
 
+/* One client's write that waits; owns itself. */
 struct patience {
     struct worker *worker;
     struct http_request *req;

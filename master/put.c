@@ -44,6 +44,7 @@ struct put {
     struct replicate *rep;
     char client_md5[MD5_HEX + 1]; /* what the client says that it sends, or "" */
     uint64_t received;
+    bool overwrites; /* readers see another value until then */
 };
 
 static void put_intent_saved(void *arg, enum status st);
@@ -276,6 +277,7 @@ static enum status note_result(struct put *put)
     if (!st)
         st = record_set_places(rec, stored, count);
     free(stored);
+    put->overwrites = rec->state == KEY_LIVE;
     record_move(rec, KEY_LIVE);
     rec->generation = put->generation;
     rec->naming = NAMING_LARDER;
@@ -298,6 +300,8 @@ static void put_replicated(void *arg, enum status st)
     }
     index_change_begin(&put->change, put->worker->loop, put_committed, put);
     index_change_record(&put->change, &put->key, &put->rec);
+    index_change_event(&put->change, put->overwrites ? CHANGES_OVERWRITE : CHANGES_PUT, &put->key,
+                       put->received, put->rec.md5);
     index_commit(put->worker->master->index, &put->change);
 }
 

@@ -111,6 +111,7 @@ static void go_on(struct roll *roll)
     }
 }
 
+/* Whoever finds the roll at rest takes the turn at once, on this loop. */
 void roll_submit(struct roll *roll, struct roll_change *change)
 {
     change->roll = roll;
@@ -135,6 +136,7 @@ static void roll_committed(void *arg, enum status st)
     change->done(change->arg, st);
 }
 
+/* On the loop of the change, as `done` is to be. */
 static void roll_refused(void *arg)
 {
     struct roll_change *change = arg;

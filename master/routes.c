@@ -12,6 +12,7 @@
 #include "common/key.h"
 #include "master/flows.h"
 #include "master/gate.h"
+#include "master/index.h"
 #include "master/patience.h"
 #include "master/worker.h"
 
@@ -31,6 +32,20 @@ static void route_get(struct worker *worker, struct http_request *req, const str
         keys_record(worker, req, key);
     else
         get_start(worker, req, key);
+}
+
+/* Until an index that was restored has been brought together with the volumes, it does not know
+ * what it would overwrite, or bring back. */
+static bool refuse_restored(struct worker *worker, struct http_request *req)
+{
+    enum http_method method = http_request_method(req);
+    if (method == HTTP_GET || method == HTTP_HEAD || !index_restored(worker->master->index))
+        return false;
+    http_reply_status(
+        req, ST_READ_ONLY,
+        "the index was restored from a backup; 'larder verify --repair' has to bring it "
+        "and the volumes together first");
+    return true;
 }
 
 static void route_key(struct worker *worker, struct http_request *req, const struct key *key)
@@ -73,6 +88,10 @@ static void route(struct worker *worker, struct http_request *req)
         list_start(worker, req);
         return;
     }
+    if ((method == HTTP_GET || method == HTTP_HEAD) && has_parameter(req, "watch")) {
+        watch_start(worker, req);
+        return;
+    }
     struct key key;
     enum status st = key_from_path(&key, path, len);
     /* "/%61dmin/x" is the same key as "/admin/x", so it is reserved as well. */
@@ -82,7 +101,7 @@ static void route(struct worker *worker, struct http_request *req)
         http_reply_status(req, st, "a key has 2 to 1024 bytes, no NUL, and no broken escapes");
     else if (st)
         http_reply_status(req, st, NULL);
-    else
+    else if (!refuse_restored(worker, req))
         route_key(worker, req, &key);
 }
 

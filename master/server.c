@@ -20,12 +20,15 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/buf.h"
+#include "common/checkpoint_load.h"
 #include "common/http_client.h"
 #include "common/http_server.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/placement.h"
 #include "common/pool.h"
+#include "master/changes.h"
 #include "master/cluster.h"
 #include "master/config.h"
 #include "master/gate.h"
@@ -36,6 +39,7 @@
 #include "master/ration.h"
 #include "master/roll.h"
 #include "master/routes.h"
+#include "master/snapshots.h"
 #include "master/volumes.h"
 #include "master/worker.h"
 
@@ -44,6 +48,7 @@ enum { COPY_BYTES = 6 * 1024 * 1024 }; /* of values that a loop copies at the sa
  * volumes. STOP_MS: for requests under way, when the master is to end. */
 enum { POOL_QUEUE = 4096, IDLE_CONNECTIONS = 512, ADMIN_RESERVE = 16, STOP_MS = 10000 };
 
+/* `master` is its first member: count_idle() gets from the one to the other. */
 struct server {
     struct master master;
     struct config const *config;
@@ -102,6 +107,7 @@ static enum status add_volumes(struct server *server)
 
 /* --- workers --- */
 
+/* Until loop_stop(). */
 static void *run_loop(void *arg)
 {
     struct worker *worker = arg;
@@ -137,6 +143,7 @@ static enum status start_worker(struct server *server, size_t i, uint16_t port)
     return http_server_start(&worker->server, &options);
 }
 
+/* The first one decides the port, where any free one was asked for. */
 static enum status start_workers(struct server *server)
 {
     const struct config *config = server->config;
@@ -154,7 +161,9 @@ static enum status start_workers(struct server *server)
     }
     server->master.janitor = janitor_new(&server->master.workers[0]);
     server->health = health_new(&server->master.workers[0]);
-    return server->master.janitor && server->health ? ST_OK : ST_NO_MEMORY;
+    server->master.snapshots = snapshots_new(&server->master.workers[0]);
+    bool made = server->master.janitor && server->health && server->master.snapshots;
+    return made ? ST_OK : ST_NO_MEMORY;
 }
 
 /* Signals are the main thread's. */
@@ -175,17 +184,39 @@ static enum status start_threads(struct server *server)
     return st;
 }
 
+/* What a restore, or a master that was joining, has left when it was killed. */
+static enum status clean_index(const char *path)
+{
+    struct buf why = BUF_INIT;
+    enum status st = checkpoint_load_clean(path, &why);
+    if (st)
+        log_event(LOG_ERROR, "index", "event=clean-failed path=\"%s\" status=\"%s\" error=\"%s\"",
+                  path, status_text(st), buf_text(&why));
+    buf_free(&why);
+    return st;
+}
+
 static enum status open_index(struct server *server)
 {
     const struct config *config = server->config;
+    enum status st = clean_index(config->db);
+    if (st)
+        return st;
     const struct index_options options = {
         .path = config->db,
         .sync = config->sync == 0,
         .cache_bytes = (size_t)config->cache_bytes,
         .reserve_bytes = config->reserve_bytes,
         .log = cluster_log(server->master.cluster),
+        .changes = server->master.changes,
     };
     return index_open(&server->master.index, &options);
+}
+
+/* Nothing is written or removed on the word of an index that may be out of date. */
+static bool is_restored(const void *arg)
+{
+    return index_restored(arg);
 }
 
 /* The index before everything that listens: who cannot open it must not answer anybody. */
@@ -197,7 +228,8 @@ static enum status start_parts(struct server *server)
     master->locks = keylock_new();
     master->volumes = volumes_new(server->config->subvolumes, server->config->down_after_ms);
     master->pool = pool_new(server->config->pool_threads, POOL_QUEUE);
-    if (!master->locks || !master->volumes || !master->pool)
+    master->changes = changes_new((size_t)server->config->watch_log_bytes);
+    if (!master->locks || !master->volumes || !master->pool || !master->changes)
         return ST_NO_MEMORY;
     enum status st = ST_OK;
     if (server->config->cluster.count) {
@@ -206,8 +238,10 @@ static enum status start_parts(struct server *server)
     }
     if (!st)
         st = open_index(server);
-    if (!st)
+    if (!st) {
+        keylock_guard(master->locks, is_restored, master->index);
         st = add_volumes(server);
+    }
     master->roll = st ? NULL : roll_new(master->index, master->volumes);
     if (!st && !master->roll)
         st = ST_NO_MEMORY;
@@ -245,6 +279,7 @@ static void free_parts(struct server *server)
     stop_loops(server);
     cluster_free(master->cluster);
     pool_free(master->pool);
+    snapshots_free(master->snapshots);
     index_close(master->index);
     health_free(server->health);
     janitor_free(master->janitor);
@@ -257,6 +292,7 @@ static void free_parts(struct server *server)
         buf_free(&master->workers[i].texts[1]);
     }
     roll_free(master->roll);
+    changes_free(master->changes);
     volumes_free(master->volumes);
     keylock_free(master->locks);
     free(master->workers);
@@ -264,6 +300,7 @@ static void free_parts(struct server *server)
     free(server);
 }
 
+/* Everything that fails has logged why, or does so here. */
 enum status server_start(struct server **to, const struct config *config)
 {
     struct server *server = calloc(1, sizeof *server);
@@ -290,8 +327,10 @@ static void drain(void *arg)
 {
     const struct worker *worker = arg;
     http_server_drain(worker->server);
-    if (worker == worker->master->workers)
-        janitor_stop(worker->master->janitor);
+    if (worker != worker->master->workers)
+        return;
+    janitor_stop(worker->master->janitor);
+    snapshots_stop(worker->master->snapshots);
 }
 
 /* On a worker's loop: counts it out where it has come to rest. */
@@ -299,8 +338,10 @@ static void count_idle(void *arg)
 {
     struct worker *worker = arg;
     struct server *server = (struct server *)(void *)worker->master; /* its first member */
-    bool janitor = worker != worker->master->workers || janitor_idle(worker->master->janitor);
-    if (http_server_idle(worker->server) && janitor)
+    const struct master *master = worker->master;
+    bool rest = worker != master->workers ||
+                (janitor_idle(master->janitor) && snapshots_idle(master->snapshots));
+    if (http_server_idle(worker->server) && rest)
         atomic_fetch_sub(&server->draining, 1);
 }
 
@@ -371,6 +412,7 @@ static bool wait_for_rest(struct server *server)
 
 bool server_stop(struct server *server)
 {
+    changes_stop(server->master.changes); /* watches end, which would go on for ever */
     bool rested = on_all_loops(server, drain) && wait_for_rest(server);
     index_stop(server->master.index); /* what is queued becomes durable, and is told to its flows */
     if (!rested) {

@@ -22,6 +22,7 @@
 /* For a HEAD, or the mark of an unlinked copy. */
 enum { LOOK_MS = 5000 };
 
+/* Owns itself, from spread_start() to spread_finish(), on the worker's loop. */
 struct spread {
     struct worker *worker;
     char request[32];
@@ -262,6 +263,7 @@ static enum status note_result(struct spread *spread)
 
 /* --- the steps --- */
 
+/* Answers are in the order of the places that were asked, which are not all. */
 static void spread_looked(void *arg, const struct ask_answer *answers, size_t count)
 {
     struct spread *spread = arg;
@@ -323,6 +325,7 @@ static enum status copy(struct spread *spread)
     return st;
 }
 
+/* The first step that changes anything on a volume. */
 static void spread_intent_saved(void *arg, enum status st)
 {
     struct spread *spread = arg;
@@ -375,6 +378,7 @@ static void spread_free(struct spread *spread)
     free(spread);
 }
 
+/* The one end. The key is not unlocked here: it is the owner's. */
 static void spread_finish(struct spread *spread, enum status st)
 {
     if (st)

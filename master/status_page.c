@@ -23,6 +23,7 @@
 #include "master/volumes.h"
 #include "master/worker.h"
 
+/* Carried from loop to loop by its message; one of them has it at a time. */
 struct page {
     struct worker *worker; /* where the request is */
     struct http_request *req;
@@ -49,6 +50,7 @@ static void written(void *arg)
     free(page);
 }
 
+/* Reads the numbers of the loop that it runs on. */
 static void gathered(void *arg)
 {
     struct page *page = arg;
@@ -68,6 +70,7 @@ static void gathered(void *arg)
     loop_post(last ? page->worker->loop : master->workers[page->next].loop, &page->message);
 }
 
+/* Always by way of the first loop, also where the request is on it. */
 static void begin(struct worker *worker, struct http_request *req, const char *type,
                   void (*write)(struct page *page, struct buf *out))
 {
@@ -94,10 +97,12 @@ static void write_status(struct page *page, struct buf *out)
     janitor_counters(master->janitor, &waiting, &settled);
     buf_addf(out,
              "{\"version\":\"%s\",\"id\":\"%s\",\"sequence\":%" PRIu64 ",\"uptime\":%" PRIu64
-             ",\n\"replicas\":%u,\"min_replicas\":%u,\"subvolumes\":%u,\"volumes\":%zu,\n",
+             ",\"restored\":%s,\n\"replicas\":%u,\"min_replicas\":%u,\"subvolumes\":%u,\"volumes\":"
+             "%zu,\n",
              LARDER_VERSION, index_id(master->index), index_sequence(master->index),
-             (loop_now_ms() - master->started_ms) / 1000, config->replicas, config->min_replicas,
-             config->subvolumes, volumes_members(master->volumes));
+             (loop_now_ms() - master->started_ms) / 1000,
+             index_restored(master->index) ? "true" : "false", config->replicas,
+             config->min_replicas, config->subvolumes, volumes_members(master->volumes));
     buf_addf(out,
              "\"index\":\"%s\",\"queues\":{\"commits\":%zu,\"pool\":%zu,\"locked_keys\":%zu},\n"
              "\"work\":%" PRIu64 ",\"settled\":%" PRIu64 ",\n",

@@ -123,6 +123,7 @@ static void plan_again(struct sweep *sweep)
     sweep->pause_ms = 2 * sweep->pause_ms < AGAIN_MAX_MS ? 2 * sweep->pause_ms : AGAIN_MAX_MS;
 }
 
+/* The bell, so that the janitor does not wait out its pause with what was found. */
 static void finish(struct sweep *sweep)
 {
     if (sweep->st || sweep->missed || sweep->stopped) {

@@ -31,6 +31,8 @@
  * the next round does as well. */
 enum { MUCH_GARBAGE = 200, TRIES = 200, PAUSE_MS = 5 };
 
+/* Owns itself. It goes from the janitor's loop to the worker's and back; only one of them has it at
+ * a time. */
 struct tend {
     struct worker *worker;
     struct loop *home; /* the janitor's */
@@ -68,6 +70,7 @@ static bool write_down(const struct tend *tend, struct buf *out)
     return record_encode_work(&tend->rec, out);
 }
 
+/* Where memory is short it counts as changed: writing too much does no harm. */
 static bool has_changed(const struct tend *tend)
 {
     struct buf now = BUF_INIT;
@@ -194,6 +197,7 @@ static void tend_committed(void *arg, enum status st)
         tend_finish(tend, more ? TEND_MORE : TEND_DONE);
 }
 
+/* Everything of the worker's loop is freed on it; only the message goes back. */
 static void tend_finish(struct tend *tend, enum tend_end end)
 {
     if (tend->locked)

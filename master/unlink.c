@@ -57,6 +57,7 @@ void unlink_start(struct worker *worker, struct http_request *req, const struct 
     record_move(&un->rec, KEY_UNLINKED);
     index_change_begin(&un->change, worker->loop, unlink_recorded, un);
     index_change_record(&un->change, &un->key, &un->rec);
+    index_change_event(&un->change, CHANGES_UNLINK, &un->key, 0, "");
     index_commit(worker->master->index, &un->change);
 }
 

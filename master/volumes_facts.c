@@ -145,6 +145,7 @@ static const struct volume *by_address(const struct volumes *volumes, const char
     return found;
 }
 
+/* A name wins over an address: the address of one volume may be the name of another. */
 bool volumes_find(struct volumes *volumes, const char *text, char name[VOLUME_NAME_MAX + 1])
 {
     (void)pthread_rwlock_rdlock(&volumes->lock);

@@ -11,6 +11,7 @@
 #include "common/buf.h"
 
 struct bell;
+struct changes;
 struct cluster;
 struct config;
 struct http_client;
@@ -23,6 +24,7 @@ struct loop;
 struct pool;
 struct ration;
 struct roll;
+struct snapshots;
 struct volumes;
 struct worker;
 
@@ -36,6 +38,8 @@ struct master {
     struct volumes *volumes;
     struct roll *roll;       /* through it what is lasting of the volumes changes */
     struct pool *pool;       /* for what blocks: scans */
+    struct changes *changes; /* of the index; for watchers */
+    struct snapshots *snapshots;
     struct janitor *janitor; /* runs on the first worker's loop */
     struct bell *bell;       /* the janitor's; NULL before it is there */
     struct worker *workers;  /* one a loop; the row stays until all threads have ended */

@@ -10,13 +10,14 @@
 #include <stddef.h>
 
 #include "common/attr.h"
+#include "common/placement.h"
 #include "common/status.h"
 
 struct key;
 
 enum {
-    PATH_LIMIT = 4000,       /* bytes of a decoded path; the kernel's limit is 4096 */
-    PATH_SUBVOLUMES = 0x1001 /* DIR itself, then sv00 to svFFF */
+    PATH_LIMIT = 4000, /* bytes of a decoded path; the kernel's limit is 4096 */
+    PATH_SUBVOLUMES = 1 + PLACEMENT_SUBVOLUMES_MAX /* DIR itself, then sv00 to svFFF */
 };
 
 struct path {

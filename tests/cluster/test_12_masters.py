@@ -300,6 +300,49 @@ class MemberTest(MastersTest):
         self.assertEqual(c.get_at(joining, "/joined").body, b"value")
         self.wait_same(c)
 
+    def fill(self, c, prefix, count):
+        values = {"/%s/%d" % (prefix, i): (b"%d" % i * 50, 0) for i in range(count)}
+        for key, (value, _) in values.items():
+            c.put_soon(next(m for m in c.masters if m.running()), key, value)
+        return values
+
+    def test_joins_by_checkpoint(self):
+        """A new one, when the log has nothing any more, and while clients go on writing."""
+        c = self.new_masters()
+        values = self.fill(c, "early", 60)
+        poll("the log is trimmed", 40 * SLOW, lambda: c.log_keys() == 0, every=0.2)
+        joining = c.add_master()
+        with Load(c, c.masters[0], "/meanwhile") as load:
+            joining.start()
+            c.wait_master_ready()
+            self.assertIn("checkpoint-loaded", joining.log_text())
+            seen = len(load.taken)
+            poll("writes go on", 20 * SLOW, lambda: len(load.taken) > seen + 20)
+        values.update(list(load.taken.items())[-50:])
+        self.check_all(c, values)
+        self.wait_same(c)
+        joining.kill()
+        joining.start()
+        c.wait_master_ready()
+        self.expect(c.put_at(joining, "/restarted", "value"), 201)
+        self.wait_same(c)
+
+    def test_away_for_too_long(self):
+        """More than --log-retain has happened since: it needs a checkpoint, and gets one."""
+        c = self.new_masters(master_options=["--overwrite", "--log-retain", "20k"])
+        values = self.fill(c, "before", 10)
+        away = c.followers()[0]
+        poll("it has synced", 20 * SLOW, lambda: c.state(away)["synced"] > 0, every=0.2)
+        away.kill()
+        values.update(self.fill(c, "since", 150))
+        poll("its entries are gone", 40 * SLOW,
+             lambda: any("given-up" in m.log_text() for m in c.masters), every=0.2)
+        away.start()
+        c.wait_master_ready()
+        self.check_all(c, values)
+        self.assertIn("checkpoint-loaded", away.log_text())
+        self.wait_same(c)
+
     def test_single_master_is_taken_over(self):
         """An index that was a single master's becomes the store, but does not go back and forth."""
         c = self.new_masters(masters=1)

@@ -19,6 +19,7 @@ static struct {
     int64_t length; /* of the body; 0: none, -1: chunked */
     const char *md5, *type;
     const char *identity; /* that a volume tells */
+    const char *last_event_id;
     /* the request, until it is answered */
     struct http_request *req;
     const struct http_body_sink *sink;
@@ -138,6 +139,8 @@ const char *http_request_field(const struct http_request *req, const char *name)
     check_request(req);
     if (strcmp(name, "Content-MD5") == 0)
         return client.md5;
+    if (strcmp(name, "Last-Event-ID") == 0)
+        return client.last_event_id;
     if (strcmp(name, "Larder-Identity") == 0)
         return client.identity;
     return strcmp(name, "Content-Type") == 0 ? client.type : NULL;

@@ -18,9 +18,11 @@ static struct {
     /* as on the disk; "" where there is none */
     char value[4096], work[128 * 1024];
     struct index_change *pending; /* handed over, not decided yet */
+    char event[64];               /* the last that was told, "" before */
     unsigned commits;             /* so far */
     unsigned fail_at;             /* the commit that fails, from 1; 0: none */
     enum status fail_with;
+    bool restored;
     enum status read_fails;
 } fake_index;
 
@@ -92,6 +94,7 @@ void index_change_begin(struct index_change *change, struct loop *loop UNUSED,
 {
     ck_assert_ptr_ne(change, fake_index.pending);
     buf_clear(&change->ops);
+    fake_index.event[0] = 0;
     change->lazy = false;
     change->committed = committed;
     change->arg = arg;
@@ -108,10 +111,25 @@ void index_change_record(struct index_change *change, const struct key *key,
     (void)there;
 }
 
+/* Noted when it is said, so a test sees which commit it belongs to. */
+void index_change_event(struct index_change *change UNUSED, enum changes_event event,
+                        const struct key *key UNUSED, uint64_t size, const char *md5)
+{
+    static const char *const words[] = {"put", "overwrite", "delete", "unlink", "reset"};
+    (void)md5;
+    snprintf(fake_index.event, sizeof fake_index.event, "%s:%llu", words[event],
+             (unsigned long long)size);
+}
+
 void index_change_free(struct index_change *change)
 {
     ck_assert_ptr_ne(change, fake_index.pending); /* the committer has it still */
     buf_free(&change->ops);
+}
+
+bool index_restored(const struct index *index UNUSED)
+{
+    return fake_index.restored;
 }
 
 void index_commit(struct index *index UNUSED, struct index_change *change)

@@ -136,6 +136,11 @@ void audit_look(struct audit *audit UNUSED, struct audit_report *report)
 static enum status fake_health;
 static struct index_change *fake_probe;
 
+bool index_restored(const struct index *index UNUSED)
+{
+    return false;
+}
+
 enum status index_health(struct index *index UNUSED)
 {
     return fake_health;

@@ -79,12 +79,14 @@ START_TEST(deletes_a_key)
 {
     start();
     ck_trace("lock commit ");
+    ck_assert_str_eq(fake_index.event, "delete:0");
     ck_index(VALUE, "");
     index_commits();
     ck_index("", TOMBSTONE);
     ck_trace("bury "); /* not before it is durable */
     burial_ends(NULL, NULL);
     ck_trace("commit-lazy ");
+    ck_assert_str_eq(fake_index.event, ""); /* once is enough */
     ck_assert_uint_eq(client.answers, 0);
     index_commits();
     ck_index("", "");

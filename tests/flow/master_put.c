@@ -71,6 +71,7 @@ START_TEST(stores_a_new_key)
 {
     start();
     ck_trace("lock commit "); /* no volume before the intent is durable */
+    ck_assert_str_eq(fake_index.event, "");
     index_commits();
     ck_index("", INTENT);
     ck_trace("upload:5 read ");
@@ -82,6 +83,7 @@ START_TEST(stores_a_new_key)
     ck_assert_str_eq(uploads.rep->path, "/54/a9/L2s=");
     upload_ends(ST_OK, "SSSUU");
     ck_trace("commit ");
+    ck_assert_str_eq(fake_index.event, "put:5");
     ck_index("", INTENT); /* not visible before it is durable */
     ck_assert_uint_eq(client.answers, 0);
     index_commits();
@@ -376,6 +378,7 @@ START_TEST(overwriting_leaves_the_old_value_to_its_readers)
     ck_index(OLD_VALUE, NEW_INTENT);
     send_value();
     upload_ends(ST_OK, "SSSUU");
+    ck_assert_str_eq(fake_index.event, "overwrite:5");
     ck_index(OLD_VALUE, NEW_INTENT);
     index_commits();
     ck_index("L1 live 1700000000 larder " FAKE_MD5 " v1:1,v2:1,v3:1",

@@ -37,6 +37,7 @@ START_TEST(hides_a_key)
 {
     start();
     ck_trace("lock commit ");
+    ck_assert_str_eq(fake_index.event, "unlink:0");
     ck_index(VALUE, "");
     index_commits();
     ck_index(HIDDEN, "");

@@ -135,10 +135,23 @@ static bool scrub_is_over(void)
     return body_has("\"running\":false");
 }
 
+/* When the round began that the last answer tells of; unix milliseconds. */
+static uint64_t told_start(void)
+{
+    static const char name[] = "\"started\":";
+    size_t len;
+    const char *body = http_fetch_body(fetcher, &len);
+    const char *at = memmem(body, len, name, sizeof name - 1);
+    ck_assert_ptr_nonnull(at);
+    return strtoull(at + sizeof name - 1, NULL, 10);
+}
+
+/* Two values are read in no time: the round may be over before the answer tells of it. */
 static void scrub(void)
 {
+    uint64_t asked = loop_wall_ms();
     ck_assert_int_eq(ask("POST", "/admin/scrub", "", 0, NULL), 200);
-    ck_assert(body_has("\"running\":true"));
+    ck_assert(body_has("\"running\":true") || told_start() >= asked);
     wait_for(scrub_is_over, "the end of the round");
 }
 

@@ -98,6 +98,13 @@ START_TEST(a_majority_must_be_durable)
 }
 END_TEST
 
+START_TEST(as_many_subvolumes_as_have_names)
+{
+    ck_assert_int_eq(read_line("--db /x --subvolumes 4096"), OPTIONS_OK);
+    ck_assert_uint_eq(config.subvolumes, 4096);
+}
+END_TEST
+
 START_TEST(bad_command_lines)
 {
     static const char *const lines[] = {
@@ -107,6 +114,7 @@ START_TEST(bad_command_lines)
         "--db /x --replicas 0",
         "--db /x --replicas 17",
         "--db /x --subvolumes 0",
+        "--db /x --subvolumes 4097", /* a volume knows sv00 to svFFF */
         "--db /x --port 65536",
         "--db /x --port x",
         "--db /x --sync=some",
@@ -142,12 +150,16 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {defaults, minikeyvalues_options, our_own_options,
-                                  the_command_line_wins_over_the_file, NULL};
+    const TTest *const tests[] = {defaults,
+                                  minikeyvalues_options,
+                                  our_own_options,
+                                  as_many_subvolumes_as_have_names,
+                                  the_command_line_wins_over_the_file,
+                                  NULL};
     Suite *suite = suite_create("master_config");
     TCase *tcase = suite_case(suite, "config", tests);
     tcase_add_checked_fixture(tcase, NULL, teardown);
     tcase_add_loop_test(tcase, a_majority_must_be_durable, 1, 7);
-    tcase_add_loop_test(tcase, bad_command_lines, 0, 11);
+    tcase_add_loop_test(tcase, bad_command_lines, 0, 12);
     return suite_run(suite);
 }

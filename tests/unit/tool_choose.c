@@ -17,6 +17,7 @@ enum { VOLUMES = 4 };
 static struct places *places;
 static struct scan_group group;
 static struct choice choice;
+static const struct record *known; /* NULL: a rebuild has no earlier index */
 static const char *order[VOLUMES]; /* the volumes in the order of placement for the key */
 
 static uint32_t place_of(const char *name)
@@ -74,7 +75,7 @@ static void choose_with(const struct choose_options *options)
 {
     struct chooser *chooser = chooser_new(options);
     ck_assert_ptr_nonnull(chooser);
-    ck_assert_int_eq(chooser_run(chooser, &group, &choice), ST_OK);
+    ck_assert_int_eq(chooser_run(chooser, &group, known, &choice), ST_OK);
     chooser_free(chooser);
 }
 

@@ -70,6 +70,7 @@ bool arguments_key(const char *text, bool raw, struct key *key)
     return good;
 }
 
+/* For commands without options of their own; the others have tables in their files. */
 int arguments_run(const struct arguments_command *command, int argc, char **argv)
 {
     char *master = NULL;

@@ -1,3 +1,12 @@
+/*
+ * The output of a run: lines for people, or one JSON document for scripts and `make bench`. Pure:
+ * it writes into a buffer what the merged tally says, and asks nothing else.
+ *
+ * Two units, on purpose: people compare milliseconds with a disk or a network, scripts want
+ * microseconds with three decimals. What the generator itself took is told in both, with a warning
+ * where it came near to all that its threads have: then the figures are of the generator and not of
+ * the server.
+ */
 #include "tools/larder/benchreport.h"
 
 #include <inttypes.h>
@@ -9,8 +18,10 @@
 #include "tools/larder/benchtally.h"
 #include "tools/larder/progress.h"
 
+/* Of a cycle; members of the JSON have these names. */
 static const char *const step_texts[BENCHTALLY_STEPS] = {"write", "read", "delete"};
 
+/* For rates and texts only: sums stay whole numbers until here. */
 static double seconds_of(uint64_t ns)
 {
     return (double)ns / 1e9;
@@ -57,6 +68,8 @@ static void add_faults(struct buf *out, const struct benchtally *tally)
             buf_addf(out, "  answered %d: %" PRIu64 " times\n", i, tally->statuses[i]);
 }
 
+/* The order is that in which one reads: what was done, how fast, how late, what went wrong, and
+ * whether to believe it. */
 void benchreport_text(const struct benchplan *plan, const struct benchtally *tally,
                       uint64_t elapsed_ns, bool interrupted, struct buf *out)
 {
@@ -104,6 +117,8 @@ static void json_latency(struct buf *out, const char *name, const struct benchhi
              (double)benchhist_quantile(hist, 0.999) / 1e3, (double)hist->max_ns / 1e3);
 }
 
+/* Latencies of the steps of a cycle. Only good steps are in them, also those of operations that
+ * failed later. */
 static void json_steps(struct buf *out, const struct benchtally *tally)
 {
     buf_adds(out, ",\"steps_us\":{");
@@ -146,6 +161,7 @@ static void json_faults(struct buf *out, const struct benchtally *tally)
     buf_addc(out, '}');
 }
 
+/* One object in one line; members stay, and new ones come at their place. */
 void benchreport_json(const struct benchplan *plan, const struct benchtally *tally,
                       uint64_t elapsed_ns, bool interrupted, struct buf *out)
 {

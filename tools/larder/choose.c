@@ -32,6 +32,7 @@ struct chooser {
     struct choose_options options; /* a copy; what it points to is the caller's */
     struct place *ranked;          /* scratch, one a volume, in the order of placement */
     struct rank *ranks;            /* scratch, by position in the list of volumes */
+    const struct record *known;    /* of the key at hand; NULL: nothing is */
 };
 
 /* What decides between copies of one generation. */
@@ -124,6 +125,12 @@ static size_t generation_length(const struct scan_file *files, size_t count)
     while (n < count && files[n].generation == files[0].generation)
         n++;
     return n;
+}
+
+/* True where the earlier index shows a version, whatever its copies. */
+static bool was_visible(const struct record *known)
+{
+    return known && (known->state == KEY_LIVE || known->state == KEY_UNLINKED);
 }
 
 /* A run of copies of one generation. */
@@ -240,14 +247,33 @@ static enum naming choose_naming(const struct version *version, const struct con
     return old > ours ? NAMING_MKV : NAMING_LARDER;
 }
 
-/* MD5 first, then the size among the copies of that MD5, so that both come from the same copies. */
-static struct content choose_content(const struct version *version, struct choice *choice)
+/* What the earlier index says of this very version; "" where it says nothing. */
+static const char *known_md5(const struct chooser *chooser, uint64_t generation)
 {
+    const struct record *known = chooser->known;
+    return was_visible(known) && known->generation == generation ? known->md5 : "";
+}
+
+static bool any_has_md5(const struct version *version, const char *md5)
+{
+    for (size_t i = 0; i < version->count; i++)
+        if (takes_part(&version->files[i], false, "") && strcmp(version->files[i].md5, md5) == 0)
+            return true;
+    return false;
+}
+
+/* MD5 first, then the size among the copies of that MD5, so that both come from the same copies. */
+static struct content choose_content(const struct chooser *chooser, const struct version *version,
+                                     struct choice *choice)
+{
+    const char *known = known_md5(chooser, version->files[0].generation);
     struct content content = {"", 0, NAMING_LARDER};
     unsigned kinds;
     struct kind kind = majority(version, false, "", &kinds);
     choice->conflict = kinds > 1;
-    if (kind.first)
+    if (*known && any_has_md5(version, known))
+        content.md5 = known; /* what a client was told outweighs any number of copies */
+    else if (kind.first)
         content.md5 = kind.first->md5;
     kind = majority(version, true, content.md5, &kinds);
     choice->conflict = choice->conflict || kinds > 1;
@@ -355,14 +381,18 @@ static enum status make_record(const struct chooser *chooser, const struct scan_
                                size_t newer, const struct version *version, struct choice *choice)
 {
     struct record *record = &choice->record;
-    record->state = any_unlinked(version) ? KEY_UNLINKED : KEY_LIVE;
     record->generation = version->files[0].generation;
+    const struct record *known = chooser->known;
+    bool was_hidden =
+        known && known->state == KEY_UNLINKED && known->generation == record->generation;
+    record->state = was_hidden || any_unlinked(version) ? KEY_UNLINKED : KEY_LIVE;
     if (choice->none_is_sound)
         return keep_damaged(chooser, group, newer, version, choice);
-    struct content content = choose_content(version, choice);
+    struct content content = choose_content(chooser, version, choice);
+    const char *md5 = content.md5[0] ? content.md5 : known_md5(chooser, record->generation);
     choice->size = content.size;
     record->naming = content.naming;
-    memcpy(record->md5, content.md5, strlen(content.md5) + 1);
+    memcpy(record->md5, md5, strlen(md5) + 1);
     enum status st = add_copies(chooser, version, &content, choice);
     if (!st)
         st = add_other_versions(chooser, group, version, record);
@@ -405,22 +435,49 @@ static enum status add_tombstones(const struct chooser *chooser, const struct sc
     return st;
 }
 
-/* How many of the files, newest first, the tombstone leaves. */
-static size_t count_newer(const struct scan_group *group, const struct record *record)
+static bool is_past(const struct chooser *chooser, const struct record *record, uint64_t generation)
+{
+    if (record->has_tombstone && generation <= record->tombstone)
+        return true;
+    return was_visible(chooser->known) && generation < chooser->known->generation;
+}
+
+/* How many of the files, newest first, may still be seen. */
+static size_t count_newer(const struct chooser *chooser, const struct scan_group *group,
+                          const struct record *record)
 {
     size_t n = group->file_count;
-    while (record->has_tombstone && n > 0 && group->files[n - 1].generation <= record->tombstone)
+    while (n > 0 && is_past(chooser, record, group->files[n - 1].generation))
         n--;
     return n;
 }
 
+/* No version is to be seen. What is left of older ones than the earlier index shows needs a
+ * tombstone until it is gone; a tombstone that speaks of nothing is none. */
+static void note_absence(const struct chooser *chooser, struct record *record)
+{
+    if (!record->has_tombstone && record->garbage.count && was_visible(chooser->known)) {
+        record->has_tombstone = true;
+        record->tombstone = chooser->known->generation;
+    }
+    if (record->garbage.count + record->holder_count == 0)
+        record->has_tombstone = false;
+    record->state = record->has_tombstone ? KEY_DELETED : KEY_ABSENT;
+}
+
 /* Tombstones first, since they decide how many of the files count; the sort before all that goes
  * through the files. */
-enum status chooser_run(struct chooser *chooser, struct scan_group *group, struct choice *choice)
+enum status chooser_run(struct chooser *chooser, struct scan_group *group,
+                        const struct record *known, struct choice *choice)
 {
     memset(choice, 0, sizeof *choice);
     struct record *record = &choice->record;
     record_init(record);
+    chooser->known = known;
+    if (known && known->has_tombstone) {
+        record->has_tombstone = true;
+        record->tombstone = known->tombstone;
+    }
     enum status st = rank_volumes(chooser, &group->key);
     if (!st)
         st = add_tombstones(chooser, group, record);
@@ -428,15 +485,16 @@ enum status chooser_run(struct chooser *chooser, struct scan_group *group, struc
         return st;
     if (group->file_count)
         qsort_r(group->files, group->file_count, sizeof *group->files, compare_files, chooser);
-    size_t newer = count_newer(group, record);
+    size_t newer = count_newer(chooser, group, record);
     struct version version = choose_version(group, newer, choice);
     if (version.count) {
         st = make_record(chooser, group, newer, &version, choice);
     } else {
-        record->state = record->has_tombstone ? KEY_DELETED : KEY_ABSENT;
         st = add_other_versions(chooser, group, &version, record);
     }
     if (!st && record->has_tombstone)
         st = add_unseen(chooser, &group->key, record);
+    if (!st && version.count == 0)
+        note_absence(chooser, record);
     return st;
 }

@@ -15,6 +15,10 @@
  *
  * Where no copy of any version is sound, the newest version stays in the record with its damaged
  * copies: the key is not forgotten, and nothing is removed.
+ *
+ * What an index of an earlier time knows of the key helps: no version older than the one that it
+ * shows can come back, nor one that it has deleted; and it has the MD5 and the state of its version
+ * where the files cannot tell.
  */
 #ifndef LARDER_TOOLS_CHOOSE_H
 #define LARDER_TOOLS_CHOOSE_H
@@ -56,8 +60,9 @@ struct chooser *chooser_new(const struct choose_options *options) MUST_CHECK;
 void chooser_free(struct chooser *chooser);
 
 /* Fills *choice, which record_free(&choice->record) clears afterwards, whatever this returns.
- * ST_NO_MEMORY or ST_INTERNAL. The group's files are put into another order. */
+ * `known` is the record of an earlier time, NULL without one. ST_NO_MEMORY or ST_INTERNAL. The
+ * group's files are put into another order. */
 enum status chooser_run(struct chooser *chooser, struct scan_group *group,
-                        struct choice *choice) MUST_CHECK;
+                        const struct record *known, struct choice *choice) MUST_CHECK;
 
 #endif

@@ -29,7 +29,7 @@ enum { MASTERS_MAX = 16, REDIRECTS_MAX = 3, CONNECT_MS = 3000, ANSWER_MS = 300 *
 
 struct client {
     struct http_fetcher *fetcher;
-    char *masters[MASTERS_MAX]; /* "http://host:port" */
+    char *masters[MASTERS_MAX + 1]; /* "http://host:port"; NULL behind the last */
     size_t count;
     size_t current; /* who answered last */
 };
@@ -49,6 +49,8 @@ static bool good_url(const char *text, size_t len)
     return true;
 }
 
+/* "http://" may be left off; https is none: the master does not speak it. Said where it fails, but
+ * for lack of memory. */
 static bool add_master(struct client *client, const char *text, size_t len)
 {
     static const char scheme[] = "http://";
@@ -109,6 +111,11 @@ void client_free(struct client *client)
         free(client->masters[i]);
     http_fetcher_free(client->fetcher);
     free(client);
+}
+
+const char *const *client_masters(const struct client *client)
+{
+    return (const char *const *)client->masters;
 }
 
 /* --- asking --- */
@@ -191,6 +198,7 @@ struct body {
     size_t len;
 };
 
+/* Within client_send(): the text outlives it. */
 static size_t read_body(void *arg, char *to, size_t max)
 {
     struct body *body = arg;
@@ -201,6 +209,7 @@ static size_t read_body(void *arg, char *to, size_t max)
     return n;
 }
 
+/* Without a text there is no body at all: the master tells the two apart. */
 enum status client_post(struct client *client, const char *path, const char *text)
 {
     struct body body = {text ? text : "", text ? strlen(text) : 0};
@@ -293,6 +302,8 @@ static const char *advice(int http)
     }
 }
 
+/* One message for everything that may go wrong with a request, so that all of them say what was
+ * being done, who answered what, and what can be done about it. */
 void client_explain(const struct client *client, enum status st, const char *doing,
                     const struct key *key)
 {

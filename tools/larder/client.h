@@ -22,6 +22,9 @@ struct key;
 struct client *client_new(const char *masters) MUST_CHECK;
 void client_free(struct client *client);
 
+/* "http://host:port" of each, ended by NULL. */
+const char *const *client_masters(const struct client *client);
+
 /* Sends a request; `path` begins with '/' and is encoded, and may have a query. Blocks. ST_OK:
  * there is an answer, of any HTTP status. ST_UNAVAILABLE: no master could be connected to;
  * ST_PEER_TIMEOUT, ST_PEER: one did not answer, or not to the end, and may have done it all the

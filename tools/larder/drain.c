@@ -31,6 +31,7 @@ enum {
     COUNT_SHARE = 10       /* counting takes the master at most such a part of the time */
 };
 
+/* One run of the command. */
 struct drain {
     const char *name; /* of the volume; the caller's */
     struct client *client;
@@ -151,6 +152,7 @@ static bool begin_draining(struct drain *drain, bool waits)
     return member_post(drain->client, "/admin/drain", drain->name, "drain");
 }
 
+/* True where the exit status is to be 0. */
 static bool run_drain(struct drain *drain, bool stops, bool waits)
 {
     if (stops)

@@ -58,6 +58,7 @@ struct examiner *examiner_new(const struct examine_options *options)
     return NULL;
 }
 
+/* Before scan_discard(): the reader has an iterator in it. */
 void examiner_free(struct examiner *examiner)
 {
     if (!examiner)
@@ -259,6 +260,7 @@ static enum status look_at_all(struct examiner *examiner, const struct key *key,
     return st;
 }
 
+/* For compare.h, which knows no roster. */
 static bool is_left_out(const void *arg, const char *place)
 {
     return roster_left_out(arg, place);

@@ -19,6 +19,7 @@ void info_init(struct info *info)
     record_init(&info->record);
 }
 
+/* Initializes again, so that it may be used for the next record. */
 void info_free(struct info *info)
 {
     record_free(&info->record);
@@ -37,6 +38,8 @@ static enum status parse_key(const struct json *json, struct key *key)
     return text && !key_from_path(key, text, strlen(text)) ? ST_OK : ST_CORRUPT;
 }
 
+/* The words are those of key_state_text(); another word is of a newer master, and no state that
+ * anything could be decided upon. */
 static enum status parse_state(const struct json *json, struct record *record)
 {
     const char *text = json_text(json_member(json, "state"));
@@ -48,13 +51,14 @@ static enum status parse_state(const struct json *json, struct record *record)
     return ST_CORRUPT;
 }
 
+/* Where nothing is said it is larder's own. */
 static enum naming parse_naming(const struct json *json)
 {
     const char *text = json_text(json_member(json, "naming"));
     return text && strcmp(text, "mkv") == 0 ? NAMING_MKV : NAMING_LARDER;
 }
 
-/* `add` is record_add_place or record_add_holder: both take a copy of the text. */
+/* `add` is record_add_place or one of its like, which take a copy of the text. */
 static enum status parse_places(const struct json *list, struct record *record,
                                 enum status (*add)(struct record *record, const char *place))
 {
@@ -111,6 +115,7 @@ enum status info_parse(const struct json *json, struct info *info)
     if (md5 && md5_parse(md5, record->md5))
         record->md5[0] = 0;
     record->few_copies = json_bool(json_member(json, "few"), false);
+    record->suspect = json_bool(json_member(json, "suspect"), false);
     const struct json *tombstone = json_member(json, "tombstone");
     record->has_tombstone = json_int(tombstone, -1) >= 0;
     if (record->has_tombstone)
@@ -120,6 +125,8 @@ enum status info_parse(const struct json *json, struct info *info)
     if (!st)
         st = parse_places(json_member(json, "holders"), record, record_add_holder);
     if (!st)
+        st = parse_places(json_member(json, "maybes"), record, record_add_maybe);
+    if (!st)
         st = parse_garbage(json_member(json, "garbage"), record);
     if (!st)
         st = parse_wanted(json_member(json, "wanted"), info);
@@ -128,6 +135,7 @@ enum status info_parse(const struct json *json, struct info *info)
 
 /* --- fetching --- */
 
+/* Also of keys that readers do not see: PENDING and DELETED have records as well. */
 enum status info_fetch(struct client *client, const struct key *key, struct info *info)
 {
     enum status st = client_key_request(client, "GET", key, "?record");
@@ -159,6 +167,7 @@ static bool same_strings(char *const *a, size_t a_count, char *const *b, size_t 
     return true;
 }
 
+/* Keys that readers do not see are never in the wrong place. */
 bool info_is_elsewhere(const struct info *info)
 {
     const struct record *record = &info->record;
@@ -167,6 +176,8 @@ bool info_is_elsewhere(const struct info *info)
     return !same_strings(record->places, record->place_count, info->wanted, info->wanted_count);
 }
 
+/* Too few copies are found here by the record's own word: places may be the wanted ones, and yet
+ * fewer than --replicas. */
 bool info_is_misplaced(const struct info *info)
 {
     const struct record *record = &info->record;

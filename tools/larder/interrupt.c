@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+/* Lock-free, so a signal handler may store it. */
 static atomic_bool seen;
 
 static void signal_came(int number)

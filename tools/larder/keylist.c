@@ -21,7 +21,8 @@ enum { PAGE = 1000 }; /* records; some hundred bytes each */
 struct keylist {
     struct client *client;
     struct buf next; /* where the next page begins, encoded */
-    bool last;       /* there is none */
+    bool work;       /* only keys with work */
+    bool last;       /* there is no next page */
     struct json *page;
     size_t at; /* in the page */
 };
@@ -33,6 +34,14 @@ struct keylist *keylist_new(struct client *client, const void *start, size_t len
         return NULL;
     list->client = client;
     key_encode(&list->next, start, len);
+    return list;
+}
+
+struct keylist *keylist_new_work(struct client *client)
+{
+    struct keylist *list = keylist_new(client, "", 0);
+    if (list)
+        list->work = true;
     return list;
 }
 
@@ -50,7 +59,8 @@ void keylist_free(struct keylist *list)
 static enum status fetch_page(struct keylist *list)
 {
     struct buf path = BUF_INIT;
-    buf_addf(&path, "/admin/keys?limit=%d&start=%s", PAGE, buf_text(&list->next));
+    buf_addf(&path, "/admin/keys?limit=%d&start=%s%s", PAGE, buf_text(&list->next),
+             list->work ? "&work" : "");
     enum status st = buf_ok(&path) && buf_ok(&list->next)
                          ? client_request(list->client, "GET", buf_text(&path))
                          : ST_NO_MEMORY;

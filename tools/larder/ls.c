@@ -45,6 +45,7 @@ static void add_json(const struct info *info, struct buf *out)
     buf_addf(out, "],\"few\":%s}", record->few_copies ? "true" : "false");
 }
 
+/* Columns of fixed width first, the key last: it may have any length. */
 static void add_line(const struct ls *ls, const struct info *info, struct buf *out)
 {
     const struct record *record = &info->record;
@@ -59,6 +60,7 @@ static void add_line(const struct ls *ls, const struct info *info, struct buf *o
     buf_addc(out, ls->null ? '\0' : '\n');
 }
 
+/* Counts, too; the first key has no comma before it. */
 static enum status print_key(struct ls *ls, const struct info *info)
 {
     struct buf line = BUF_INIT;

@@ -12,6 +12,7 @@
 #include "tools/larder/commands.h"
 #include "tools/larder/say.h"
 
+/* A row of the help, and what is called. */
 struct command {
     const char *name;
     const char *title; /* argv[0] of the command: what its messages begin with */
@@ -32,6 +33,9 @@ static const struct command commands[] = {
     {"remove-volume", "larder remove-volume", "takes a volume out of the store", removevolume_run},
     {"repair", "larder repair", "makes the copies that keys lack", repair_run},
     {"scrub", "larder scrub", "has all values read and compared, and repaired", scrub_run},
+    {"watch", "larder watch", "prints what happens to keys", watchkeys_run},
+    {"backup", "larder backup", "writes the index of a running master to a file", backup_run},
+    {"restore", "larder restore", "makes an index of a backup", restore_run},
     {"rebuild", "larder rebuild", "makes a new index from the volumes", rebuild_run},
     {"rebalance", "larder rebalance", "moves values to where placement wants them", rebalance_run},
     {"verify", "larder verify", "compares the index with the volumes", verify_run},
@@ -39,6 +43,7 @@ static const struct command commands[] = {
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
+/* By the whole name: an abbreviation would mean something else when a command is added. */
 static const struct command *find(const char *name)
 {
     for (size_t i = 0; i < COMMANDS; i++)
@@ -47,6 +52,7 @@ static const struct command *find(const char *name)
     return NULL;
 }
 
+/* To standard output, as it was asked for; a wrong usage goes to standard error. */
 static int help(void)
 {
     say("Usage: larder [-m URL] COMMAND [ARGUMENT]...\n"
@@ -119,6 +125,8 @@ static void keep_streams(void)
             (void)!open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY);
 }
 
+/* What comes before the command is taken here (-m, --version, --help); all else is the command's
+ * own to parse. */
 int main(int argc, char **argv)
 {
     keep_streams();

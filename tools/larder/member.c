@@ -39,6 +39,7 @@ static void explain(const struct client *client, enum status st, const char *doi
     buf_free(&reason);
 }
 
+/* A line end is added where the master's sentence has none. */
 bool member_post(struct client *client, const char *path, const char *name, const char *doing)
 {
     enum status st = client_post(client, path, name);

@@ -6,17 +6,16 @@
  * between where the file system cannot exchange names. Whatever fails before the swap removes the
  * new one; from the closing on it is kept, as it is whole and cost hours.
  *
- * The trap that shaped it: LevelDB changes the files of an index by opening it (it replays the log),
- * and may not open a damaged one at all. So the old one is never opened: its lock is taken as LevelDB
- * takes it (fcntl on LOCK), and no more. The records are in the format of master/index_state.h; prefixes of
- * the keys: "!v" volumes, "!w" work, "!m" the index's own.
+ * The trap that shaped it: LevelDB changes the files of an index by opening it (it replays the
+ * log), and may not open a damaged one at all. So the old one is never opened: its lock is taken as
+ * LevelDB takes it (fcntl on LOCK), and no more. The records are in the format of
+ * master/index_state.h; prefixes of the keys: "!v" volumes, "!w" work, "!m" the index's own.
  */
 #include "tools/larder/newindex.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -32,6 +31,7 @@
 #include "common/ldb.h"
 #include "common/loop.h"
 #include "common/record.h"
+#include "common/swap.h"
 #include "tools/larder/say.h"
 
 enum { BATCH_ENTRIES = 1000, BUFFER_BYTES = 32 * 1024 * 1024 };
@@ -154,6 +154,8 @@ enum status newindex_begin(struct newindex **made, const char *dir)
         return ST_NO_MEMORY;
     index->lock = -1;
     index->now_ms = loop_wall_ms();
+    /* Beyond any number that the lost index gave, for who watches it (PROTOCOL.md, 'Index'). */
+    index->sequence = index->now_ms * 1000;
     index->batch = ldb_batch_new();
     index->dir = strdup(dir);
     size_t len = strlen(dir);
@@ -182,6 +184,7 @@ const char *newindex_dir(const struct newindex *index)
     return index->dir;
 }
 
+/* The lock goes last, with its descriptor: until then no master can start on DIR. */
 void newindex_free(struct newindex *index)
 {
     if (!index)
@@ -248,6 +251,7 @@ enum status newindex_add(struct newindex *index, const struct key *key, const st
     return st;
 }
 
+/* As master/volumes_facts.c writes and reads it; `added` is the time of this rebuild. */
 enum status newindex_add_volume(struct newindex *index, const char *name, const char *address,
                                 const char *identity)
 {
@@ -262,48 +266,6 @@ enum status newindex_add_volume(struct newindex *index, const char *name, const 
 }
 
 /* --- putting it in its place --- */
-
-/* Works for files and directories. */
-static enum status sync_path(const char *path)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return status_of_errno(errno);
-    enum status st = fsync(fd) == 0 ? ST_OK : status_of_errno(errno);
-    (void)close(fd);
-    return st;
-}
-
-/* LevelDB synced its tables, but not every log that it still wants to read at the next start. The
- * directory last: it has the names. */
-static enum status sync_files(const char *dir)
-{
-    DIR *list = opendir(dir);
-    if (!list)
-        return status_of_errno(errno);
-    enum status st = ST_OK;
-    const struct dirent *entry;
-    while (!st && (entry = readdir(list))) {
-        char *path = NULL;
-        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-            continue;
-        st = asprintf(&path, "%s/%s", dir, entry->d_name) < 0 ? ST_NO_MEMORY : sync_path(path);
-        free(path);
-    }
-    (void)closedir(list);
-    return st ? st : sync_path(dir);
-}
-
-/* The names themselves are made durable here. */
-static enum status sync_parent(const char *dir)
-{
-    char *copy = strdup(dir);
-    if (!copy)
-        return ST_NO_MEMORY;
-    enum status st = sync_path(dirname(copy));
-    free(copy);
-    return st;
-}
 
 /* DIR.old-TIME, or, where that is taken already, DIR.old-TIME-2 and so on. NULL: no memory. */
 static char *old_name(const char *dir)
@@ -326,28 +288,6 @@ static char *old_name(const char *dir)
     }
 }
 
-/* In one step where the file system can exchange two names; else in two. Back again where the last
- * step fails, so that what has the name of the new index never is the old one. */
-static bool exchange(const char *dir, const char *path, const char *old)
-{
-    bool exchanged = renameat2(AT_FDCWD, path, AT_FDCWD, dir, RENAME_EXCHANGE) == 0;
-    if (exchanged && rename(path, old) == 0)
-        return true;
-    int why = errno;
-    if (exchanged) {
-        (void)renameat2(AT_FDCWD, path, AT_FDCWD, dir, RENAME_EXCHANGE);
-    } else if (rename(dir, old) == 0) {
-        if (rename(path, dir) == 0)
-            return true;
-        why = errno;
-        (void)rename(old, dir);
-    } else {
-        why = errno;
-    }
-    errno = why;
-    return false;
-}
-
 /* On failure the new index stays under its name: hours of work are not thrown away. */
 static enum status swap(struct newindex *index, char **old)
 {
@@ -358,10 +298,10 @@ static enum status swap(struct newindex *index, char **old)
         *old = old_name(index->dir);
         if (!*old)
             return ST_NO_MEMORY;
-        good = exchange(index->dir, index->path, *old);
+        good = swap_exchange(index->dir, index->path, *old);
     }
     if (good)
-        return sync_parent(index->dir);
+        return swap_sync_parent(index->dir);
     say_error("the new index is whole, but could not be put in the place of %s: %s. It is in %s: "
               "move it by hand",
               index->dir, strerror(errno), index->path);
@@ -384,7 +324,9 @@ enum status newindex_finish(struct newindex *index, char **old)
         return st;
     ldb_close(index->db);
     index->db = NULL; /* from here on it is not removed any more */
-    st = sync_files(index->path);
+    /* LevelDB synced its tables, but not every log that it still wants to read at the next start.
+     */
+    st = swap_sync_files(index->path);
     if (st) {
         say_error("could not sync the new index %s: %s. Nothing was replaced; remove it, see to "
                   "the disk, and begin again",

@@ -27,6 +27,7 @@
 
 /* --- the shadow --- */
 
+/* A name that is nothing but the suffix is none. */
 static bool ends_with(const char *name, const char *suffix)
 {
     size_t len = strlen(name);
@@ -44,6 +45,7 @@ static enum status copy_bytes(int from, int to)
     return n < 0 ? status_of_errno(errno) : ST_OK;
 }
 
+/* O_EXCL: the shadow was just made, and is empty. */
 static enum status copy_file(int from_dir, int to_dir, const char *name)
 {
     int from = openat(from_dir, name, O_RDONLY | O_CLOEXEC);
@@ -81,6 +83,7 @@ static enum status shadow_list(DIR *list, const char *shadow)
     return st;
 }
 
+/* The first file that fails ends it: a shadow with a part missing could look like another index. */
 static enum status shadow_files(const char *dir, const char *shadow)
 {
     DIR *list = opendir(dir);

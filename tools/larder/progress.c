@@ -38,6 +38,7 @@ struct progress *progress_new(const char *label, const char *unit, uint64_t tota
     return progress;
 }
 
+/* No other thread may use it any more. */
 void progress_free(struct progress *progress)
 {
     if (!progress)
@@ -142,6 +143,7 @@ static uint64_t rate(const struct progress_figures *figures)
     return (uint64_t)((double)figures->done * 1000 / (double)figures->elapsed_ms);
 }
 
+/* One line without an end, short enough for a terminal of 80 columns mostly. */
 void progress_text(struct buf *out, const struct progress_figures *figures)
 {
     buf_addf(out, "%s: ", figures->label);

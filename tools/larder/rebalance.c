@@ -286,6 +286,7 @@ static void mover_work(void *state, void *item)
     key_moved(mover, key, st);
 }
 
+/* Of as many requests at a time as --jobs says. */
 static struct crew *make_crew(struct rebalance *rebalance)
 {
     const struct crew_work work = {mover_begin, mover_work, mover_end, rebalance};

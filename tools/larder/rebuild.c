@@ -22,6 +22,7 @@
 #include "common/http_fetch.h"
 #include "common/key.h"
 #include "common/options.h"
+#include "common/placement.h"
 #include "common/record.h"
 #include "tools/larder/arguments.h"
 #include "tools/larder/choose.h"
@@ -38,24 +39,24 @@
 enum { NOTES_KEPT = 20 }; /* keys named in the report; all are counted */
 
 struct rebuild {
-    char *db; /* the options, as given */
-    struct option_list volumes;
-    struct option_list without;
+    char *db;                   /* the options, as given */
+    struct option_list volumes; /* names or addresses; roster.h */
+    struct option_list without; /* what is left out on purpose */
     unsigned subvolumes;
     unsigned replicas;
     unsigned threads;
 
     struct oldindex_volumes known; /* that the old index has */
     struct roster *roster;
-    struct newindex *index;
-    struct scan *scan;
+    struct newindex *index; /* holds the lock of the old one, too */
+    struct scan *scan;      /* removed at the end in any case */
     struct walk_result found;
     char *old; /* where the old index went; NULL: there was none */
 
     /* Of the keys. */
     uint64_t live, unlinked, deleted, few, garbage, damaged, conflicts, fell_back, unsound;
     char *notes[NOTES_KEPT]; /* about keys that an operator should look at */
-    size_t note_count;
+    size_t note_count;       /* NOTES_KEPT at most */
 };
 
 static enum status rebuild_begin(struct rebuild *rebuild);
@@ -191,7 +192,7 @@ static enum status write_key(struct rebuild *rebuild, struct chooser *chooser,
                              struct scan_group *group)
 {
     struct choice choice;
-    enum status st = chooser_run(chooser, group, &choice);
+    enum status st = chooser_run(chooser, group, NULL, &choice);
     if (!st)
         st = newindex_add(rebuild->index, &group->key, &choice.record);
     if (!st)
@@ -239,6 +240,8 @@ static enum status write_volumes(struct rebuild *rebuild)
     return st;
 }
 
+/* One thread and one pass: LevelDB writes keys that come in order fastest, and the volumes are
+ * asked nothing more. */
 static enum status rebuild_write(struct rebuild *rebuild)
 {
     struct chooser *chooser = make_chooser(rebuild);
@@ -254,6 +257,8 @@ static enum status rebuild_write(struct rebuild *rebuild)
     return st;
 }
 
+/* From here on nothing is interrupted: it takes seconds, and half of it would be the worst of all.
+ */
 static enum status rebuild_finish(struct rebuild *rebuild)
 {
     return newindex_finish(rebuild->index, &rebuild->old);
@@ -261,6 +266,7 @@ static enum status rebuild_finish(struct rebuild *rebuild)
 
 /* --- for people --- */
 
+/* Where `meaning` is "" a zero is told, too. */
 static void report_number(const char *what, uint64_t number, const char *meaning)
 {
     struct buf text = BUF_INIT;
@@ -347,6 +353,7 @@ static int rebuild_all(struct rebuild *rebuild)
     return st == ST_BAD_REQUEST ? EXIT_TROUBLE : EXIT_FAILED;
 }
 
+/* What the option table cannot say: that two of them are required. */
 static bool check_usage(const struct rebuild *rebuild, int extra)
 {
     if (!arguments_fit("larder rebuild", extra, 0, 0))
@@ -382,8 +389,8 @@ int rebuild_run(int argc, char **argv)
          "all volumes, by address or name (required)"},
         {"without", 0, OPTION_LIST, &rebuild.without, 0, 0, NULL, "VOLUME,...",
          "volumes or disks (VOLUME/svXX) that are lost or away"},
-        {"subvolumes", 's', OPTION_UNSIGNED, &rebuild.subvolumes, 1, 65536, NULL, "N",
-         "disks a volume, as the master has it (default 10)"},
+        {"subvolumes", 's', OPTION_UNSIGNED, &rebuild.subvolumes, 1, PLACEMENT_SUBVOLUMES_MAX, NULL,
+         "N", "disks a volume, as the master has it (default 10)"},
         {"replicas", 'r', OPTION_UNSIGNED, &rebuild.replicas, 1, RECORD_COPIES_MAX, NULL, "N",
          "copies that each value should have (default 3)"},
         {"threads", 't', OPTION_UNSIGNED, &rebuild.threads, 1, WALK_THREADS_MAX, NULL, "N",

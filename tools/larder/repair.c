@@ -30,6 +30,7 @@ static enum watch_end wait_for_sweep(struct client *client, struct watch_state *
     return !st ? WATCH_DONE : st == ST_CLOSED ? WATCH_INTERRUPTED : WATCH_FAILED;
 }
 
+/* What was flagged already is counted as well: it has too few copies. */
 static void print_sweep(const struct watch_state *state)
 {
     struct buf text = BUF_INIT;
@@ -56,6 +57,7 @@ static enum watch_end wait_for_all(struct client *client, unsigned patience_ms)
     return end;
 }
 
+/* The exit status. Without --wait a demand that was taken is success. */
 static int repair(const char *master, bool waits, unsigned patience_ms)
 {
     struct client *client = client_new(master);

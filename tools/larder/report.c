@@ -24,6 +24,7 @@ struct report {
     uint64_t of_problem[PROBLEM_COUNT];
 };
 
+/* With --json the document begins here, so report_finish() must follow in any case. */
 struct report *report_new(bool json)
 {
     struct report *report = calloc(1, sizeof *report);
@@ -108,12 +109,14 @@ static void finish_json(const struct report *report, const struct report_totals 
         say("%s\"%s\":%" PRIu64, i ? "," : "", problem_word((enum problem)i),
             report->of_problem[i]);
     say("},\n\"keys\":%" PRIu64 ",\"files\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"strays\":%" PRIu64
-        ",\"unchecked\":%" PRIu64 ",\"deep\":%s,\"complete\":%s,\"ok\":%s}\n",
+        ",\"unchecked\":%" PRIu64 ",\"repaired\":%" PRIu64
+        ",\"deep\":%s,\"complete\":%s,\"ok\":%s}\n",
         totals->keys, totals->files, totals->bytes, totals->strays, totals->unchecked,
-        totals->deep ? "true" : "false", complete ? "true" : "false",
+        totals->repaired, totals->deep ? "true" : "false", complete ? "true" : "false",
         complete && report->count == 0 ? "true" : "false");
 }
 
+/* "1,234 keys, " */
 static void add_count(struct buf *out, uint64_t count, const char *what)
 {
     progress_number(out, count);
@@ -133,6 +136,8 @@ static void finish_text(const struct report *report, const struct report_totals 
         add_count(&text, totals->strays, "files that tell no key; ");
     if (totals->unchecked)
         add_count(&text, totals->unchecked, "keys could not be looked at; ");
+    if (totals->repaired)
+        add_count(&text, totals->repaired, "keys were repaired; ");
     if (report->count == 0)
         buf_adds(&text, complete ? "all is well" : "nothing was found so far");
     else
@@ -146,6 +151,7 @@ static void finish_text(const struct report *report, const struct report_totals 
     buf_free(&text);
 }
 
+/* `ok` is for scripts: complete, and nothing found. */
 void report_finish(struct report *report, const struct report_totals *totals, bool complete)
 {
     (void)pthread_mutex_lock(&report->lock);

@@ -18,6 +18,7 @@ struct report_totals {
     uint64_t bytes;     /* in them */
     uint64_t strays;    /* files that tell no key */
     uint64_t unchecked; /* keys that could not be looked at */
+    uint64_t repaired;  /* keys that were mended, and are not among the findings */
     bool deep;
 };
 

@@ -26,6 +26,8 @@
 #include "tools/larder/say.h"
 #include "tools/larder/volume.h"
 
+/* One volume of the list. Its text members are valid from roster_new() on, `identity` and
+ * `is_larder` after roster_call(). */
 struct member {
     char name[VOLUME_NAME_MAX + 1];    /* in the store */
     char address[VOLUME_NAME_MAX + 1]; /* where it is reached */
@@ -165,6 +167,7 @@ void roster_moved(struct roster *roster, const char *name, const char *address)
     member->named = true;
 }
 
+/* `others` are volumes that only the old index knows. */
 bool roster_check_left_out(const struct roster *roster, const struct option_list *others)
 {
     bool good = true;
@@ -302,6 +305,7 @@ static enum status check_names(const struct roster *roster)
     return ST_OK;
 }
 
+/* Every one, also where name and address are the same (addresses.c says why). */
 static enum status note_addresses(struct roster *roster)
 {
     enum status st = ST_OK;
@@ -348,6 +352,7 @@ enum status roster_call(struct roster *roster, struct http_fetcher *fetcher)
 
 /* --- answers --- */
 
+/* Their order is the operator's; placement does not depend on it. */
 const char *const *roster_volumes(const struct roster *roster, size_t *count)
 {
     *count = roster->count;

@@ -28,6 +28,7 @@ static void wipe_locked(void)
     line_stands = false;
 }
 
+/* An error of stderr itself cannot be told to anybody. */
 void say_error(const char *format, ...)
 {
     va_list args;
@@ -41,6 +42,7 @@ void say_error(const char *format, ...)
     va_end(args);
 }
 
+/* Buffered by stdio; say_flush() tells at the end whether all of it was written. */
 void say(const char *format, ...)
 {
     va_list args;
@@ -72,6 +74,7 @@ void say_transient(const char *line)
     (void)pthread_mutex_unlock(&lock);
 }
 
+/* Also on a terminal, for summaries that are to stay. */
 void say_note(const char *line)
 {
     (void)pthread_mutex_lock(&lock);

@@ -36,18 +36,21 @@ enum { FLAG_UNLINKED = 1, FLAG_EXPECTED = 2, FLAG_MD5 = 4 };
 /* Before every key, since keys begin with '/'. */
 static const unsigned char suspects[2] = {0, 's'};
 
+/* Shared by writers and readers of all threads. */
 struct scan {
     struct ldb *db;
     char *path;
     atomic_bool failed; /* a write did; the others that fail with it say nothing more */
 };
 
+/* One thread's; loses what was not flushed. */
 struct scan_writer {
     struct scan *scan;
     struct ldb_batch *batch;
     size_t entries;
 };
 
+/* One thread's; sees the scan as it was when it was made. */
 struct scan_reader {
     struct ldb_iter *iter;
     bool begun; /* the iterator stands somewhere */
@@ -55,6 +58,7 @@ struct scan_reader {
 
 /* --- groups --- */
 
+/* The memory stays for the next key. */
 void scan_group_clear(struct scan_group *group)
 {
     group->file_count = 0;
@@ -140,6 +144,7 @@ enum status scan_open(struct scan **made, const char *path)
     return ST_OK;
 }
 
+/* After all writers and readers have been freed: LevelDB does not close under an iterator. */
 void scan_discard(struct scan *scan)
 {
     if (!scan)
@@ -230,6 +235,7 @@ static enum status added(struct scan_writer *writer)
     return ++writer->entries < BATCH_ENTRIES ? ST_OK : scan_flush(writer);
 }
 
+/* Two files of one key, generation, place and naming cannot be: it would be one path. */
 enum status scan_add_file(struct scan_writer *writer, const struct key *key,
                           const struct scan_file *file)
 {
@@ -378,6 +384,7 @@ enum status scan_next(struct scan_reader *reader, struct scan_group *group)
     return st ? ST_CORRUPT : take_group(reader, group);
 }
 
+/* Leaves the iterator behind the key; scan_next() on the same reader would go on there. */
 enum status scan_lookup(struct scan_reader *reader, const struct key *key, struct scan_group *group)
 {
     scan_group_clear(group);

@@ -33,6 +33,7 @@ static enum watch_end end_of(enum status st)
 
 /* --- the volumes --- */
 
+/* Values of all copies: one that has three is counted three times. */
 static void print_volumes(const struct volumescrub_sum *sum)
 {
     struct buf text = BUF_INIT;
@@ -84,6 +85,7 @@ static enum watch_end scrub_volumes(struct scrub *scrub)
 
 /* --- the master --- */
 
+/* Numbers are those of one whole comparison, the last. */
 static void print_audit(const struct watch_state *state)
 {
     struct buf text = BUF_INIT;
@@ -164,6 +166,7 @@ static enum watch_end run_parts(struct scrub *scrub)
     return end;
 }
 
+/* EXIT_TROUBLE where nobody could be asked; what was found and not repaired is EXIT_FAILED. */
 static int run_scrub(struct scrub *scrub, const char *master)
 {
     scrub->client = client_new(master);

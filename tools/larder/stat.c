@@ -65,6 +65,7 @@ static bool print_copy(const struct looked *looked, const char *place, const cha
     return strcmp(verdict(looked, md5), "there") == 0;
 }
 
+/* Places in the order of the record, which is that of placement. */
 static bool print_copies(struct http_fetcher *fetcher, const struct addresses *addresses,
                          const struct info *info)
 {
@@ -79,6 +80,7 @@ static bool print_copies(struct http_fetcher *fetcher, const struct addresses *a
     return good;
 }
 
+/* Nothing at all where the list is empty, not even its title. */
 static void print_list(const char *title, char *const *list, size_t count)
 {
     if (count)
@@ -150,6 +152,7 @@ static int stat_key(const char *master, const struct key *key)
     return result;
 }
 
+/* --raw and --master are arguments_run()'s to parse. */
 static int run(void *arg UNUSED, const char *master, bool raw, char *const *texts, int count UNUSED)
 {
     struct key key;

@@ -48,6 +48,7 @@ static void add_count(struct buf *out, const struct json *of, const char *name, 
     buf_adds(out, what);
 }
 
+/* The queue is that of the janitor's last whole round (common/PROTOCOL.md, /admin/status). */
 static void print_repair(const struct json *repair)
 {
     struct buf text = BUF_INIT;
@@ -80,6 +81,7 @@ static bool add_when(struct buf *out, const struct json *of)
     return true;
 }
 
+/* What it found to be repaired is in the queue from then on. */
 static void print_sweep(const struct json *sweep)
 {
     struct buf text = BUF_INIT;
@@ -91,6 +93,7 @@ static void print_sweep(const struct json *sweep)
     buf_free(&text);
 }
 
+/* Figures of the round that runs, or of the last one. */
 static void print_audit(const struct json *audit)
 {
     struct buf text = BUF_INIT;

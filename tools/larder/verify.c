@@ -1,27 +1,23 @@
 /*
  * larder verify: the index against the volumes, while clients go on.
  *
- *   verify_volumes     the master says which volumes there are
- *   verify_scan        what is on them goes into a scratch database
+ *   survey_begin       the master says which volumes there are
+ *   survey_walk        what is on them goes into a scratch database
  *   verify_compare     the list of keys and the scan, both in the order of keys, side by side: what
  *                      does not agree is suspect; with --deep the copies of all others are read,
  *                      and what is wrong there is suspect too
+ *   reunite_run        with --repair, where the index was restored from a backup: what the volumes
+ *                      tell goes into it (reunite.h), and that is all
  *   verify_suspects    a while later every suspect is looked at afresh; what is still wrong then
  *                      is reported
  *
  * So a value that is written, moved or deleted in the meantime is not taken for a fault.
  */
-#include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "common/http_client.h"
-#include "common/http_fetch.h"
-#include "common/json.h"
 #include "common/key.h"
 #include "common/options.h"
 #include "tools/larder/arguments.h"
@@ -36,37 +32,39 @@
 #include "tools/larder/merge.h"
 #include "tools/larder/progress.h"
 #include "tools/larder/report.h"
+#include "tools/larder/reunite.h"
 #include "tools/larder/roster.h"
 #include "tools/larder/say.h"
 #include "tools/larder/scan.h"
+#include "tools/larder/survey.h"
 #include "tools/larder/throttle.h"
 #include "tools/larder/walk.h"
 
 struct verify {
     char *master;
     char *scratch;
-    struct option_list without;
+    struct option_list without; /* what is left out on purpose */
     unsigned long long rate;
     unsigned threads;
     unsigned settle_ms;
     bool deep, masters;
     bool json;
+    bool repair;
+    bool adopt;    /* repair an index as if it had been restored */
+    bool restored; /* it was, or is to count as if */
 
-    char *temp;            /* a directory of our own; NULL: not made */
     struct client *client; /* the main thread's; each checker has its own */
-    struct option_list volumes;
-    struct roster *roster;
-    struct scan *scan;
+    struct survey survey;
     struct throttle *throttle;
     struct progress *progress;
-    struct report *report;
-    struct walk_result found;
-    uint64_t keys; /* visible ones in the index; the main thread counts */
+    struct report *report; /* NULL until the second look begins */
+    uint64_t keys;         /* visible ones in the index; the main thread counts */
 
     pthread_mutex_t lock; /* over all below */
     struct scan_writer *suspects;
     uint64_t suspect_count;
     uint64_t unchecked;
+    uint64_t repaired;
     enum status failed; /* the first failure of a thread */
 };
 
@@ -74,134 +72,40 @@ struct verify {
 struct checker {
     struct verify *verify;
     struct examiner *examiner;
+    struct client *client;
     struct findings findings;
 };
 
-static enum status verify_volumes(struct verify *verify);
-static enum status verify_scan(struct verify *verify);
 static enum status verify_compare(struct verify *verify);
 static enum status verify_suspects(struct verify *verify);
 
-/* --- volumes --- */
-
-/* Those that are reached elsewhere than their names say. */
-static void take_addresses(struct verify *verify, const struct json *list)
-{
-    for (size_t i = 0; i < json_count(list); i++) {
-        const char *name = json_text(json_member(json_item(list, i), "name"));
-        const char *address = json_text(json_member(json_item(list, i), "address"));
-        if (name && address)
-            roster_moved(verify->roster, name, address);
-    }
-}
-
-/* The names as the master has them; roster_new() checks them again. */
-static enum status take_names(struct verify *verify, const struct json *list)
-{
-    size_t count = json_count(list);
-    verify->volumes.items = calloc(count + 1, sizeof *verify->volumes.items);
-    if (!verify->volumes.items)
-        return ST_NO_MEMORY;
-    for (size_t i = 0; i < count; i++) {
-        const char *name = json_text(json_member(json_item(list, i), "name"));
-        verify->volumes.items[i] = name ? strdup(name) : NULL;
-        if (!verify->volumes.items[i])
-            return name ? ST_NO_MEMORY : ST_PEER;
-        verify->volumes.count++;
-    }
-    return ST_OK;
-}
-
-/* Who the volumes are the master knows best; each is asked itself, all the same, for what only it
- * knows. */
-static enum status verify_volumes(struct verify *verify)
-{
-    enum status st = client_request(verify->client, "GET", "/admin/volumes");
-    if (st || client_status(verify->client) != 200) {
-        client_explain(verify->client, st, "list the volumes", NULL);
-        return st ? st : ST_PEER;
-    }
-    struct json *json = client_json(verify->client);
-    st = take_names(verify, json_member(json, "volumes"));
-    if (!st)
-        st = roster_new(&verify->roster, &verify->volumes, &verify->without);
-    if (!st)
-        take_addresses(verify, json_member(json, "volumes"));
-    json_free(json);
-    if (!st && !roster_check_left_out(verify->roster, NULL))
-        st = ST_BAD_REQUEST;
-    struct http_fetcher *fetcher = http_fetcher_new();
-    if (!st)
-        st = fetcher ? roster_call(verify->roster, fetcher) : ST_NO_MEMORY;
-    http_fetcher_free(fetcher);
-    return st;
-}
-
-/* --- scan --- */
-
-/* A directory that nobody else can have prepared: /tmp belongs to everyone. */
-static enum status make_temp(struct verify *verify)
-{
-    const char *dir = verify->scratch ? verify->scratch : getenv("TMPDIR");
-    if (!dir || !*dir)
-        dir = "/tmp";
-    if (asprintf(&verify->temp, "%s/larder-verify-XXXXXX", dir) < 0) {
-        verify->temp = NULL;
-        return ST_NO_MEMORY;
-    }
-    if (mkdtemp(verify->temp))
-        return ST_OK;
-    say_error("could not make a scratch directory in %s: %s; give another with --scratch", dir,
-              strerror(errno));
-    free(verify->temp);
-    verify->temp = NULL;
-    return ST_IO;
-}
-
-/* The walk goes on while clients write: what it sees may be out of date when it ends, and need not
- * be of one moment. */
-static enum status verify_scan(struct verify *verify)
-{
-    char *path = NULL;
-    enum status st = make_temp(verify);
-    if (!st && asprintf(&path, "%s/scan", verify->temp) < 0) {
-        path = NULL;
-        st = ST_NO_MEMORY;
-    }
-    if (!st)
-        st = scan_open(&verify->scan, path);
-    if (!st)
-        st = walk_run(verify->roster, verify->threads, verify->scan, &verify->found);
-    free(path);
-    return st;
-}
-
 /* --- threads that look at keys --- */
-
-/* Each thread its own examiner, which sees the scan as it is now. */
-static void *checker_begin(void *arg)
-{
-    struct verify *verify = arg;
-    const struct examine_options options = {verify->master, verify->roster, verify->scan,
-                                            verify->throttle, verify->deep};
-    struct checker *checker = calloc(1, sizeof *checker);
-    if (!checker)
-        return NULL;
-    checker->verify = verify;
-    checker->examiner = examiner_new(&options);
-    if (!checker->examiner) {
-        free(checker);
-        return NULL;
-    }
-    return checker;
-}
 
 static void checker_end(void *state)
 {
     struct checker *checker = state;
     examiner_free(checker->examiner);
+    client_free(checker->client);
     findings_free(&checker->findings);
     free(checker);
+}
+
+/* Each thread its own examiner, which sees the scan as it is now. */
+static void *checker_begin(void *arg)
+{
+    struct verify *verify = arg;
+    const struct examine_options options = {verify->master, verify->survey.roster,
+                                            verify->survey.scan, verify->throttle, verify->deep};
+    struct checker *checker = calloc(1, sizeof *checker);
+    if (!checker)
+        return NULL;
+    checker->verify = verify;
+    checker->examiner = examiner_new(&options);
+    checker->client = client_new(verify->master);
+    if (checker->examiner && checker->client)
+        return checker;
+    checker_end(checker);
+    return NULL;
 }
 
 /* The first failure is kept; all threads stop at their next key. */
@@ -232,8 +136,8 @@ static enum status add_suspect(struct verify *verify, const struct key *key)
     return st;
 }
 
-/* Frees the key. True where there was a look, and `findings` says what it found. */
-static bool look(struct checker *checker, struct key *key)
+/* True where there was a look, and `findings` says what it found. */
+static bool look(struct checker *checker, const struct key *key)
 {
     struct verify *verify = checker->verify;
     enum status st = failure(verify);
@@ -262,12 +166,39 @@ static void check_first(void *state, void *item)
     free(key);
 }
 
+/* A REBALANCE has the master look at the copies, and make those that are missing or damaged. */
+static bool can_mend(const struct findings *findings)
+{
+    for (size_t i = 0; i < findings->count; i++) {
+        enum problem problem = findings->list[i].problem;
+        if (problem != PROBLEM_EXTRA && problem != PROBLEM_TOMBSTONE)
+            return true;
+    }
+    return false;
+}
+
+/* True where nothing is wrong with the key any more. What could not be repaired is a finding, not a
+ * failure of the check. */
+static bool mend(struct checker *checker, const struct key *key)
+{
+    if (!checker->verify->repair || !can_mend(&checker->findings) ||
+        client_key_request(checker->client, "REBALANCE", key, "") ||
+        client_status(checker->client) != 204)
+        return false;
+    return look(checker, key) && !checker->findings.count;
+}
+
 /* The second: what is wrong now, is. */
 static void check_again(void *state, void *item)
 {
     struct checker *checker = state;
     struct key *key = item;
-    if (look(checker, key) && checker->findings.count)
+    bool wrong = look(checker, key) && checker->findings.count;
+    bool mended = wrong && mend(checker, key);
+    (void)pthread_mutex_lock(&checker->verify->lock);
+    checker->verify->repaired += mended;
+    (void)pthread_mutex_unlock(&checker->verify->lock);
+    if (wrong && !mended)
         report_key(checker->verify->report, key, &checker->findings);
     progress_add(checker->verify->progress, 1);
     free(key);
@@ -295,8 +226,8 @@ static bool is_left_out(const void *arg, const char *place)
 static enum status compare_key(struct verify *verify, struct crew *crew, const struct info *info,
                                const struct scan_group *group)
 {
-    const struct compare_options options = {roster_places(verify->roster), is_left_out,
-                                            verify->roster};
+    const struct compare_options options = {roster_places(verify->survey.roster), is_left_out,
+                                            verify->survey.roster};
     struct findings findings = {0};
     bool visible = info && (info->record.state == KEY_LIVE || info->record.state == KEY_UNLINKED);
     enum status st = compare_run(&options, info, group, &findings);
@@ -329,10 +260,10 @@ static enum status verify_compare(struct verify *verify)
 {
     const struct crew_work work = {checker_begin, check_first, checker_end, verify};
     struct crew *crew = verify->deep ? crew_new(verify->threads, &work) : NULL;
-    struct merge *merge = merge_new(verify->client, verify->scan);
-    verify->progress =
-        progress_new(verify->deep ? "reading" : "comparing", "files", verify->found.files + 1);
-    verify->suspects = scan_writer_new(verify->scan);
+    struct merge *merge = merge_new(verify->client, verify->survey.scan);
+    verify->progress = progress_new(verify->deep ? "reading" : "comparing", "files",
+                                    verify->survey.found.files + 1);
+    verify->suspects = scan_writer_new(verify->survey.scan);
     enum status st = ST_NO_MEMORY;
     if (merge && verify->progress && verify->suspects && (crew || !verify->deep))
         st = compare_all(verify, merge, crew);
@@ -370,7 +301,7 @@ static enum status give_suspects(struct crew *crew, struct scan_reader *reader, 
 static enum status verify_suspects(struct verify *verify)
 {
     const struct crew_work work = {checker_begin, check_again, checker_end, verify};
-    struct scan_reader *reader = scan_reader_new(verify->scan);
+    struct scan_reader *reader = scan_reader_new(verify->survey.scan);
     struct key key;
     enum status st = reader ? scan_next_suspect(reader, &key) : ST_NO_MEMORY;
     if (!st) {
@@ -397,48 +328,57 @@ static enum status verify_begin(struct verify *verify)
         return ST_BAD_REQUEST;
     (void)pthread_mutex_init(&verify->lock, NULL);
     verify->throttle = throttle_new(verify->rate);
-    return verify->throttle ? verify_volumes(verify) : ST_NO_MEMORY;
+    enum status st = verify->repair ? reunite_is_needed(verify->client, &verify->restored) : ST_OK;
+    if (!st && (verify->restored || verify->adopt)) {
+        st = reunite_begin(verify->client); /* before anything is looked at */
+        verify->restored = true;
+    }
+    if (st)
+        return st;
+    return verify->throttle ? survey_begin(&verify->survey, verify->client, &verify->without)
+                            : ST_NO_MEMORY;
 }
 
-/* The scan goes before its directory. */
 static void verify_end(struct verify *verify)
 {
-    scan_discard(verify->scan);
-    if (verify->temp && rmdir(verify->temp) != 0)
-        say_error("could not remove %s: %s", verify->temp, strerror(errno));
-    free(verify->temp);
-    walk_result_free(&verify->found);
-    roster_free(verify->roster);
-    for (size_t i = 0; i < verify->volumes.count; i++)
-        free(verify->volumes.items[i]);
-    free((void *)verify->volumes.items);
+    survey_end(&verify->survey);
     throttle_free(verify->throttle);
     report_free(verify->report);
     client_free(verify->client);
 }
 
 /* Without a second look nothing is reported: what the first one saw may be in motion. */
+static enum status verify_keys(struct verify *verify)
+{
+    enum status st = verify_compare(verify);
+    if (st)
+        return st;
+    verify->report = report_new(verify->json);
+    return verify->report ? verify_suspects(verify) : ST_NO_MEMORY;
+}
+
 static int verify_all(struct verify *verify)
 {
     interrupt_watch();
     enum status st = verify_begin(verify);
+    bool reunite = verify->repair && verify->restored;
     if (!st)
-        st = verify_scan(verify);
+        st = survey_walk(&verify->survey, verify->scratch, verify->threads);
     if (!st)
-        st = verify_compare(verify);
-    if (!st) {
-        verify->report = report_new(verify->json);
-        st = verify->report ? verify_suspects(verify) : ST_NO_MEMORY;
-    }
+        st = reunite ? reunite_run(verify->client, &verify->survey) : verify_keys(verify);
     if (st == ST_NO_MEMORY)
         say_error("%s", status_text(st));
     if (interrupt_seen())
         say_error("interrupted; the check is not complete");
-    int result = EXIT_TROUBLE;
+    int result = reunite && !st ? EXIT_WELL : EXIT_TROUBLE;
     if (verify->report) {
-        const struct report_totals totals = {verify->keys,        verify->found.files,
-                                             verify->found.bytes, verify->found.strays,
-                                             verify->unchecked,   verify->deep};
+        const struct report_totals totals = {verify->keys,
+                                             verify->survey.found.files,
+                                             verify->survey.found.bytes,
+                                             verify->survey.found.strays,
+                                             verify->unchecked,
+                                             verify->repaired,
+                                             verify->deep};
         bool complete = !st && !verify->unchecked;
         report_finish(verify->report, &totals, complete);
         if (complete)
@@ -450,7 +390,17 @@ static int verify_all(struct verify *verify)
 
 static const char summary[] =
     "Compares the index with what is on the volumes, through the running master, while clients go\n"
-    "on. All that is found is looked at a second time before it is reported. Changes nothing.\n"
+    "on. All that is found is looked at a second time before it is reported. Changes nothing,\n"
+    "without --repair.\n"
+    "\n"
+    "With --repair, copies that are missing, damaged or too few are made anew, and what that has\n"
+    "mended is not reported. And an index that was restored from a backup is brought together "
+    "with\n"
+    "the volumes: what came, was overwritten, unlinked or deleted since goes into it. All volumes\n"
+    "have to be in the list of the master for that; writes are refused until it is done. --adopt "
+    "does\n"
+    "the same for an index that does not count as restored, for example because a volume was\n"
+    "missing then.\n"
     "\n"
     "A line for each problem: PROBLEM KEY on VOLUME: DETAIL; KEY is percent-encoded. Problems:\n"
     "  missing    a copy that the index has is not there\n"
@@ -462,7 +412,7 @@ static const char summary[] =
     "Then one line with the totals. With --json one document: {\"findings\":[{\"key\":encoded,\n"
     "\"problem\":..., \"volume\":..., \"generation\":N, \"detail\":...},...], "
     "\"problems\":{\"missing\":N,\n"
-    "...}, \"keys\":N, \"files\":N, \"bytes\":N, \"strays\":N, \"unchecked\":N, "
+    "...}, \"keys\":N, \"files\":N, \"bytes\":N, \"strays\":N, \"unchecked\":N, \"repaired\":N, "
     "\"deep\":true|false,\n"
     "\"complete\":true|false, \"ok\":true|false}. \"ok\": it is complete, and nothing was found.\n"
     "Exit status: 0 all is well, 1 problems were found, 2 wrong usage, or it could not be checked\n"
@@ -476,6 +426,10 @@ int verify_run(int argc, char **argv)
         {"deep", 0, OPTION_FLAG, &verify.deep, 0, 0, NULL, NULL,
          "read every copy, and compare its MD5"},
         {"masters", 0, OPTION_FLAG, &verify.masters, 0, 0, NULL, NULL, "compare masters instead"},
+        {"repair", 0, OPTION_FLAG, &verify.repair, 0, 0, NULL, NULL,
+         "have what is wrong repaired; see above"},
+        {"adopt", 0, OPTION_FLAG, &verify.adopt, 0, 0, NULL, NULL,
+         "with --repair: as if the index had been restored from a backup"},
         {"json", 'j', OPTION_FLAG, &verify.json, 0, 0, NULL, NULL, "one JSON document"},
         {"rate", 0, OPTION_SIZE, &verify.rate, 0, 0, NULL, "BYTES",
          "with --deep: read at most so many bytes a second"},
@@ -493,7 +447,9 @@ int verify_run(int argc, char **argv)
     int rest = 0;
     enum options_result parsed = options_parse(&program, argc, argv, &rest);
     int result = parsed == OPTIONS_EXIT ? EXIT_WELL : EXIT_TROUBLE;
-    if (parsed == OPTIONS_OK && arguments_fit("larder verify", argc - rest, 0, 0))
+    if (parsed == OPTIONS_OK && verify.adopt && !verify.repair)
+        say_error("verify: --adopt goes with --repair");
+    else if (parsed == OPTIONS_OK && arguments_fit("larder verify", argc - rest, 0, 0))
         result = verify.masters ? masters_compare(verify.master) : verify_all(&verify);
     options_free(&program);
     return result;

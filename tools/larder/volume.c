@@ -236,6 +236,7 @@ static void take_meta(const struct json *entry, struct listing_item *item)
         item->created = time_of(json_text(json_member(entry, "mtime")));
 }
 
+/* A name with a slash in it would lead to another directory than the one that was listed. */
 bool listing_item(const struct listing *listing, size_t i, struct listing_item *item)
 {
     const struct json *entry = json_item(listing->json, i);
@@ -257,6 +258,8 @@ bool listing_item(const struct listing *listing, size_t i, struct listing_item *
 
 /* --- what a volume says of itself --- */
 
+/* Any answer but larder's own makes it a plain server: nginx answers 404 to this path, or lists a
+ * directory of that name. */
 enum status volume_health(struct http_fetcher *fetcher, const char *volume, struct json **health,
                           char *why)
 {
@@ -395,6 +398,7 @@ static bool read_piece(void *arg, const char *data, size_t len)
     return !interrupt_seen();
 }
 
+/* Of all bytes as they came; whether they are the right ones is the caller's to say. */
 static enum status reading_end(struct reading *reading, struct volume_copy *copy)
 {
     unsigned char digest[MD5_SIZE];

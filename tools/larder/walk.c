@@ -57,6 +57,7 @@ struct walk {
     struct walk_result *result;
 };
 
+/* One thread. Only it touches this, but for the beginning and the end, which are walk_run()'s. */
 struct walker {
     struct walk *walk;
     pthread_t thread;

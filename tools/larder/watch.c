@@ -33,6 +33,7 @@ enum {
 
 /* --- looking --- */
 
+/* Absent or negative is 0: an older master may not have it. */
 static uint64_t number(const struct json *json, const char *name)
 {
     int64_t n = json_int(json_member(json, name), 0);
@@ -151,6 +152,7 @@ bool watch_is_stuck(struct client *client, const struct watch_state *state, uint
 
 /* --- waiting --- */
 
+/* For a look that failed; it has said why, but for an interruption. */
 static enum watch_end end_of(enum status st)
 {
     return st == ST_CLOSED ? WATCH_INTERRUPTED : WATCH_FAILED;

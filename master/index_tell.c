@@ -1,0 +1,48 @@
+/*
+ * What the operations of a change mean beside what they store: events for watchers, and whether the
+ * index counts as restored. Both are staged while the batch is filled, and told when it is written;
+ * whoever applies changes does both, in their order.
+ */
+#include <stdatomic.h>
+#include <string.h>
+
+#include "master/index_state.h"
+
+static bool begins_with(const char *key, size_t len, const char *prefix)
+{
+    size_t prefix_len = strlen(prefix);
+    return len >= prefix_len && memcmp(key, prefix, prefix_len) == 0;
+}
+
+bool index_tell_stage(struct index *index, const char *key, size_t key_len, const char *value,
+                      size_t value_len)
+{
+    if (key_len == 0 || key[0] != '!')
+        return false;
+    if (begins_with(key, key_len, INDEX_RESTORED))
+        index->restored_next = value != NULL;
+    if (!begins_with(key, key_len, INDEX_EVENT))
+        return false;
+    size_t skip = sizeof INDEX_EVENT - 1;
+    if (index->options.changes && value)
+        changes_stage(index->options.changes, key + skip, key_len - skip, value, value_len);
+    return true;
+}
+
+void index_tell_applied(struct index *index, enum status st, uint64_t sequence)
+{
+    struct changes *changes = index->options.changes;
+    if (st)
+        index->restored_next = atomic_load(&index->restored);
+    else
+        atomic_store(&index->restored, index->restored_next);
+    if (changes && st)
+        changes_lose(changes, sequence);
+    else if (changes)
+        changes_publish(changes, sequence);
+}
+
+bool index_restored(const struct index *index)
+{
+    return atomic_load(&index->restored);
+}

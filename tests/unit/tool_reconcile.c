@@ -1,0 +1,303 @@
+/* What a restored index should say of a key: what it says, against files and tombstones. */
+#include "tools/larder/reconcile.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/record.h"
+#include "tests/unit/suite.h"
+#include "tools/larder/places.h"
+#include "tools/larder/scan.h"
+
+#define MD5_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define MD5_B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+
+static const char *const volumes[] = {"a:1", "b:1", "c:1"};
+enum { VOLUMES = 3 };
+
+static struct places *places;
+static struct scan_group group;
+static struct record known;
+static struct choice choice;
+static enum reconcile_end end;
+static const char *unseen; /* the volume that was left out; NULL: none */
+
+static void setup(void)
+{
+    uint32_t id;
+    places = places_new();
+    ck_assert_ptr_nonnull(places);
+    memset(&group, 0, sizeof group);
+    memset(&choice, 0, sizeof choice);
+    record_init(&known);
+    unseen = NULL;
+    ck_assert_int_eq(key_from_bytes(&group.key, "/key", 4), ST_OK);
+    for (size_t i = 0; i < VOLUMES; i++)
+        ck_assert_int_eq(places_add(places, volumes[i], i, &id), ST_OK);
+}
+
+static void teardown(void)
+{
+    record_free(&choice.record);
+    record_free(&known);
+    scan_group_free(&group);
+    places_free(places);
+}
+
+/* The record as the index has it; lines of `work` end with ';'. */
+static void index_says(const char *value, const char *work)
+{
+    char text[512];
+    (void)snprintf(text, sizeof text, "%s", work);
+    for (char *at = text; *at; at++)
+        *at = *at == ';' ? '\n' : *at;
+    ck_assert_int_eq(record_decode(&known, *value ? value : NULL, strlen(value),
+                                   *work ? text : NULL, strlen(text)),
+                     ST_OK);
+}
+
+/* A sound copy on volume 0, 1 or 2. */
+static struct scan_file *file(uint32_t volume, uint64_t generation, const char *md5)
+{
+    struct scan_file copy = {.generation = generation, .size = 10, .place = volume};
+    (void)snprintf(copy.md5, sizeof copy.md5, "%s", md5);
+    ck_assert_int_eq(scan_group_add_file(&group, &copy), ST_OK);
+    return &group.files[group.file_count - 1];
+}
+
+static bool is_unseen(const void *arg, const char *place)
+{
+    (void)arg;
+    return strncmp(place, unseen, strlen(unseen)) == 0;
+}
+
+static void reconcile(void)
+{
+    struct choose_options with = {.volumes = volumes,
+                                  .volume_count = VOLUMES,
+                                  .subvolumes = 1,
+                                  .replicas = 2,
+                                  .places = places,
+                                  .unseen = unseen ? is_unseen : NULL};
+    const struct reconcile_options options = {.chooser = chooser_new(&with), .unseen = with.unseen};
+    ck_assert_ptr_nonnull(options.chooser);
+    ck_assert_int_eq(reconcile_run(&options, &known, &group, &choice, &end), ST_OK);
+    chooser_free(options.chooser);
+}
+
+static void check(enum reconcile_end expected, enum key_state state, uint64_t generation,
+                  size_t copies, size_t garbage)
+{
+    ck_assert_int_eq(end, expected);
+    ck_assert_int_eq(choice.record.state, state);
+    ck_assert_uint_eq(choice.record.generation, generation);
+    ck_assert_uint_eq(choice.record.place_count, copies);
+    ck_assert_uint_eq(choice.record.garbage.count, garbage);
+}
+
+START_TEST(nothing_has_happened)
+{
+    index_says("L1 live 5 larder " MD5_A " a:1,b:1", "");
+    file(0, 5, MD5_A);
+    file(1, 5, MD5_A);
+    reconcile();
+    check(RECONCILE_SAME, KEY_LIVE, 5, 2, 0);
+}
+END_TEST
+
+START_TEST(it_came_after_the_backup)
+{
+    file(0, 7, MD5_A);
+    file(2, 7, MD5_A);
+    reconcile();
+    check(RECONCILE_NEW, KEY_LIVE, 7, 2, 0);
+    ck_assert_str_eq(choice.record.md5, MD5_A);
+}
+END_TEST
+
+START_TEST(it_was_overwritten)
+{
+    index_says("L1 live 5 larder " MD5_A " a:1,b:1", "");
+    file(0, 5, MD5_A); /* not removed yet */
+    file(1, 7, MD5_B);
+    file(2, 7, MD5_B);
+    reconcile();
+    check(RECONCILE_VERSION, KEY_LIVE, 7, 2, 1);
+    ck_assert_str_eq(choice.record.md5, MD5_B);
+}
+END_TEST
+
+START_TEST(it_was_deleted)
+{
+    index_says("L1 live 5 larder " MD5_A " a:1,b:1", "");
+    reconcile();
+    check(RECONCILE_DELETED, KEY_ABSENT, 0, 0, 0);
+    ck_assert(!choice.record.has_tombstone);
+}
+END_TEST
+
+/* A volume that was away has its copy still, another one the tombstone. */
+START_TEST(it_was_deleted_but_for_a_copy)
+{
+    index_says("L1 live 5 larder " MD5_A " a:1,b:1", "");
+    file(0, 5, MD5_A);
+    ck_assert_int_eq(scan_group_add_tombstone(&group, 5, 1), ST_OK);
+    reconcile();
+    check(RECONCILE_DELETED, KEY_DELETED, 0, 0, 1);
+    ck_assert_uint_eq(choice.record.tombstone, 5);
+    ck_assert_uint_eq(choice.record.holder_count, 1);
+}
+END_TEST
+
+/* Of a version that the index has seen replaced. */
+START_TEST(an_older_version_does_not_come_back)
+{
+    index_says("L1 live 5 larder " MD5_A " a:1,b:1", "W1;garbage 3 larder a:1;");
+    file(0, 3, MD5_B);
+    reconcile();
+    check(RECONCILE_DELETED, KEY_DELETED, 0, 0, 1);
+    ck_assert_uint_eq(choice.record.tombstone, 5);
+}
+END_TEST
+
+START_TEST(a_deleted_version_does_not_come_back)
+{
+    index_says("", "W1;tombstone 5;garbage 5 larder a:1;");
+    file(0, 5, MD5_A);
+    reconcile();
+    check(RECONCILE_WORK, KEY_DELETED, 0, 0, 1);
+    record_free(&choice.record);
+    file(1, 6, MD5_B); /* but a newer one does */
+    reconcile();
+    check(RECONCILE_NEW, KEY_LIVE, 6, 1, 1);
+}
+END_TEST
+
+/* A write, or a move, was under way when the backup was taken. */
+START_TEST(garbage_of_then_may_be_a_copy_now)
+{
+    index_says("", "W1;garbage 5 larder a:1;garbage 5 larder b:1;");
+    file(0, 5, MD5_A);
+    file(1, 5, MD5_A);
+    reconcile();
+    check(RECONCILE_NEW, KEY_LIVE, 5, 2, 0);
+}
+END_TEST
+
+START_TEST(it_was_moved)
+{
+    index_says("L1 live 5 larder " MD5_A " a:1,b:1", "W1;garbage 5 larder c:1;");
+    file(1, 5, MD5_A);
+    file(2, 5, MD5_A);
+    reconcile();
+    check(RECONCILE_MOVED, KEY_LIVE, 5, 2, 0);
+    ck_assert(record_has_place(&choice.record, "c:1"));
+}
+END_TEST
+
+START_TEST(it_was_unlinked)
+{
+    index_says("L1 live 5 larder " MD5_A " a:1,b:1", "");
+    file(0, 5, MD5_A)->unlinked = true;
+    file(1, 5, MD5_A);
+    reconcile();
+    check(RECONCILE_HIDDEN, KEY_UNLINKED, 5, 2, 0);
+}
+END_TEST
+
+/* Plain servers keep neither; the index does. */
+START_TEST(the_index_knows_what_files_do_not_tell)
+{
+    index_says("L1 unlinked 5 larder " MD5_A " a:1,b:1", "");
+    file(0, 5, "");
+    file(1, 5, "");
+    reconcile();
+    check(RECONCILE_SAME, KEY_UNLINKED, 5, 2, 0);
+    ck_assert_str_eq(choice.record.md5, MD5_A);
+}
+END_TEST
+
+START_TEST(what_a_client_was_told_decides)
+{
+    index_says("L1 live 5 larder " MD5_A " a:1,b:1,c:1", "");
+    file(0, 5, MD5_B);
+    file(1, 5, MD5_B);
+    file(2, 5, MD5_A);
+    reconcile();
+    check(RECONCILE_MOVED, KEY_LIVE, 5, 1, 2);
+    ck_assert_str_eq(choice.record.md5, MD5_A);
+    ck_assert(record_has_place(&choice.record, "c:1"));
+}
+END_TEST
+
+START_TEST(work_that_speaks_of_nothing_goes)
+{
+    index_says("", "W1;garbage 5 larder a:1;");
+    reconcile();
+    check(RECONCILE_WORK, KEY_ABSENT, 0, 0, 0);
+}
+END_TEST
+
+/* --- a volume was left out --- */
+
+START_TEST(in_doubt_it_stays)
+{
+    unseen = "c:1";
+    index_says("L1 live 5 larder " MD5_A " a:1,b:1", "");
+    reconcile(); /* it may have been moved there */
+    ck_assert_int_eq(end, RECONCILE_KEPT);
+}
+END_TEST
+
+START_TEST(a_tombstone_leaves_no_doubt)
+{
+    unseen = "c:1";
+    index_says("L1 live 5 larder " MD5_A " a:1,c:1", "");
+    ck_assert_int_eq(scan_group_add_tombstone(&group, 5, 1), ST_OK);
+    reconcile();
+    ck_assert_int_eq(end, RECONCILE_DELETED);
+    ck_assert_int_eq(choice.record.state, KEY_DELETED);
+    ck_assert_uint_ge(choice.record.garbage.count, 1); /* what c:1 may have */
+}
+END_TEST
+
+START_TEST(unseen_copies_count)
+{
+    unseen = "c:1";
+    index_says("L1 live 5 larder " MD5_A " a:1,c:1", "W1;garbage 3 larder c:1;");
+    file(0, 5, MD5_A);
+    reconcile();
+    check(RECONCILE_WORK, KEY_LIVE, 5, 2, 1);
+    record_free(&choice.record);
+    /* But not of an older version. */
+    file(0, 7, MD5_B);
+    reconcile();
+    ck_assert_int_eq(end, RECONCILE_VERSION);
+    ck_assert_uint_eq(choice.record.place_count, 1);
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {nothing_has_happened,
+                                  it_came_after_the_backup,
+                                  it_was_overwritten,
+                                  it_was_deleted,
+                                  it_was_deleted_but_for_a_copy,
+                                  an_older_version_does_not_come_back,
+                                  a_deleted_version_does_not_come_back,
+                                  garbage_of_then_may_be_a_copy_now,
+                                  it_was_moved,
+                                  it_was_unlinked,
+                                  the_index_knows_what_files_do_not_tell,
+                                  what_a_client_was_told_decides,
+                                  work_that_speaks_of_nothing_goes,
+                                  in_doubt_it_stays,
+                                  a_tombstone_leaves_no_doubt,
+                                  unseen_copies_count,
+                                  NULL};
+    Suite *suite = suite_create("tool/reconcile");
+    TCase *tcase = suite_case(suite, "reconcile", tests);
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    return suite_run(suite);
+}

@@ -1,0 +1,35 @@
+/*
+ * What is on the volumes of a running master, all of it: who they are, and a scratch database with
+ * every file and tombstone of theirs.
+ */
+#ifndef LARDER_TOOLS_SURVEY_H
+#define LARDER_TOOLS_SURVEY_H
+
+#include "common/attr.h"
+#include "common/options.h"
+#include "common/status.h"
+#include "tools/larder/walk.h"
+
+struct client;
+struct roster;
+struct scan;
+
+/* Zero it to make an empty one. */
+struct survey {
+    char *temp;                 /* a directory of our own */
+    struct option_list volumes; /* as the master has them */
+    struct roster *roster;
+    struct scan *scan;
+    struct walk_result found;
+};
+
+/* Asks the master for its volumes, and all of them but those of `without` who they are. Says why
+ * where it fails: ST_BAD_REQUEST, ST_UNAVAILABLE where one is away, … */
+enum status survey_begin(struct survey *survey, struct client *client,
+                         const struct option_list *without) MUST_CHECK;
+/* Walks them, into a scratch database below `scratch` (NULL: TMPDIR, or /tmp). Shows progress. */
+enum status survey_walk(struct survey *survey, const char *scratch, unsigned threads) MUST_CHECK;
+/* Frees, and removes the scratch database. */
+void survey_end(struct survey *survey);
+
+#endif
