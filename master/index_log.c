@@ -322,7 +322,9 @@ enum status index_replace(struct index *index, enum status (*swap)(void *arg, co
     ldb_close(index->db);
     index->db = NULL;
     enum status st = swap(arg, index->path);
+    (void)pthread_mutex_lock(&index->lock); /* its sequence is another one from here on */
     enum status opened = index_open_db(index);
+    (void)pthread_mutex_unlock(&index->lock);
     (void)pthread_rwlock_unlock(&index->db_lock);
     index->broken = opened != ST_OK;
     if (!st)

@@ -50,10 +50,10 @@ struct index {
 
     pthread_mutex_t write_lock; /* one writes to the database at a time; guards what follows */
     bool broken;                /* the last write failed */
+    bool restored_next;         /* `restored`, once what is in the batch is written */
     struct ldb_batch *batch;
     uint64_t synced; /* of several masters: up to here all is on the disk */
 
-    bool restored_next; /* `restored`, once what is in the batch is written */
     uint64_t recorded; /* the last sequence when it was opened */
     struct buf ops;    /* the committer's: of a group */
     pthread_t committer;
