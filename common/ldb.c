@@ -19,7 +19,7 @@
 #include "common/planted.h"
 
 /* What a point read that misses the cache reads, checks, unpacks and searches. LevelDB's own is 4
- * KiB; with 2 such a read takes 7 to 15 % less, in six comparisons of six. With 1 the blocks are
+ * KiB; with 2 such a read takes 3 to 16 % less, in six comparisons of six. With 1 the blocks are
  * packed worse, and the tables' indexes, which stay in memory, grow. */
 enum { BLOCK_BYTES = 2048 };
 

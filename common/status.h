@@ -15,6 +15,7 @@
     X(ST_BAD_REQUEST, 400, "the request is malformed")                                             \
     X(ST_EXISTS, 403, "the key exists, and this master runs without --overwrite")                  \
     X(ST_PROTECTED, 403, "the key must be unlinked before it can be deleted (--protect)")          \
+    X(ST_FORBIDDEN, 403, "only a master of this volume may ask for that")                          \
     X(ST_NOT_FOUND, 404, "not found")                                                              \
     X(ST_METHOD, 405, "the method is not known here")                                              \
     X(ST_TIMEOUT, 408, "the client took too long")                                                 \

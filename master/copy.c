@@ -1,7 +1,9 @@
 /*
- * The path: copy_start → copy_granted (its turn) → copy_from_next (a GET to a source) →
- * copy_arrived (its bytes, into the window) → copy_source_ended → copy_replicated → copy_finish;
- * or, where the source fails or is not what the index says, back to copy_from_next.
+ * The path: copy_start → copy_granted (its turn) → copy_handed_over (the targets have fetched the
+ * value by themselves) → copy_finish. Where they cannot, or none of them could:
+ * copy_window_granted (its turn, with memory) → copy_from_next (a GET to a source) → copy_arrived
+ * (its bytes, into the window) → copy_source_ended → copy_replicated → copy_finish; or, where the
+ * source fails or is not what the index says, back to copy_from_next.
  */
 #include "master/copy.h"
 
@@ -13,12 +15,19 @@
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/md5.h"
+#include "master/handover.h"
 #include "master/ration.h"
 #include "master/replicate.h"
 #include "master/volumes.h"
 #include "master/worker.h"
 
-enum { STALL_MS = 3000 }; /* a source that is silent for so long is given up */
+enum {
+    STALL_MS = 3000,       /* a source that is silent for so long is given up */
+    HAND_OVER = 64 * 1024, /* shorter values are faster by way of this process: no connections are
+                              made for them */
+    HANDED_SHARE = 256 * 1024 /* they take no memory here; what is bounded is how many wait for the
+                                 same disks */
+};
 
 struct copy_job {
     struct worker *worker;
@@ -30,6 +39,7 @@ struct copy_job {
     char **targets;
     size_t target_count;
     bool *stored;
+    uint64_t length;
     void (*done)(void *arg, enum status st, const bool *stored, uint64_t bytes);
     void *arg;
 
@@ -45,6 +55,9 @@ struct copy_job {
 };
 
 static void copy_granted(void *arg);
+static void copy_handed_over(void *arg, const bool *stored);
+static void copy_through_us(struct copy_job *job);
+static void copy_window_granted(void *arg);
 static void copy_from_next(struct copy_job *job);
 static bool copy_arrived(void *arg, const char *data, size_t len);
 static void copy_source_ended(void *arg, struct http_call *call, enum status st);
@@ -69,13 +82,19 @@ static void copy_room(void *arg)
         http_call_resume(job->call);
 }
 
+/* Whether all of them are larder's, and there is something that they can compare. */
+static bool targets_check(const struct copy_job *job)
+{
+    bool check = job->md5[0] != 0;
+    for (size_t i = 0; i < job->target_count && check; i++)
+        check = volumes_kind(job->worker->master->volumes, job->targets[i]) == VOLUME_LARDER;
+    return check;
+}
+
 static bool start_replicas(struct copy_job *job)
 {
     const char *length = http_call_field(job->call, "Content-Length");
-    bool checked_there = job->md5[0] != 0;
-    for (size_t i = 0; i < job->target_count && checked_there; i++)
-        checked_there =
-            volumes_kind(job->worker->master->volumes, job->targets[i]) == VOLUME_LARDER;
+    bool checked_there = targets_check(job);
     const struct replicate_spec spec = {
         .worker = job->worker,
         .request = job->request,
@@ -251,9 +270,64 @@ static char **copy_strings(const char *const *from, size_t count)
     return list;
 }
 
+/* --- without us --- */
+
+/* One source only: whatever goes wrong, the other way finds out whose fault it is. */
+static bool can_hand_over(const struct copy_job *job)
+{
+    struct volumes *volumes = job->worker->master->volumes;
+    return job->length > HAND_OVER && job->source_count > 0 && targets_check(job) &&
+           volumes_kind(volumes, job->sources[0]) == VOLUME_LARDER;
+}
+
+static void hand_over(struct copy_job *job)
+{
+    const struct handover_spec spec = {
+        .worker = job->worker,
+        .request = job->request,
+        .path = job->path,
+        .md5 = job->md5,
+        .source = job->sources[0],
+        .targets = (const char *const *)job->targets,
+        .target_count = job->target_count,
+        .length = job->length,
+        .done = copy_handed_over,
+        .arg = job,
+    };
+    if (handover_start(&spec))
+        copy_through_us(job);
+}
+
 static void copy_granted(void *arg)
 {
+    hand_over(arg);
+}
+
+static void copy_window_granted(void *arg)
+{
     copy_from_next(arg);
+}
+
+/* With the memory that it takes. */
+static void copy_through_us(struct copy_job *job)
+{
+    ration_return(&job->share);
+    job->share.granted = copy_window_granted;
+    ration_ask(job->worker->copies, &job->share, job->length);
+}
+
+static void copy_handed_over(void *arg, const bool *stored)
+{
+    struct copy_job *job = arg;
+    bool any = false;
+    for (size_t i = 0; i < job->target_count; i++) {
+        job->stored[i] = stored[i];
+        any = any || stored[i];
+    }
+    if (any)
+        copy_finish(job, ST_OK, job->length);
+    else
+        copy_through_us(job);
 }
 
 enum status copy_start(const struct copy_spec *spec)
@@ -264,6 +338,7 @@ enum status copy_start(const struct copy_spec *spec)
     job->worker = spec->worker;
     job->source_count = spec->source_count;
     job->target_count = spec->target_count;
+    job->length = spec->length;
     job->done = spec->done;
     job->arg = spec->arg;
     job->st = ST_UNAVAILABLE; /* without any source */
@@ -278,8 +353,9 @@ enum status copy_start(const struct copy_spec *spec)
         copy_free(job);
         return ST_NO_MEMORY;
     }
-    job->share.granted = copy_granted;
+    bool hands_over = can_hand_over(job);
+    job->share.granted = hands_over ? copy_granted : copy_window_granted;
     job->share.arg = job;
-    ration_ask(spec->worker->copies, &job->share, spec->length);
+    ration_ask(spec->worker->copies, &job->share, hands_over ? HANDED_SHARE : spec->length);
     return ST_OK;
 }

@@ -21,77 +21,13 @@
 #include "master/index_state.h"
 
 enum {
-    GROUP_MAX = 4 * 1024 * 1024,  /* bytes of operations in one write */
-    REOPEN_ROOM = 8 * 1024 * 1024 /* LevelDB writes a few files when it opens */
+    GROUP_MAX = 4 * 1024 * 1024,   /* bytes of operations in one write */
+    REOPEN_ROOM = 8 * 1024 * 1024, /* LevelDB writes a few files when it opens */
+    ROOM_MS = 10 /* so long it is believed that there is room: the usual reserve of 16 MiB is not
+                    written in that time */
 };
 
-/* --- changes: operations as bytes (common/entry.h) --- */
-
-static void add_op(struct buf *ops, const char *prefix, const char *key, size_t key_len,
-                   const struct buf *value)
-{
-    entry_add_op(ops, prefix, key, key_len, value ? buf_text(value) : NULL, value ? value->len : 0);
-}
-
-void index_change_begin(struct index_change *change, struct loop *loop,
-                        void (*committed)(void *arg, enum status st), void *arg)
-{
-    buf_clear(&change->ops);
-    change->lazy = false;
-    change->loop = loop;
-    change->committed = committed;
-    change->arg = arg;
-    change->term = 0;
-    change->st = ST_OK;
-}
-
-void index_change_record(struct index_change *change, const struct key *key,
-                         const struct record *rec)
-{
-    struct buf value = BUF_INIT;
-    change->term = rec->term;
-    bool there = record_encode(rec, key, &value);
-    add_op(&change->ops, "", key->bytes, key->len, there ? &value : NULL);
-    change->ops.failed |= !buf_ok(&value);
-    buf_clear(&value);
-    bool work = record_encode_work(rec, &value);
-    add_op(&change->ops, INDEX_WORK, key->bytes, key->len, work ? &value : NULL);
-    change->ops.failed |= !buf_ok(&value);
-    buf_free(&value);
-}
-
-void index_change_volume(struct index_change *change, const char *name, const char *value)
-{
-    struct buf text = BUF_INIT;
-    buf_adds(&text, value);
-    add_op(&change->ops, INDEX_VOLUME, name, strlen(name), &text);
-    change->ops.failed |= !buf_ok(&text);
-    buf_free(&text);
-}
-
-void index_change_event(struct index_change *change, enum changes_event event,
-                        const struct key *key, uint64_t size, const char *md5)
-{
-    struct buf text = BUF_INIT;
-    changes_encode(&text, event, size, md5);
-    add_op(&change->ops, INDEX_EVENT, key ? key->bytes : "", key ? key->len : 0, &text);
-    change->ops.failed |= !buf_ok(&text);
-    buf_free(&text);
-}
-
-void index_change_restored(struct index_change *change, bool restored)
-{
-    struct buf text = BUF_INIT;
-    buf_adds(&text, "{}");
-    add_op(&change->ops, INDEX_RESTORED, "", 0, restored ? &text : NULL);
-    change->ops.failed |= !buf_ok(&text);
-    buf_free(&text);
-}
-
-void index_change_free(struct index_change *change)
-{
-    buf_free(&change->ops);
-}
+/* --- the batch --- */
 
 void index_fill_batch(struct index *index, const char *ops, size_t len)
 {
@@ -115,6 +51,20 @@ static uint64_t free_bytes(const struct index *index)
     if (statvfs(index->path, &is))
         return 0;
     return (uint64_t)is.f_bavail * is.f_frsize;
+}
+
+/* Whether the reserve is free. Asked for each group it would be a fiftieth of the master's work. */
+static bool has_room(struct index *index)
+{
+    uint64_t now = loop_now_ms();
+    (void)pthread_mutex_lock(&index->write_lock); /* who writes may have found out otherwise */
+    bool room = now < index->room_until_ms;
+    if (!room && free_bytes(index) >= index->options.reserve_bytes) {
+        index->room_until_ms = now + ROOM_MS;
+        room = true;
+    }
+    (void)pthread_mutex_unlock(&index->write_lock);
+    return room;
 }
 
 /* Opens the database anew after a failed write. Readers wait meanwhile, a few milliseconds. */
@@ -148,6 +98,7 @@ enum status index_write(struct index *index, bool sync, uint64_t sequence)
     st = ldb_write(index->db, index->batch, sync, &error);
     if (st) {
         index->broken = true;
+        index->room_until_ms = 0;
         log_event(LOG_ERROR, "index", "event=write-failed status=\"%s\" error=\"%s\"",
                   status_text(st), error ? error : "");
     }
@@ -157,7 +108,7 @@ enum status index_write(struct index *index, bool sync, uint64_t sequence)
 
 /* A group may have so many bytes of operations. In the log of several masters that is exact: one
  * change beyond it belongs to the next entry. */
-static bool has_room(const struct index *index, size_t bytes, const struct index_change *next)
+static bool fits(const struct index *index, size_t bytes, const struct index_change *next)
 {
     if (index->options.log)
         return bytes == 0 || bytes + next->ops.len <= ENTRY_OPS_MAX;
@@ -176,7 +127,7 @@ static struct index_change *next_group(struct index *index, uint64_t *term, uint
     size_t bytes = 0;
     *count = 0;
     *term = group ? group->term : 0;
-    while (*end && (*end)->term == *term && has_room(index, bytes, *end)) {
+    while (*end && (*end)->term == *term && fits(index, bytes, *end)) {
         bytes += (*end)->ops.len;
         index->waiting--;
         (*count)++;
@@ -214,7 +165,7 @@ static enum status commit_locally(struct index *index, const struct index_change
                                   uint32_t count)
 {
     bool lazy = true;
-    if (free_bytes(index) < index->options.reserve_bytes)
+    if (!has_room(index))
         return ST_NO_SPACE;
     (void)pthread_mutex_lock(&index->lock);
     uint64_t sequence = index->sequence += count;
@@ -234,7 +185,7 @@ static enum status commit_locally(struct index *index, const struct index_change
 static enum status commit_shared(struct index *index, const struct index_change *group,
                                  uint64_t term, uint32_t count)
 {
-    if (free_bytes(index) < index->options.reserve_bytes)
+    if (!has_room(index))
         return ST_NO_SPACE; /* what is in the log must be applied here, too */
     return index_commit_to_log(index, group, term, count);
 }

@@ -51,6 +51,7 @@ struct index {
     pthread_mutex_t write_lock; /* one writes to the database at a time; guards what follows */
     bool broken;                /* the last write failed */
     bool restored_next;         /* `restored`, once what is in the batch is written */
+    uint64_t room_until_ms;     /* until then the disk has room, loop_now_ms() */
     struct ldb_batch *batch;
     uint64_t synced; /* of several masters: up to here all is on the disk */
 

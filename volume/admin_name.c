@@ -13,6 +13,7 @@
 #include "common/pool.h"
 #include "volume/admin.h"
 #include "volume/called.h"
+#include "volume/pulls.h"
 #include "volume/service.h"
 
 /* A POST: the file is written on the pool, as all that may block on a disk. */
@@ -64,6 +65,7 @@ void admin_name_start(struct service *service, struct http_request *req)
         http_reply_status(req, ST_BAD_REQUEST, "expected ?name=host:port[/path], percent-encoded");
         return;
     }
+    pulls_trust(service->pulls, http_request_peer(req)); /* masters do this, and nobody else */
     struct naming_call *call = calloc(1, sizeof *call);
     if (!call) {
         http_reply_status(req, ST_NO_MEMORY, NULL);

@@ -95,7 +95,7 @@ void answer_fields(const struct answer *answer, struct http_request *req,
         http_reply_fieldf(req, "Content-Range", "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64,
                           answer->offset, answer->offset + answer->length - 1, value->size);
     http_reply_field(req, "Content-Type",
-                     attributes->type[0] ? attributes->type : "application/octet-stream");
+                     attributes->type[0] ? attributes->type : STORE_TYPE_USUAL);
     http_reply_field(req, "Accept-Ranges", "bytes");
     if (attributes->md5[0] && answer->status == 200) /* of what is sent: a part's is not known */
         http_reply_field(req, "Content-MD5", attributes->md5);

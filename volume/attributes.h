@@ -9,6 +9,8 @@
 #include "common/md5.h"
 
 enum { STORE_TYPE_MAX = 255 }; /* bytes of a Content-Type that is kept */
+/* The Content-Type of a value that has none; it is not kept as an attribute. */
+#define STORE_TYPE_USUAL "application/octet-stream"
 
 /* The attributes that a value bears. */
 struct store_attributes {

@@ -13,6 +13,7 @@
 #include "common/http_server.h"
 #include "common/key.h"
 #include "volume/flow.h"
+#include "volume/pulls.h"
 #include "volume/service.h"
 #include "volume/tombstone.h"
 
@@ -46,6 +47,9 @@ void delete_start(struct service *service, struct http_request *req, struct path
     atomic_fetch_add(&service->counters.deletes, 1);
     del->result = delete_check_head(del);
     /* Once it has begun it belongs to the pool: not even its result may be looked at. */
+    if (!del->result &&
+        !pulls_give_up(service->pulls, del->flow.path->subvolume, del->flow.path->file))
+        del->result = ST_BUSY;
     if (!del->result && flow_begin(&del->flow, delete_work, delete_finish, del))
         return;
     if (!del->result)

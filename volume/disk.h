@@ -39,6 +39,15 @@ struct disk {
     int (*spread)(int fd, uint64_t offset, uint64_t len);
     /* fsync(2), of files and of directories. */
     int (*sync)(int fd);
+    /* syncfs(2): everything that was changed in the file system of `fd` before the call. NULL where
+     * `sync` does nothing, so that nothing is opened for it. */
+    int (*sync_all)(int fd);
+    /* Whether one sync_all is faster than many `sync`s in the file system of `fd`. */
+    bool (*shares)(int fd);
+    /* After sync_all: 0 where all bytes of the file have been written, as far as the kernel has
+     * heard since the descriptor was opened; an error of that file alone is no error of sync_all
+     * where it was met before sync_all's own descriptor was opened. */
+    int (*written)(int fd);
     int (*rename)(int from_dir, const char *from, int to_dir, const char *to);
     int (*unlink)(int dir, const char *path);
     int (*mkdir)(int dir, const char *path, mode_t mode);

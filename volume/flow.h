@@ -51,6 +51,8 @@ void flow_refuse(struct http_request *req, enum status st);
 /* --- The flows; each owns `req` and `path` from here on. --- */
 
 void put_start(struct service *service, struct http_request *req, struct path *path);
+/* A PUT that says where the value is to be fetched from. */
+void pull_start(struct service *service, struct http_request *req, struct path *path);
 void get_start(struct service *service, struct http_request *req, struct path *path);
 void delete_start(struct service *service, struct http_request *req, struct path *path);
 void unlink_start(struct service *service, struct http_request *req, struct path *path);

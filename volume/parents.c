@@ -9,6 +9,10 @@
  * whose own work fails syncs what it has made all the same. Where that fails, the subvolume has
  * failed, which those that waited see (subvolume_failed()).
  *
+ * Where the whole file system was synced (syncer.h) after the file was put into the directory, all
+ * of them are durable, whoever made them. (A directory by way of a link may be on another file
+ * system than the one above; no value can be renamed there, so it is not `changed`.)
+ *
  * The set's lock is held over no system call but the waiting. Nobody waits while in the set, so
  * there is no circle of waiting.
  */
@@ -23,6 +27,7 @@
 #include "volume/parents_set.h"
 #include "volume/path.h"
 #include "volume/subvolume.h"
+#include "volume/syncer.h"
 
 const char *parents_name(const char *path)
 {
@@ -196,20 +201,22 @@ enum status parents_close(struct parents *p, bool changed)
     const struct disk *disk = subvolume_disk(p->sub);
     /* For a fault suite that is to see that this file is needed. */
     bool forgets = planted("skip-dir-fsync");
+    bool everything = false; /* is durable, also what others have made before */
     enum status st = ST_OK;
     if (p->fd >= 0) {
-        if (changed && !forgets && disk->sync(p->fd))
+        if (changed && !forgets && syncer_sync(subvolume_syncer(p->sub), p->fd, &everything))
             st = subvolume_sync_error(p->sub, p->request, "fsync directory", p->path, errno);
         (void)disk->close(p->fd);
         p->fd = -1;
     }
     if (p->making) {
-        if (!st && !forgets)
+        if (!st && !forgets && !everything && disk->sync_all)
             st = sync_made(p);
         leave(p);
     }
     /* Behind its own leaving: see above. */
-    wait_for_others(p);
+    if (!everything)
+        wait_for_others(p);
     if (!st && subvolume_failed(p->sub))
         st = ST_IO;
     return st;

@@ -20,7 +20,10 @@
 #include "volume/trusted.h"
 #include "volume/writing.h"
 
-enum { CHUNK_BYTES = 256 * 1024 };
+/* From DIRECT_MIN on a value passes by the page cache: copying it there costs as much of a
+ * processor as hashing it, and it would drive out what readers ask for. Such writes wait for the
+ * disk, so there are fewer and larger ones. */
+enum { CHUNK_BYTES = 256 * 1024, DIRECT_CHUNK_BYTES = 512 * 1024, DIRECT_MIN = 64 * 1024 * 1024 };
 
 enum put_state {
     PUT_RECEIVING, /* the body comes */
@@ -39,6 +42,7 @@ struct put {
     enum status failure;
     struct chunk filling;    /* the loop's */
     struct chunk writing;    /* the job's, while one is under way */
+    size_t chunk_bytes;      /* the most that one holds */
     bool working;            /* a job is under way */
     uint64_t received, room; /* bytes so far; at most so many may come */
     int64_t length;          /* that was announced; -1: chunked */
@@ -92,6 +96,11 @@ static enum status read_digest(struct put *put)
     return md5_parse(digest, put->expected) ? ST_BAD_REQUEST : ST_OK;
 }
 
+static bool is_direct(const struct put *put)
+{
+    return put->length >= DIRECT_MIN;
+}
+
 static enum status put_check_head(struct put *put)
 {
     const struct http_request *req = put->flow.req;
@@ -106,6 +115,7 @@ static enum status put_check_head(struct put *put)
     if (st)
         return st;
     put->length = http_request_body_length(req);
+    put->chunk_bytes = is_direct(put) ? DIRECT_CHUNK_BYTES : CHUNK_BYTES;
     put->type = http_request_field(req, "Content-Type");
     unsigned long long most = put->flow.service->config->max_value;
     put->room = most ? most : UINT64_MAX;
@@ -119,9 +129,13 @@ static enum status put_check_head(struct put *put)
 /* Memory for a chunk, no more than the rest of the body needs. */
 static bool have_chunk(struct put *put)
 {
-    size_t size = CHUNK_BYTES;
+    size_t size = put->chunk_bytes;
     if (put->filling.data)
         return true;
+    if (is_direct(put)) {
+        put->filling.data = aligned_alloc(WRITING_BLOCK, size);
+        return put->filling.data != NULL;
+    }
     if (put->length >= 0 && (uint64_t)put->length - put->received < size)
         size = (size_t)((uint64_t)put->length - put->received);
     put->filling.data = malloc(size);
@@ -133,7 +147,7 @@ static size_t put_received(void *arg, const char *data, size_t len)
     struct put *put = arg;
     size_t taken = 0;
     while (taken < len && put->state == PUT_RECEIVING) {
-        if (put->filling.len == CHUNK_BYTES) {
+        if (put->filling.len == put->chunk_bytes) {
             if (put->working)
                 break; /* both are full: the client waits until put_written */
             put_write_next(put, false);
@@ -146,7 +160,7 @@ static size_t put_received(void *arg, const char *data, size_t len)
             put_fail(put, ST_NO_MEMORY);
             break;
         }
-        size_t more = CHUNK_BYTES - put->filling.len;
+        size_t more = put->chunk_bytes - put->filling.len;
         if (more > len - taken)
             more = len - taken;
         if (more > put->room - put->received)
@@ -195,7 +209,12 @@ static void put_write_next(struct put *put, bool last)
 static void put_write(void *arg)
 {
     struct put *put = arg;
-    enum status st = put->value ? ST_OK : writing_begin(&put->value, &put->flow.at);
+    enum status st = ST_OK;
+    if (!put->value) {
+        st = writing_begin(&put->value, &put->flow.at);
+        if (!st && is_direct(put))
+            writing_bypass_cache(put->value);
+    }
     if (!st && put->writing.len > 0)
         st = writing_add(put->value, put->writing.data, put->writing.len);
     if (!st && put->last) {

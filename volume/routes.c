@@ -82,7 +82,10 @@ static void start_flow(struct service *service, struct http_request *req, struct
             get_start(service, req, path);
         break;
     case HTTP_PUT:
-        put_start(service, req, path);
+        if (http_request_field(req, "Larder-Copy-From"))
+            pull_start(service, req, path);
+        else
+            put_start(service, req, path);
         break;
     case HTTP_DELETE:
         delete_start(service, req, path);

@@ -23,6 +23,7 @@
 #include "volume/config.h"
 #include "volume/gate.h"
 #include "volume/path.h"
+#include "volume/pulls.h"
 #include "volume/register.h"
 #include "volume/room.h"
 #include "volume/routes.h"
@@ -217,7 +218,8 @@ static enum status make_pool(struct server *server)
     unsigned inside = threads - threads / 4;
     size_t waiting = (size_t)threads * JOBS_A_THREAD;
     server->service.pool = pool_new(threads, waiting);
-    if (!server->service.pool)
+    server->service.pulls = pulls_new(&server->service.config->masters);
+    if (!server->service.pool || !server->service.pulls)
         return ST_NO_MEMORY;
     server->service.gates = gates_new(server->service.pool, PATH_SUBVOLUMES, inside, waiting);
     return server->service.gates ? ST_OK : ST_NO_MEMORY;
@@ -310,6 +312,8 @@ bool server_stop(struct server *server, unsigned timeout_ms)
 {
     bool idle = true;
     server->drain_until = loop_now_ms() + timeout_ms;
+    if (server->service.pulls)
+        pulls_stop(server->service.pulls);
     for (unsigned i = 0; i < server->lanes; i++) {
         struct lane *lane = &server->lane[i];
         lane->drain = (struct loop_message){.fn = lane_drains, .arg = lane};
@@ -332,6 +336,7 @@ void server_free(struct server *server)
     if (!server)
         return;
     /* Jobs first: what they post to the loops is delivered when those are freed. */
+    pulls_free(server->service.pulls);
     pool_free(server->service.pool);
     registrar_free(server->registrar);
     loop_timer_free(server->check_time);

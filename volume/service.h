@@ -15,6 +15,7 @@ struct gates;
 struct http_server;
 struct loop;
 struct pool;
+struct pulls;
 struct room;
 struct scrub;
 struct subvolumes;
@@ -44,6 +45,7 @@ struct service {
     struct called *called; /* the name that it has in the store */
     struct pool *pool;
     struct gates *gates; /* the ways into the pool, one a subvolume: requests take these */
+    struct pulls *pulls; /* copies that are fetched from other volumes */
     struct scrub *scrub;
     struct trusted *trusted;          /* values that were verified lately */
     struct room *room;                /* memory for answers that do not come from the page cache */

@@ -18,6 +18,7 @@
 #include "volume/path.h"
 
 struct disk;
+struct syncer;
 struct parents_set;
 struct subvolume;
 struct subvolume_home;
@@ -105,6 +106,8 @@ enum status subvolume_sync_error(struct subvolume *sub, const char *request, con
 bool subvolume_failed(struct subvolume *sub);
 
 const struct disk *subvolume_disk(const struct subvolume *sub);
+/* What its fsyncs of small values go through. */
+struct syncer *subvolume_syncer(const struct subvolume *sub);
 const char *subvolume_name(const struct subvolume *sub);
 /* The directories that are being made in it now. */
 struct parents_set *subvolume_parents(struct subvolume *sub);

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 struct disk;
+struct syncer;
 
 /* The smaller of 1 GiB and 5 % of the disk. */
 #define SUBVOLUME_RESERVE_USUAL UINT64_MAX
@@ -17,6 +18,7 @@ struct subvolume_home {
     int dir_fd;              /* DIR, open for as long as the process lives */
     int records_fd;          /* DIR/.larder/subvolumes */
     const struct disk *disk; /* the caller's */
+    struct syncer *syncer;   /* shared fsyncs; subvolumes.c's */
     uint64_t reserve;        /* bytes that new values leave free, or SUBVOLUME_RESERVE_USUAL */
     bool sync;               /* false with --sync=none */
     char temp_prefix[20];    /* of this process's temp files */

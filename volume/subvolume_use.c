@@ -100,6 +100,11 @@ const struct disk *subvolume_disk(const struct subvolume *sub)
     return sub->home->disk;
 }
 
+struct syncer *subvolume_syncer(const struct subvolume *sub)
+{
+    return sub->home->syncer;
+}
+
 const char *subvolume_name(const struct subvolume *sub)
 {
     return sub->name;

@@ -26,6 +26,7 @@
 #include "volume/path.h"
 #include "volume/subvolume.h"
 #include "volume/subvolume_home.h"
+#include "volume/syncer.h"
 
 /* Not changed after subvolumes_open(), but for the table. */
 struct subvolumes {
@@ -228,7 +229,9 @@ enum status subvolumes_open(struct subvolumes **all, const struct subvolumes_opt
     (void)snprintf(new->home.temp_prefix, sizeof new->home.temp_prefix, "%.16s", unique);
     new->dir = strdup(options->dir);
     new->home.dir = new->dir;
-    if (!new->dir || pthread_mutex_init(&new->lock, NULL)) {
+    new->home.syncer = syncer_new(options->disk);
+    if (!new->dir || !new->home.syncer || pthread_mutex_init(&new->lock, NULL)) {
+        syncer_free(new->home.syncer);
         free(new->dir);
         free(new);
         return ST_NO_MEMORY;
@@ -254,6 +257,7 @@ void subvolumes_free(struct subvolumes *all)
         if (fds[i] >= 0)
             (void)close(fds[i]);
     (void)pthread_mutex_destroy(&all->lock);
+    syncer_free(all->home.syncer);
     free(all->dir);
     free(all);
 }

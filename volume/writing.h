@@ -21,6 +21,11 @@ struct writing;
  * ST_READ_ONLY, ST_NO_SPACE, ST_IO … */
 enum status writing_begin(struct writing **writing, const struct store_at *at) MUST_CHECK;
 
+/* The value goes to the disk past the page cache, where the file system can do that, as long as
+ * whole blocks come, in memory that begins at one. For copies that nobody is going to read soon. */
+enum { WRITING_BLOCK = 4096 };
+void writing_bypass_cache(struct writing *writing);
+
 /* Adds bytes. After a failure: writing_abort(). */
 enum status writing_add(struct writing *writing, const void *data, size_t len) MUST_CHECK;
 

@@ -14,8 +14,11 @@ from store import FaultTest, fetch, poll
 
 MIB = 1 << 20
 GET_SECONDS = 3
-# The goals are 0.6 and 0.7; half of them must be reached on any machine that runs these tests.
-LEAST_SPEED, LEAST_SHARE = 0.3, 0.35
+# What is aimed at, and what must be reached on any machine that runs these tests: half of it.
+GOAL_SPEED, GOAL_SHARE = 0.6, 0.7
+LEAST_SPEED, LEAST_SHARE = GOAL_SPEED / 2, GOAL_SHARE / 2
+SHARES = means.rounds(1, 3)
+DRAINS = 3  # an odd number: their median is one of them
 
 
 def folder_size(path):
@@ -36,13 +39,19 @@ class SpeedTest(FaultTest):
         super().setUp()
         self.load_before = os.getloadavg()[0]
 
-    def judge(self, value, least, notes):
-        """Where others have the processors, a drain, which needs more of them than cp, says nothing:
-        its figure is in the table, and a bad one is not judged."""
-        if value < least and self.load_before > 4 * os.cpu_count():
-            means.skip("the machine was busy with something else (load %.0f): %s" % (
-                self.load_before, notes))
-        self.assertGreaterEqual(value, least, notes)
+    def judge(self, name, rounds, figures, notes):
+        """`figures`: (value, least). The table says what was asserted, and where it was not, why:
+        others had the processors, of which a drain needs more than cp does."""
+        busy = self.load_before > 4 * os.cpu_count()
+        bad = any(value < least for value, least in figures)
+        verdict = "asserted: at least %s" % " and ".join("%.2f" % least for _, least in figures)
+        if bad and busy:
+            verdict = "not asserted: others kept the machine busy (load %.0f)" % self.load_before
+        table.add_row(name, rounds, 0 if bad else rounds, notes="%s; %s" % (notes, verdict))
+        if bad and busy:
+            means.skip("%s: %s" % (verdict, notes))
+        for value, least in figures:
+            self.assertGreaterEqual(value, least, notes)
 
     def loader(self, *arguments):
         program = os.environ.get("FAULTS_LOADER")
@@ -77,7 +86,7 @@ class SpeedTest(FaultTest):
         sync(volume.dir)
         began = time.monotonic()
         self.assertEqual(fetch("POST", store.url + "/admin/drain", volume.url.encode()).status, 200)
-        poll("it is drained", 300, every=0.15, condition=lambda: store.admin(
+        poll("it is drained", 300, every=0.05, condition=lambda: store.admin(
             "/admin/volume-keys?volume=" + volume.address)["keys"] == 0)
         return time.monotonic() - began
 
@@ -98,24 +107,20 @@ class SpeedTest(FaultTest):
                                master_options=["--grace", "0s"])
         self.assertEqual(self.load("put", store.url, count, size, 8), count)
         speeds = []
-        for volume in store.volumes:  # two, and more only where others were busy at that time
-            if len(speeds) > 1 and max(speeds) > LEAST_SPEED:
-                break
+        for volume in store.volumes[:DRAINS]:
             _, bytes_there = folder_size(volume.dir)
-            before = self.cp_seconds(volume)
-            again = self.cp_seconds(volume)
-            speeds.append((before + again) / 2 / self.drain_seconds(store, volume))
-            print("%s: %.1f MiB, cp %.2f s and %.2f s, ratio of the drain %.2f" % (
-                name, bytes_there / MIB, before, again, speeds[-1]))
+            copied = (self.cp_seconds(volume) + self.cp_seconds(volume)) / 2
+            took = self.drain_seconds(store, volume)
             self.keep(store, volume)
-        share = self.share_of_clients(store, count)
-        if share < LEAST_SHARE:
-            share = max(share, self.share_of_clients(store, count))
-        notes = "drain %.2f of cp -a and sync, GETs meanwhile %.2f of their rate" % (
-            statistics.median(speeds), share)
-        table.add_row(name, len(speeds), notes=notes)
-        self.judge(max(speeds), LEAST_SPEED, notes)
-        self.judge(share, LEAST_SHARE, notes)
+            speeds.append(copied / took)
+            print("%s: %.1f MiB, cp %.2f s, drain %.2f s: %.2f" % (
+                name, bytes_there / MIB, copied, took, speeds[-1]))
+        share = statistics.median(self.share_of_clients(store, count) for _ in range(SHARES))
+        speed = statistics.median(speeds)
+        notes = ("median of %d drains %.2f (%s) of cp -a and sync; GETs meanwhile %.2f of their rate; "
+                 "aimed at %.1f and %.1f" % (DRAINS, speed, ", ".join("%.2f" % s for s in speeds),
+                                             share, GOAL_SPEED, GOAL_SHARE))
+        self.judge(name, len(speeds), [(speed, LEAST_SPEED), (share, LEAST_SHARE)], notes)
 
     def share_of_clients(self, store, count):
         """The rate of GETs while volumes are drained one after the other, of that without."""

@@ -10,8 +10,8 @@ from inject import Injection
 from store import FaultTest, poll
 
 # A write is only made to fail where it goes to a file: the loops are woken by writes that never fail.
-VOLUME_CALLS = ("write", "fsync", "openat", "renameat", "close", "fsetxattr", "mkdirat", "unlinkat",
-                "newfstatat", "sendfile", "flistxattr,fgetxattr", "recvfrom,read,readv",
+VOLUME_CALLS = ("write", "fsync", "syncfs", "openat", "renameat", "close", "fsetxattr", "mkdirat",
+                "unlinkat", "newfstatat", "sendfile", "flistxattr,fgetxattr", "recvfrom,read,readv",
                 "sendto,sendmsg,writev", "accept4", "epoll_ctl", "statfs,fstatfs")
 MASTER_CALLS = ("write", "fdatasync", "openat", "close", "accept4", "recvfrom,read,readv",
                 "sendto,sendmsg,writev", "epoll_ctl", "connect", "socket", "statfs,fstatfs",
@@ -21,7 +21,7 @@ ERRORS = ("EIO", "ENOSPC", "EDQUOT", "EMFILE", "EINTR", "EAGAIN", "ENOMEM")
 # a reader see it by the size, and test_damage.py has such.)
 LIES = {"write": ("retval=0",), "sendfile": ("retval=0",)}
 # These would only be a busy loop.
-SENSELESS = {("epoll_ctl", "EAGAIN"), ("fsync", "EAGAIN")}
+SENSELESS = {("epoll_ctl", "EAGAIN"), ("fsync", "EAGAIN"), ("syncfs", "EAGAIN")}
 
 
 def faults_of(calls, lies):

@@ -261,6 +261,27 @@ static inline int twin_sync(int fd)
     return 0;
 }
 
+static inline int twin_sync_all(int fd UNUSED)
+{
+    faults.syncs++;
+    if (fault_now("sync_all"))
+        return -1;
+    (void)pthread_mutex_lock(&faults.lock);
+    faults.dirty_count = 0;
+    (void)pthread_mutex_unlock(&faults.lock);
+    return 0;
+}
+
+static inline bool twin_shares(int fd UNUSED)
+{
+    return true;
+}
+
+static inline int twin_written(int fd UNUSED)
+{
+    return fault_now("written") ? -1 : 0;
+}
+
 static inline int twin_rename(int from_dir, const char *from, int to_dir, const char *to)
 {
     if (fault_now("rename") || disk_real.rename(from_dir, from, to_dir, to))
@@ -324,6 +345,9 @@ static const struct disk twin = {
     .cached = twin_cached,
     .spread = twin_spread,
     .sync = twin_sync,
+    .sync_all = twin_sync_all,
+    .shares = twin_shares,
+    .written = twin_written,
     .rename = twin_rename,
     .unlink = twin_unlink,
     .mkdir = twin_mkdir,

@@ -12,7 +12,7 @@ static void check_look(const char *value)
     struct record_view view;
     size_t len = strlen(value);
     ck_assert_uint_lt(len, sizeof text);
-    memcpy(text, value, len);
+    memcpy(text, value, len + 1);
     text[len] = '#'; /* stands where the NUL goes */
     record_init(&rec);
     enum status st = record_decode(&rec, value, len, NULL, 0);

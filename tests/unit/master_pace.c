@@ -126,6 +126,26 @@ START_TEST(it_hurries_when_asked)
 }
 END_TEST
 
+/* The queue is full of what is under way, and each round reads all of it. */
+START_TEST(reading_in_vain_takes_a_twentieth)
+{
+    (void)pace_begin(&pace);
+    struct pace_round round = round_of(none, none);
+    round.reading_ms = 100;
+    round.due_ms = 2050;
+    ck_assert_uint_eq(pace_pause(&pace, &round), 1910);
+    round.reading_ms = 10000;
+    ck_assert_uint_eq(pace_pause(&pace, &round), 4000);
+    round.reading_ms = 100;
+    ck_assert_uint_eq(pace_hurry(&pace, &round, 2000), 110); /* it was asked for meanwhile */
+    round.cleared.done = 1;                                  /* it was worth it */
+    ck_assert_uint_eq(pace_pause(&pace, &round), 110);
+    round.cleared.done = 0;
+    round.rung = true; /* it was asked for */
+    ck_assert_uint_eq(pace_pause(&pace, &round), 110);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {nothing_to_do,
@@ -134,6 +154,7 @@ int main(void)
                                   repairs_back_off_by_themselves,
                                   it_ends_when_something_is_due,
                                   it_hurries_when_asked,
+                                  reading_in_vain_takes_a_twentieth,
                                   NULL};
     Suite *suite = suite_create("master_pace");
     (void)suite_case(suite, "pace", tests);

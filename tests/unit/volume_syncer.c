@@ -1,0 +1,302 @@
+/* fsyncs that are shared: who is told what, and when. */
+#include "volume/syncer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "tests/unit/suite.h"
+#include "volume/disk.h"
+
+enum { WRITERS = 24, EACH = 40, PATIENCE_MS = 20000 };
+
+/* A disk that knows which files are durable: what was written before a sync that began later. */
+static struct {
+    pthread_mutex_t lock;
+    unsigned written[WRITERS], durable[WRITERS]; /* the last value of each writer */
+    int fds[WRITERS];
+    unsigned alls, syncs;
+    int all_error, own_error; /* errno of the next syncfs; of the bytes of writer 0 */
+    bool lead_fails;          /* the fsync behind a syncfs says EIO */
+    bool held;                /* syncfs waits */
+} disk_state = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static struct disk disk;
+static struct syncer *syncer;
+
+static void lock(void)
+{
+    (void)pthread_mutex_lock(&disk_state.lock);
+}
+
+static void unlock(void)
+{
+    (void)pthread_mutex_unlock(&disk_state.lock);
+}
+
+static int fake_sync(int fd)
+{
+    int result = 0;
+    (void)usleep(200);
+    lock();
+    disk_state.syncs++;
+    for (unsigned i = 0; i < WRITERS; i++)
+        if (disk_state.fds[i] == fd)
+            disk_state.durable[i] = disk_state.written[i];
+    if (disk_state.lead_fails) {
+        errno = EIO;
+        result = -1;
+    }
+    unlock();
+    return result;
+}
+
+/* What was written before it began becomes durable, what is written meanwhile does not. */
+static int fake_sync_all(int fd)
+{
+    unsigned seen[WRITERS];
+    (void)fd;
+    lock();
+    disk_state.alls++;
+    for (unsigned i = 0; i < WRITERS; i++)
+        seen[i] = disk_state.written[i];
+    while (disk_state.held) {
+        unlock();
+        (void)usleep(500);
+        lock();
+    }
+    unlock();
+    (void)usleep(500);
+    lock();
+    errno = disk_state.all_error;
+    for (unsigned i = 0; i < WRITERS && !errno; i++)
+        if (disk_state.durable[i] < seen[i])
+            disk_state.durable[i] = seen[i];
+    unlock();
+    return errno ? -1 : 0;
+}
+
+static int fake_written(int fd)
+{
+    lock();
+    int err = fd == disk_state.fds[0] ? disk_state.own_error : 0;
+    unlock();
+    errno = err;
+    return err ? -1 : 0;
+}
+
+static bool fake_shares(int fd)
+{
+    (void)fd;
+    return true;
+}
+
+static void setup(void)
+{
+    disk = disk_real;
+    disk.sync = fake_sync;
+    disk.sync_all = fake_sync_all;
+    disk.written = fake_written;
+    disk.shares = fake_shares;
+    disk_state.alls = disk_state.syncs = 0;
+    disk_state.all_error = disk_state.own_error = 0;
+    disk_state.lead_fails = disk_state.held = false;
+    for (unsigned i = 0; i < WRITERS; i++) {
+        char name[] = "/tmp/larder-syncer-XXXXXX";
+        disk_state.written[i] = disk_state.durable[i] = 0;
+        disk_state.fds[i] = mkstemp(name);
+        ck_assert_int_ge(disk_state.fds[i], 0);
+        ck_assert_int_eq(unlink(name), 0);
+    }
+    syncer = syncer_new(&disk);
+    ck_assert_ptr_nonnull(syncer);
+}
+
+static void teardown(void)
+{
+    syncer_free(syncer);
+    for (unsigned i = 0; i < WRITERS; i++)
+        (void)close(disk_state.fds[i]);
+}
+
+struct writer {
+    unsigned number;
+    unsigned failures;
+    unsigned lost;       /* values that were not durable when it was told that they are */
+    unsigned everything; /* times that it was told that all is */
+};
+
+static void *write_values(void *arg)
+{
+    struct writer *w = arg;
+    for (unsigned n = 1; n <= EACH; n++) {
+        bool everything;
+        lock();
+        disk_state.written[w->number] = n;
+        unlock();
+        int failed = syncer_sync(syncer, disk_state.fds[w->number], &everything);
+        lock();
+        w->lost += !failed && disk_state.durable[w->number] < n;
+        unlock();
+        w->failures += failed != 0;
+        w->everything += everything;
+    }
+    return NULL;
+}
+
+/* All of them at once; their sum. */
+static struct writer run_writers(unsigned count)
+{
+    pthread_t threads[WRITERS];
+    struct writer writers[WRITERS] = {{0}};
+    struct writer sum = {0};
+    for (unsigned i = 0; i < count; i++) {
+        writers[i].number = i;
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, write_values, &writers[i]), 0);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
+        sum.failures += writers[i].failures;
+        sum.lost += writers[i].lost;
+        sum.everything += writers[i].everything;
+    }
+    return sum;
+}
+
+START_TEST(many_share)
+{
+    struct writer sum = run_writers(WRITERS);
+    ck_assert_uint_eq(sum.lost, 0);
+    ck_assert_uint_eq(sum.failures, 0);
+    ck_assert_uint_gt(sum.everything, (unsigned)WRITERS * EACH / 2);
+    ck_assert_uint_lt(disk_state.alls, (unsigned)WRITERS * EACH / 4);
+}
+END_TEST
+
+START_TEST(few_do_not)
+{
+    struct writer sum = run_writers(3);
+    ck_assert_uint_eq(sum.lost + sum.failures + sum.everything, 0);
+    ck_assert_uint_eq(disk_state.alls, 0);
+    ck_assert_uint_eq(disk_state.syncs, 3U * EACH);
+}
+END_TEST
+
+/* Nor does anybody while a large value is written. */
+START_TEST(large_values_have_their_own)
+{
+    syncer_large_begins(syncer);
+    ck_assert_uint_eq(run_writers(WRITERS).everything, 0);
+    ck_assert_uint_eq(disk_state.alls, 0);
+    syncer_large_ends(syncer);
+    ck_assert_uint_gt(run_writers(WRITERS).everything, 0);
+}
+END_TEST
+
+/* Everybody whose round it was hears of it, and whoever comes later, for good. */
+START_TEST(failed_syncfs_fails_all)
+{
+    disk_state.all_error = EIO;
+    struct writer sum = run_writers(WRITERS);
+    ck_assert_uint_eq(sum.lost, 0);
+    ck_assert_uint_gt(sum.failures, (unsigned)WRITERS * (EACH - 2));
+    disk_state.all_error = 0;
+    bool everything;
+    ck_assert_int_eq(syncer_sync(syncer, disk_state.fds[1], &everything), -1);
+    ck_assert_int_eq(errno, EIO);
+}
+END_TEST
+
+/* A syncfs that says yes on a file system whose journal was aborted. */
+START_TEST(failed_fsync_behind_it_fails_all)
+{
+    disk_state.lead_fails = true;
+    struct writer sum = run_writers(WRITERS);
+    ck_assert_uint_eq(sum.failures, (unsigned)WRITERS * EACH);
+}
+END_TEST
+
+/* Bytes that could not be written back are their own file's error alone. */
+START_TEST(lost_bytes_fail_their_file)
+{
+    disk_state.own_error = EIO;
+    struct writer sum = run_writers(WRITERS);
+    ck_assert_uint_gt(sum.failures, 0);
+    ck_assert_uint_le(sum.failures, EACH);
+    bool everything;
+    ck_assert_int_eq(syncer_sync(syncer, disk_state.fds[1], &everything), 0);
+}
+END_TEST
+
+/* Where the kernel cannot tell that, an fsync does. */
+START_TEST(who_cannot_tell_is_synced)
+{
+    disk_state.own_error = EOPNOTSUPP;
+    ck_assert_uint_eq(run_writers(WRITERS).failures, 0);
+}
+END_TEST
+
+static void *sync_once(void *arg)
+{
+    bool everything;
+    return syncer_sync(syncer, disk_state.fds[0], &everything) ? arg : NULL;
+}
+
+/* Who comes while one is under way is not content with it. */
+START_TEST(late_ones_wait_for_the_next)
+{
+    pthread_t threads[WRITERS];
+    disk_state.held = true;
+    for (unsigned i = 0; i < WRITERS; i++)
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, sync_once, syncer), 0);
+    unsigned alls = 0;
+    for (unsigned ms = 0; ms < PATIENCE_MS && alls == 0; ms++) {
+        (void)usleep(1000);
+        lock();
+        alls = disk_state.alls;
+        unlock();
+    }
+    ck_assert_uint_eq(alls, 1);
+    lock();
+    disk_state.written[0] = 1; /* too late for the one that is held */
+    disk_state.held = false;
+    unlock();
+    for (unsigned i = 0; i < WRITERS; i++) {
+        void *failed;
+        ck_assert_int_eq(pthread_join(threads[i], &failed), 0);
+        ck_assert_ptr_null(failed);
+    }
+    ck_assert_uint_ge(disk_state.alls, 1);
+}
+END_TEST
+
+/* --sync=none has nothing to share. */
+START_TEST(unsynced_is_left_alone)
+{
+    struct syncer *none = syncer_new(&disk_unsynced);
+    bool everything = true;
+    ck_assert_int_eq(syncer_sync(none, disk_state.fds[0], &everything), 0);
+    ck_assert(!everything);
+    syncer_free(none);
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {many_share,
+                                  few_do_not,
+                                  large_values_have_their_own,
+                                  failed_syncfs_fails_all,
+                                  failed_fsync_behind_it_fails_all,
+                                  lost_bytes_fail_their_file,
+                                  who_cannot_tell_is_synced,
+                                  late_ones_wait_for_the_next,
+                                  unsynced_is_left_alone,
+                                  NULL};
+    Suite *suite = suite_create("volume/syncer");
+    tcase_add_checked_fixture(suite_case(suite, "syncer", tests), setup, teardown);
+    return suite_run(suite);
+}

@@ -1,0 +1,228 @@
+/*
+ * A round is one syncfs. Who finds none under way leads the next: he takes its number, lets go of
+ * the lock, and syncs; who comes meanwhile may have written too late for it, and waits for the one
+ * after it, which the first of them to wake leads. So a group is whatever came during one round,
+ * and nobody waits for more than two.
+ *
+ * What syncfs says is not enough to be believed (fs/sync.c, fs/ext4/super.c):
+ * - Errors of writing back data it tells only as far as they came after its descriptor was opened.
+ *   So everybody asks for those of his own file (disk->written), whose descriptor is older than
+ *   its data.
+ * - On a file system that is shut down, or whose journal was aborted, ext4's has been seen to say
+ *   yes. fsync never does, and both states last. So the leader's fsync of his own file follows: if
+ *   it succeeds, the journal still stood when the syncfs was over. It finds everything done, and
+ *   costs a flush at most.
+ *
+ * Errors: the first one stays, for whoever comes later; a restart forgets it, as it does the
+ * subvolume's own (subvolume_sync_error()).
+ */
+#include "volume/syncer.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+
+#include "common/log.h"
+#include "common/loop.h"
+#include "common/planted.h"
+#include "volume/disk.h"
+
+enum {
+    FILE_SYSTEMS = 64, /* beyond these: fsyncs */
+    ENOUGH = 4,      /* so many at once are worth a syncfs: with 3, fsyncs were 1.2 times as fast */
+    SLOW_MS = 1000,  /* a round that took longer has waited for the data of others: */
+    AVOID_MS = 10000 /* for so long there is none */
+};
+
+/* A file system. */
+struct group {
+    dev_t device;
+    bool shares;            /* disk->shares */
+    unsigned inside;        /* threads that sync now, alone or in a round */
+    uint64_t begun, done;   /* numbers of rounds; equal while none is under way */
+    uint64_t avoid_until;   /* loop_now_ms() */
+    int failed;             /* errno of the first failure */
+    pthread_cond_t over[2]; /* [n % 2]: round n is over, or is to be led */
+};
+
+struct syncer {
+    const struct disk *disk;
+    bool usable;          /* the kernel's syncfs tells errors */
+    atomic_uint large;    /* large values that are being written */
+    pthread_mutex_t lock; /* guards what follows */
+    unsigned count;
+    struct group groups[FILE_SYSTEMS];
+};
+
+/* Since 5.17 syncfs returns what the file system's own sync_fs returns (vfs: make sync_filesystem
+ * return errors from ->sync_fs). */
+static bool kernel_tells_errors(void)
+{
+    struct utsname name;
+    unsigned major = 0;
+    unsigned minor = 0;
+    if (uname(&name) || sscanf(name.release, "%u.%u", &major, &minor) != 2)
+        return false;
+    return major > 5 || (major == 5 && minor >= 17);
+}
+
+struct syncer *syncer_new(const struct disk *disk)
+{
+    struct syncer *syncer = calloc(1, sizeof *syncer);
+    if (!syncer)
+        return NULL;
+    if (pthread_mutex_init(&syncer->lock, NULL)) {
+        free(syncer);
+        return NULL;
+    }
+    syncer->disk = disk;
+    /* A planted fault is an fsync that is forgotten: nobody else's syncfs is to make up for it. */
+    syncer->usable = disk->sync_all && kernel_tells_errors() && !planted("skip-fsync") &&
+                     !planted("skip-dir-fsync");
+    return syncer;
+}
+
+void syncer_free(struct syncer *syncer)
+{
+    if (!syncer)
+        return;
+    for (unsigned i = 0; i < syncer->count; i++)
+        for (unsigned n = 0; n < 2; n++)
+            (void)pthread_cond_destroy(&syncer->groups[i].over[n]);
+    (void)pthread_mutex_destroy(&syncer->lock);
+    free(syncer);
+}
+
+void syncer_large_begins(struct syncer *syncer)
+{
+    atomic_fetch_add(&syncer->large, 1);
+}
+
+void syncer_large_ends(struct syncer *syncer)
+{
+    atomic_fetch_sub(&syncer->large, 1);
+}
+
+/* With the lock held. The group of a file system, made at its first use; NULL where there is no
+ * room. They are never taken away: a device number is used again by the next that is mounted. */
+static struct group *group_of(struct syncer *syncer, int fd, dev_t device)
+{
+    for (unsigned i = 0; i < syncer->count; i++)
+        if (syncer->groups[i].device == device)
+            return &syncer->groups[i];
+    if (syncer->count == FILE_SYSTEMS)
+        return NULL;
+    struct group *group = &syncer->groups[syncer->count];
+    *group = (struct group){.device = device, .shares = syncer->disk->shares(fd)};
+    if (pthread_cond_init(&group->over[0], NULL))
+        return NULL;
+    if (pthread_cond_init(&group->over[1], NULL)) {
+        (void)pthread_cond_destroy(&group->over[0]);
+        return NULL;
+    }
+    syncer->count++;
+    return group;
+}
+
+/* Leads a round, with the lock held before and after, and not meanwhile. */
+static void lead(struct syncer *syncer, struct group *group, int fd)
+{
+    uint64_t round = ++group->begun;
+    (void)pthread_mutex_unlock(&syncer->lock);
+    uint64_t began = loop_now_ms();
+    int err = syncer->disk->sync_all(fd) || syncer->disk->sync(fd) ? errno : 0;
+    uint64_t now = loop_now_ms();
+    (void)pthread_mutex_lock(&syncer->lock);
+    if (err && !group->failed)
+        group->failed = err;
+    if (now - began > SLOW_MS) {
+        group->avoid_until = now + AVOID_MS;
+        log_event(LOG_INFO, "syncer", "event=slow-syncfs milliseconds=%llu fsync_instead_ms=%d",
+                  (unsigned long long)(now - began), AVOID_MS);
+    }
+    group->done = round;
+    (void)pthread_cond_broadcast(&group->over[round % 2]);
+    (void)pthread_cond_signal(&group->over[(round + 1) % 2]); /* leads the next */
+}
+
+/* With the lock held. Takes part in the first round that begins from now on. */
+static int take_part(struct syncer *syncer, struct group *group, int fd)
+{
+    uint64_t mine = group->begun + 1;
+    while (group->done < mine) {
+        if (group->begun == group->done)
+            lead(syncer, group, fd);
+        else
+            (void)pthread_cond_wait(&group->over[mine % 2], &syncer->lock);
+    }
+    return group->failed;
+}
+
+/* With the lock held. */
+static bool is_worth_it(const struct syncer *syncer, const struct group *group)
+{
+    return group->inside >= ENOUGH && atomic_load(&syncer->large) == 0 &&
+           loop_now_ms() >= group->avoid_until;
+}
+
+/* Errors that say that the call is not for such a file; then only an fsync tells. */
+static bool cannot_tell(int err)
+{
+    return err == ENOSYS || err == EINVAL || err == ESPIPE || err == EOPNOTSUPP;
+}
+
+/* One's own part of what syncfs leaves open. */
+static int check_own(const struct disk *disk, int fd, bool regular)
+{
+    if (!regular || disk->written(fd) == 0)
+        return 0;
+    return cannot_tell(errno) ? disk->sync(fd) : -1;
+}
+
+/* By the group, if it is worth it. *everything: it was done so. Else nothing was done. */
+static int sync_together(struct syncer *syncer, struct group *group, int fd, bool regular,
+                         bool *everything)
+{
+    *everything = is_worth_it(syncer, group);
+    int err = *everything ? take_part(syncer, group, fd) : group->failed;
+    (void)pthread_mutex_unlock(&syncer->lock);
+    int result = 0;
+    if (err) {
+        errno = err;
+        result = -1;
+    } else if (*everything) {
+        result = check_own(syncer->disk, fd, regular);
+    } else {
+        result = syncer->disk->sync(fd);
+    }
+    int saved = errno;
+    (void)pthread_mutex_lock(&syncer->lock);
+    errno = saved;
+    return result;
+}
+
+int syncer_sync(struct syncer *syncer, int fd, bool *everything)
+{
+    struct stat is;
+    *everything = false;
+    if (!syncer->usable || fstat(fd, &is))
+        return syncer->disk->sync(fd);
+    (void)pthread_mutex_lock(&syncer->lock);
+    struct group *group = group_of(syncer, fd, is.st_dev);
+    if (!group || !group->shares) {
+        (void)pthread_mutex_unlock(&syncer->lock);
+        return syncer->disk->sync(fd);
+    }
+    group->inside++;
+    int result = sync_together(syncer, group, fd, S_ISREG(is.st_mode), everything);
+    int saved = errno;
+    group->inside--;
+    (void)pthread_mutex_unlock(&syncer->lock);
+    errno = saved;
+    return result;
+}
