@@ -200,7 +200,10 @@ static void janitor_begin(void *arg)
 {
     struct janitor *janitor = arg;
     struct round *round = &janitor->round;
-    if (!master_may_write(janitor->worker->master)) { /* who writes does all of it */
+    if (!master_may_write(janitor->worker->master)) { /* who writes does all of it, and counts it */
+        atomic_store(&janitor->waiting, 0);
+        atomic_store(&janitor->repairs, 0);
+        atomic_store(&janitor->oldest, 0);
         loop_timer_set(janitor->timer, OTHERS_TURN_MS);
         return;
     }

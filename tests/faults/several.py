@@ -3,7 +3,7 @@ import random
 
 import means
 import masters as cluster_masters
-from harness import free_port
+from harness import free_port, poll
 from store import Store
 from workload import Client
 
@@ -75,8 +75,12 @@ class Several(cluster_masters.Masters, Store):
 
     def settle(self, seconds=120):
         self.wait_master_ready()
-        self.url = self.writer(60).url  # whose janitor is the one that works
-        super().settle(seconds)
+        self.volumes_up()
+
+        def idle():
+            self.url = self.writer(60).url  # whose janitor is the one that works; it may change yet
+            return self.admin("/admin/status")["work"] == 0 and not self.work_left()
+        poll("the janitor has no work left", seconds, idle, every=0.1)
 
     def judge(self):
         complaints = super().judge()
