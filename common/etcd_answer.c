@@ -90,7 +90,8 @@ static void parse_error(struct etcd_answer *answer, const struct json *json)
     answer->code = (int)json_int(json_member(json, "code"), 2);
     if (answer->code <= 0)
         answer->code = 2; /* gRPC's 'unknown' */
-    (void)snprintf(answer->message, sizeof answer->message, "%s", text ? text : "no reason given");
+    (void)snprintf(answer->message, sizeof answer->message, "%s",
+                   text && *text ? text : "no reason given");
 }
 
 /* The header is what every true answer has: it tells an answer from any other JSON. */
