@@ -75,6 +75,7 @@ class Several(cluster_masters.Masters, Store):
 
     def settle(self, seconds=120):
         self.wait_master_ready()
+        self.url = self.writer(60).url
         self.volumes_up()
 
         def idle():
