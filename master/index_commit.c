@@ -18,6 +18,7 @@
 #include "common/entry.h"
 #include "common/log.h"
 #include "common/planted.h"
+#include "master/index_snapshot.h"
 #include "master/index_state.h"
 
 enum {

@@ -31,4 +31,7 @@ enum status index_snapshot_scan(struct index_snapshot *snapshot, const struct bu
                                            const char *value, size_t value_len),
                                 void *arg) MUST_CHECK;
 
+/* The database is about to be closed: snapshots end. With db_lock held for writing. */
+void index_snapshot_drop_all(struct index *index);
+
 #endif

@@ -9,7 +9,6 @@
 #include "common/durable.h"
 #include "common/ldb.h"
 #include "master/index.h"
-#include "master/index_snapshot.h"
 
 /* Prefixes of LevelDB's keys that are no keys of clients', which begin with '/'. */
 #define INDEX_WORK     "!w"         /* … KEY: what is still to be done for a key */
@@ -21,6 +20,8 @@
 #define INDEX_CLUSTER  "!mcluster"  /* … it has followed the log without a break */
 #define INDEX_RESTORED "!mrestored" /* there: it was made of a backup, see index_restored() */
 #define INDEX_EVENT    "!e"         /* … KEY: in changes only; told to watchers, and not stored */
+
+struct index_snapshot;
 
 struct index {
     struct index_options options;
@@ -81,8 +82,5 @@ bool index_tell_stage(struct index *index, const char *key, size_t key_len, cons
 /* The batch was written, and is visible; `sequence` is that of its last change. Or, with `st`, it
  * may have been written or not. The one place from which watchers are told. */
 void index_tell_applied(struct index *index, enum status st, uint64_t sequence);
-
-/* The database is about to be closed: snapshots end. With db_lock held for writing. */
-void index_snapshot_drop_all(struct index *index);
 
 #endif

@@ -1,93 +1,5 @@
 /* Copying from a volume to others, over fakes: sources that fail, lie, or stand still. */
-#include "common/md5.h"
-#include "master/copy.h"
-#include "master/ration.h"
-#include "tests/flow/fake_client.h"
-#include "tests/flow/fake_loop.h"
-#include "tests/flow/fake_master.h"
-#include "tests/flow/fake_replicate.h"
-#include "tests/flow/fake_volumes.h"
-
-static const char *const sources[] = {"v1:1", "v2:1"};
-static const char *const targets[] = {"v4:1", "v5:1"};
-
-static unsigned ends;
-static enum status ended;
-static bool stored[2];
-static uint64_t copied;
-
-static void has_copied(void *arg, enum status st, const bool *which, uint64_t bytes)
-{
-    ck_assert_ptr_eq(arg, &ends);
-    ends++;
-    ended = st;
-    memcpy(stored, which, sizeof stored);
-    copied = bytes;
-}
-
-static void setup(void)
-{
-    master_is_new();
-    volumes_are(6);
-    memset(&uploads, 0, sizeof uploads);
-    memset(stored, 0, sizeof stored);
-    ration_free(fake_worker.copies);
-    fake_worker.copies = ration_new(fake_worker.loop, 1000);
-    ck_assert_ptr_nonnull(fake_worker.copies);
-    ends = 0;
-}
-
-static void teardown(void)
-{
-    ck_assert_uint_eq(ends, 1);
-    ck_assert_ptr_null(uploads.rep);
-    ration_free(fake_worker.copies);
-    fake_worker.copies = NULL;
-    ck_assert_ptr_null(fake_timers);
-    calls_forget();
-}
-
-static enum status copy_from_length(size_t source_count, uint64_t length)
-{
-    char path[] = "/54/a9/L2s=";
-    char md5[] = FAKE_MD5;
-    const struct copy_spec spec = {.worker = &fake_worker,
-                                   .request = "test",
-                                   .path = path,
-                                   .md5 = md5,
-                                   .sources = sources,
-                                   .source_count = source_count,
-                                   .targets = targets,
-                                   .target_count = 2,
-                                   .length = length,
-                                   .done = has_copied,
-                                   .arg = &ends};
-    ends = 0;
-    enum status st = copy_start(&spec);
-    memset(path, 'x', sizeof path - 1); /* it has its own */
-    memset(md5, 'x', sizeof md5 - 1);
-    ck_assert_uint_eq(ends, 0);
-    return st;
-}
-
-static enum status copy_from(size_t source_count)
-{
-    return copy_from_length(source_count, 5);
-}
-
-/* Up to the first bytes of the source; the call to it. */
-static struct http_call *start_copy(void)
-{
-    ck_assert_int_eq(copy_from(2), ST_OK);
-    loop_turns();
-    ck_trace("GET:v1:1 ");
-    struct http_call *call = call_to("v1:1");
-    ck_assert_str_eq(call->url, "http://v1:1/54/a9/L2s=");
-    call->status = 200;
-    call->length = "5";
-    call->type = "image/png";
-    return call;
-}
+#include "tests/flow/copy_fixture.h"
 
 START_TEST(copies_to_all_targets)
 {
@@ -214,19 +126,6 @@ END_TEST
 
 /* --- sources that fail: the next one is tried, from the beginning --- */
 
-static void second_source_is_good(void)
-{
-    struct http_call *call = call_to("v2:1");
-    ck_assert_ptr_null(uploads.rep); /* nothing of the first is left */
-    call->status = 200;
-    ck_assert(call_brings(call, "value"));
-    call_ends(call, ST_OK, 200);
-    ck_assert_int_eq(uploads.rep->spec.length, -1);
-    ck_assert_uint_eq(uploads.rep->len, 5);
-    upload_ends(ST_OK, "SS");
-    ck_assert_int_eq(ended, ST_OK);
-}
-
 START_TEST(the_source_cannot_be_reached)
 {
     static const enum status why[] = {ST_UNAVAILABLE, ST_PEER_TIMEOUT, ST_PEER};
@@ -333,121 +232,6 @@ START_TEST(the_upload_cannot_be_started)
 }
 END_TEST
 
-/* --- the targets fetch it by themselves --- */
-
-enum { LARGE = 1 << 20 };
-
-/* Both targets were asked. */
-static void start_handover(void)
-{
-    ration_free(fake_worker.copies);
-    fake_worker.copies = ration_new(fake_worker.loop, 2 * LARGE);
-    ck_assert_int_eq(copy_from_length(2, LARGE), ST_OK);
-    loop_turns();
-    ck_trace("PUT:v4:1 PUT:v5:1 ");
-    ck_assert_str_eq(call_to("v5:1")->url, "http://v5:1/54/a9/L2s=");
-    ck_assert_ptr_nonnull(
-        strstr(call_to("v5:1")->fields, "Larder-Copy-From: " FAKE_MD5 " http://v1:1/54/a9/L2s=\n"));
-}
-
-static void answers(const char *target, enum status st, int status, const char *md5)
-{
-    call_to(target)->md5 = md5;
-    call_ends(call_to(target), st, status);
-}
-
-START_TEST(targets_fetch_a_large_value)
-{
-    start_handover();
-    answers("v5:1", ST_OK, 201, FAKE_MD5);
-    loop_turns();
-    ck_assert_uint_eq(ends, 0);
-    answers("v4:1", ST_OK, 204, FAKE_MD5);
-    loop_turns();
-    ck_assert_int_eq(ended, ST_OK);
-    ck_assert(stored[0] && stored[1]);
-    ck_assert_uint_eq(copied, LARGE);
-    ck_trace("");
-}
-END_TEST
-
-START_TEST(one_target_that_fetched_it_is_enough)
-{
-    start_handover();
-    answers("v4:1", ST_UNAVAILABLE, 0, NULL);
-    ck_assert_uint_eq(fake_volumes[3].failures, 1);
-    answers("v5:1", ST_OK, 201, FAKE_MD5);
-    loop_turns();
-    ck_assert_int_eq(ended, ST_OK);
-    ck_assert(!stored[0] && stored[1]);
-    ck_trace("");
-}
-END_TEST
-
-/* Volumes that do not know it, or not this master; a source that they cannot reach; something else
- * than was asked for. Then it goes the other way. */
-START_TEST(targets_that_cannot_fetch_it)
-{
-    static const int refusals[] = {403, 411, 502, 201, 201};
-    start_handover();
-    answers("v4:1", ST_OK, refusals[_i], _i == 3 ? NULL : "ffffffffffffffffffffffffffffffff");
-    answers("v5:1", ST_PEER, 0, NULL);
-    loop_turns();
-    ck_trace("GET:v1:1 ");
-    call_ends(call_to("v1:1"), ST_OK, 404);
-    ck_trace("GET:v2:1 ");
-    second_source_is_good();
-}
-END_TEST
-
-START_TEST(a_target_goes_down)
-{
-    start_handover();
-    fake_volumes[3].lost = true;
-    time_passes(1000);
-    ck_trace("cancel:v4:1 ");
-    answers("v5:1", ST_OK, 201, FAKE_MD5);
-    loop_turns();
-    ck_assert(!stored[0] && stored[1]);
-}
-END_TEST
-
-START_TEST(other_kinds_of_volumes_fetch_nothing)
-{
-    static const size_t plain[] = {0, 4};
-    fake_volumes[plain[_i]].kind = VOLUME_PLAIN;
-    ck_assert_int_eq(copy_from_length(1, LARGE), ST_OK);
-    loop_turns();
-    ck_trace("GET:v1:1 ");
-    call_ends(call_to("v1:1"), ST_OK, 404);
-    ck_assert_int_eq(ended, ST_PEER);
-}
-END_TEST
-
-static void play_handover_without_memory(unsigned k)
-{
-    setup();
-    memory_arm(k);
-    enum status st = copy_from_length(1, LARGE);
-    loop_turns();
-    for (int i = 0; i < 2; i++)
-        if (call_to(targets[i]))
-            answers(targets[i], ST_OK, 201, FAKE_MD5);
-    loop_turns();
-    if (call_to("v1:1"))
-        call_ends(call_to("v1:1"), ST_OK, 404);
-    memory.left = 0;
-    ck_assert_uint_eq(ends, st == ST_OK);
-    ck_assert(st != ST_OK || ended != ST_OK || stored[0] || stored[1]);
-    ends = 1;
-}
-
-START_TEST(memory_may_run_out_in_a_handover)
-{
-    memory_sweep(play_handover_without_memory);
-}
-END_TEST
-
 static void play_without_memory(unsigned k)
 {
     setup();
@@ -498,13 +282,7 @@ int main(void)
                                    {without_a_source, 1},
                                    {calls_cannot_be_started, 1},
                                    {the_upload_cannot_be_started, 1},
-                                   {targets_fetch_a_large_value, 1},
-                                   {one_target_that_fetched_it_is_enough, 1},
-                                   {targets_that_cannot_fetch_it, 5},
-                                   {a_target_goes_down, 1},
-                                   {other_kinds_of_volumes_fetch_nothing, 2},
                                    {memory_may_run_out_anywhere, 1},
-                                   {memory_may_run_out_in_a_handover, 1},
                                    {NULL, 0}};
     return play_all("master_copy", tests, setup, teardown);
 }

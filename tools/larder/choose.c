@@ -103,8 +103,7 @@ static int compare_files(const void *a, const void *b, void *arg)
 
 /* --- which version --- */
 
-/* Whether the file itself is whole, as far as a listing tells; its bytes are for `verify
- * --deep`. */
+/* Whether the file is whole, as far as a listing tells; its bytes are for `verify --deep`. */
 static bool is_sound(const struct scan_file *file)
 {
     return file->size > 0 && (!file->has_expected || file->expected == file->size);
