@@ -10,6 +10,7 @@
 
 #include "common/entry.h"
 #include "common/log.h"
+#include "master/index_snapshot.h"
 #include "master/index_state.h"
 
 #define NO_TERM UINT64_MAX
