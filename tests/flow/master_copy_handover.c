@@ -1,7 +1,7 @@
 /* Copies that the targets fetch by themselves, over fakes. */
 #include "tests/flow/copy_fixture.h"
 
-enum { LARGE = 1 << 20 };
+static const uint64_t LARGE = 1 << 20;
 
 /* Both targets were asked. */
 static void start_handover(void)
