@@ -13,4 +13,7 @@ struct http_server_stats {
     uint64_t answers[6]; /* by class: [2] is 2xx …; those to refused heads too */
 };
 
+/* Adds the numbers of one server to those of several. On its loop's thread. */
+void http_stats_add(struct http_server_stats *sum, const struct http_server_stats *stats);
+
 #endif

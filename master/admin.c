@@ -10,6 +10,7 @@
 
 #include "common/buf.h"
 #include "common/http_server.h"
+#include "common/http_text.h"
 #include "master/cluster.h"
 #include "master/config.h"
 #include "master/damage.h"
@@ -62,12 +63,7 @@ static void list_volumes(struct worker *worker, struct http_request *req)
 {
     struct buf text = BUF_INIT;
     volumes_json(worker->master->volumes, &text);
-    if (buf_ok(&text)) {
-        http_reply_field(req, "Content-Type", "application/json");
-        http_reply(req, 200, buf_text(&text), text.len);
-    } else {
-        http_reply_status(req, ST_NO_MEMORY, NULL);
-    }
+    http_text_reply(req, 200, HTTP_TEXT_JSON, &text);
     buf_free(&text);
 }
 

@@ -3,11 +3,11 @@
  *   digest_start → digest_read (pool) → digest_known
  */
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
+#include "common/buf.h"
 #include "common/http_server.h"
+#include "common/http_text.h"
 #include "common/md5.h"
 #include "common/pool.h"
 #include "master/flows.h"
@@ -57,15 +57,13 @@ static void digest_read(void *arg)
 static void digest_known(void *arg)
 {
     struct digest *digest = arg;
-    char text[160];
-    (void)snprintf(text, sizeof text,
-                   "{\"sequence\":%" PRIu64 ",\"keys\":%" PRIu64 ",\"digest\":\"%s\"}\n",
-                   digest->sequence, digest->keys, digest->text);
-    if (digest->st) {
+    struct buf text = BUF_INIT;
+    buf_addf(&text, "{\"sequence\":%" PRIu64 ",\"keys\":%" PRIu64 ",\"digest\":\"%s\"}\n",
+             digest->sequence, digest->keys, digest->text);
+    if (digest->st)
         http_reply_status(digest->req, digest->st, NULL);
-    } else {
-        http_reply_field(digest->req, "Content-Type", "application/json");
-        http_reply(digest->req, 200, text, strlen(text));
-    }
+    else
+        http_text_reply(digest->req, 200, HTTP_TEXT_JSON, &text);
+    buf_free(&text);
     free(digest);
 }

@@ -83,7 +83,9 @@ static void target_answered(void *arg, struct http_call *call, enum status st)
     if (wrong)
         log_event(LOG_WARN, "handover", "request=%s place=%s http=%d error=\"%s\"",
                   handover->request, target->place, st ? 0 : http_call_status(call), wrong);
-    if (st == ST_UNAVAILABLE || st == ST_PEER_TIMEOUT)
+    /* A silence says nothing: it may wait for the source, or in the target's queue. Whether the
+     * target itself is well the health checks tell. */
+    if (st == ST_UNAVAILABLE)
         volumes_failed(handover->worker->master->volumes, target->place);
     target_over(target);
 }

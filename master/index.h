@@ -92,7 +92,8 @@ void index_change_volume(struct index_change *change, const char *name, const ch
  * for CHANGES_RESET. */
 void index_change_event(struct index_change *change, enum changes_event event,
                         const struct key *key, uint64_t size, const char *md5);
-/* From now on the index counts as one that was restored, or does not any more. */
+/* From now on the index counts as one that was restored, or does not any more. One that does
+ * already keeps what it knows of its backup. */
 void index_change_restored(struct index_change *change, bool restored);
 /* Frees its memory; not while it is under way. */
 void index_change_free(struct index_change *change);
@@ -168,6 +169,8 @@ enum status index_digest(struct index *index, uint64_t *sequence, uint64_t *keys
  * it says of copies and of garbage may be out of date, so nothing may be written or removed. Any
  * thread. */
 bool index_restored(const struct index *index);
+/* When that backup was made: unix milliseconds; 0 where it was not, or is not known. Any thread. */
+uint64_t index_restored_made_ms(const struct index *index);
 
 /* --- For status and metrics; any thread. --- */
 uint64_t index_sequence(struct index *index);

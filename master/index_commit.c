@@ -279,7 +279,7 @@ static enum status load_meta(struct index *index)
         memcpy(index->id, text.data, IDENTITY_SIZE + 1);
     buf_clear(&text);
     if (!st && !(st = ldb_get(index->db, INDEX_RESTORED, strlen(INDEX_RESTORED), &text)))
-        index->restored_next = true;
+        index_tell_loaded(index, &text);
     atomic_store(&index->restored, index->restored_next);
     buf_free(&text);
     return st == ST_NOT_FOUND ? ST_OK : st;

@@ -30,6 +30,7 @@ struct index {
     char id[IDENTITY_SIZE + 1];
     uint64_t born_ms;
     _Atomic bool restored;
+    _Atomic uint64_t restored_made_ms; /* when its backup was made; 0: not known */
 
     pthread_rwlock_t db_lock; /* written only to open the database anew */
     struct ldb *db;
@@ -82,5 +83,7 @@ bool index_tell_stage(struct index *index, const char *key, size_t key_len, cons
 /* The batch was written, and is visible; `sequence` is that of its last change. Or, with `st`, it
  * may have been written or not. The one place from which watchers are told. */
 void index_tell_applied(struct index *index, enum status st, uint64_t sequence);
+/* While opening: the index is marked as restored, with this text. */
+void index_tell_loaded(struct index *index, const struct buf *text);
 
 #endif

@@ -6,6 +6,8 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "common/buf.h"
+#include "common/json.h"
 #include "master/index_state.h"
 
 static bool begins_with(const char *key, size_t len, const char *prefix)
@@ -19,8 +21,12 @@ bool index_tell_stage(struct index *index, const char *key, size_t key_len, cons
 {
     if (key_len == 0 || key[0] != '!')
         return false;
-    if (begins_with(key, key_len, INDEX_RESTORED))
+    if (begins_with(key, key_len, INDEX_RESTORED)) {
+        /* A value that is there says of when the backup is: it is kept. */
+        bool kept = index->restored_next && value;
         index->restored_next = value != NULL;
+        return kept;
+    }
     if (!begins_with(key, key_len, INDEX_EVENT))
         return false;
     size_t skip = sizeof INDEX_EVENT - 1;
@@ -36,10 +42,26 @@ void index_tell_applied(struct index *index, enum status st, uint64_t sequence)
         index->restored_next = atomic_load(&index->restored);
     else
         atomic_store(&index->restored, index->restored_next);
+    if (!atomic_load(&index->restored))
+        atomic_store(&index->restored_made_ms, 0);
     if (changes && st)
         changes_lose(changes, sequence);
     else if (changes)
         changes_publish(changes, sequence);
+}
+
+void index_tell_loaded(struct index *index, const struct buf *text)
+{
+    struct json *json = json_parse(buf_text(text), text->len, NULL);
+    int64_t made = json_int(json_member(json, "made"), 0);
+    json_free(json);
+    atomic_store(&index->restored_made_ms, made > 0 ? (uint64_t)made : 0);
+    index->restored_next = true;
+}
+
+uint64_t index_restored_made_ms(const struct index *index)
+{
+    return atomic_load(&index->restored_made_ms);
 }
 
 bool index_restored(const struct index *index)

@@ -9,6 +9,7 @@
 
 #include "common/buf.h"
 #include "common/http_server.h"
+#include "common/http_text.h"
 #include "common/json.h"
 #include "common/key.h"
 #include "common/pool.h"
@@ -238,14 +239,12 @@ static void keys_page_read(void *arg)
     buf_add(&text, buf_text(&keys->records), keys->records.len);
     buf_adds(&text, "]}\n");
     enum status st = keys->st;
-    if (!st && (!buf_ok(&text) || !buf_ok(&keys->records) || !buf_ok(&keys->next)))
+    if (!st && (!buf_ok(&keys->records) || !buf_ok(&keys->next)))
         st = ST_NO_MEMORY;
-    if (st) {
+    if (st)
         http_reply_status(keys->req, st, NULL);
-    } else {
-        http_reply_field(keys->req, "Content-Type", "application/json");
-        http_reply(keys->req, 200, text.data, text.len);
-    }
+    else
+        http_text_reply(keys->req, 200, HTTP_TEXT_JSON, &text);
     buf_free(&text);
     keys_free(keys);
 }
@@ -261,14 +260,11 @@ void keys_record(struct worker *worker, struct http_request *req, const struct k
     if (!st) {
         add_record(worker, &text, key, &rec);
         buf_addc(&text, '\n');
-        st = buf_ok(&text) ? ST_OK : ST_NO_MEMORY;
     }
-    if (st) {
+    if (st)
         http_reply_status(req, st, NULL);
-    } else {
-        http_reply_field(req, "Content-Type", "application/json");
-        http_reply(req, 200, text.data, text.len);
-    }
+    else
+        http_text_reply(req, 200, HTTP_TEXT_JSON, &text);
     buf_free(&text);
     record_free(&rec);
 }

@@ -12,6 +12,7 @@
 
 #include "common/buf.h"
 #include "common/http_server.h"
+#include "common/http_text.h"
 #include "common/json.h"
 #include "common/key.h"
 #include "common/pool.h"
@@ -153,12 +154,7 @@ static void reply_page(struct list *list)
     buf_adds(&text, ",\"keys\":[");
     buf_add(&text, buf_text(&list->keys), list->keys.len);
     buf_adds(&text, "]}");
-    if (buf_ok(&text)) {
-        http_reply_field(list->req, "Content-Type", "application/json");
-        http_reply(list->req, 200, text.data, text.len);
-    } else {
-        http_reply_status(list->req, ST_NO_MEMORY, NULL);
-    }
+    http_text_reply(list->req, 200, HTTP_TEXT_JSON, &text);
     buf_free(&text);
 }
 
@@ -167,7 +163,7 @@ static void send_piece(struct list *list)
 {
     struct buf text = BUF_INIT;
     if (!list->started) {
-        http_reply_field(list->req, "Content-Type", "application/json");
+        http_reply_field(list->req, "Content-Type", HTTP_TEXT_JSON);
         http_reply_start(list->req, 200);
         list->started = true;
         buf_adds(&text, "{\"next\":\"\",\"keys\":[");

@@ -226,10 +226,13 @@ static bool decided(const struct replicate *rep, enum status *st)
         *st = rep->verdict;
     else if (!rep->launched)
         return false; /* the value is not complete yet */
+    else if (rep->running && rep->ended)
+        return false; /* it has all bytes: what it makes of them must be known before anybody is
+                         answered, or a file could turn up after the key was deleted */
     else if (rep->running + rep->stored < rep->spec.minimum)
         *st = rep->no_space ? ST_NO_SPACE : ST_UNAVAILABLE;
     else
-        return rep->running == 0 && rep->ended;
+        return rep->ended;
     return true;
 }
 

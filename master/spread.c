@@ -190,14 +190,15 @@ static bool is_listed(const char *const *list, size_t count, const char *place)
     return false;
 }
 
-/* The places become those on the list; with `complete` copies elsewhere are garbage, which is due
- * at `due`. On failure the record is as before: what it calls garbage is never a copy that it still
- * counts on. */
+/* The places become those on the list; copies elsewhere are garbage, which is due at `due`. Of an
+ * incomplete list those are places that were asked and have no good copy: what lies there, or may
+ * still come (a volume that fetches it by itself), must not be forgotten. On failure the record is
+ * as before: what it calls garbage is never a copy that it still counts on. */
 static enum status move_places(struct record *rec, const char *const *list, size_t count,
-                               bool complete, uint64_t due)
+                               uint64_t due)
 {
     enum status st = ST_OK;
-    for (size_t i = 0; i < rec->place_count && complete && !st; i++) {
+    for (size_t i = 0; i < rec->place_count && !st; i++) {
         if (is_listed(list, count, rec->places[i]))
             continue;
         st = record_add_late_garbage(rec, rec->generation, rec->naming, rec->places[i], due);
@@ -240,6 +241,15 @@ static void note_need(struct record *rec, struct need need)
         rec->since = loop_wall_ms();
 }
 
+/* Copies that nobody has seen make no others superfluous that were seen. */
+static bool are_certain(const struct spread *spread, const char *const *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!was_seen(spread, list[i]) && !was_stored(spread, list[i]))
+            return false;
+    return true;
+}
+
 /* With all wanted places filled the others' copies are garbage; else they stay where they are. */
 static enum status note_result(struct spread *spread)
 {
@@ -249,12 +259,13 @@ static enum status note_result(struct spread *spread)
     if (!list)
         return ST_NO_MEMORY;
     size_t count = list_holding(spread, list, true);
-    bool complete = count == spread->wanted_count && count >= replicas;
+    bool complete =
+        count == spread->wanted_count && count >= replicas && are_certain(spread, list, count);
     if (!complete)
         count = list_holding(spread, list, false);
     struct need need = judge_need(spread, list, count);
     uint64_t due = loop_wall_ms() + spread->worker->master->config->grace_ms;
-    enum status st = move_places(rec, list, count, complete, due);
+    enum status st = move_places(rec, list, count, due);
     if (!st)
         note_need(rec, need);
     free(list);

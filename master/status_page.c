@@ -12,6 +12,7 @@
 
 #include "common/buf.h"
 #include "common/http_server.h"
+#include "common/http_text.h"
 #include "common/loop.h"
 #include "common/pool.h"
 #include "common/version.h"
@@ -40,12 +41,7 @@ static void written(void *arg)
     struct page *page = arg;
     struct buf text = BUF_INIT;
     page->write(page, &text);
-    if (buf_ok(&text)) {
-        http_reply_field(page->req, "Content-Type", page->type);
-        http_reply(page->req, 200, buf_text(&text), text.len);
-    } else {
-        http_reply_status(page->req, ST_NO_MEMORY, NULL);
-    }
+    http_text_reply(page->req, 200, page->type, &text);
     buf_free(&text);
     free(page);
 }
@@ -56,14 +52,7 @@ static void gathered(void *arg)
     struct page *page = arg;
     struct master *master = page->worker->master;
     const struct http_server_stats *stats = http_server_stats(master->workers[page->next].server);
-    page->sum.connections += stats->connections;
-    page->sum.accepted += stats->accepted;
-    page->sum.refused += stats->refused;
-    page->sum.requests += stats->requests;
-    page->sum.bytes_in += stats->bytes_in;
-    page->sum.bytes_out += stats->bytes_out;
-    for (size_t i = 0; i < 6; i++)
-        page->sum.answers[i] += stats->answers[i];
+    http_stats_add(&page->sum, stats);
     page->next++;
     bool last = page->next == master->worker_count;
     page->message.fn = last ? written : gathered;
@@ -97,12 +86,14 @@ static void write_status(struct page *page, struct buf *out)
     janitor_counters(master->janitor, &waiting, &settled);
     buf_addf(out,
              "{\"version\":\"%s\",\"id\":\"%s\",\"sequence\":%" PRIu64 ",\"uptime\":%" PRIu64
-             ",\"restored\":%s,\n\"replicas\":%u,\"min_replicas\":%u,\"subvolumes\":%u,\"volumes\":"
+             ",\"restored\":%s,\"restored_made\":%" PRIu64
+             ",\n\"replicas\":%u,\"min_replicas\":%u,\"subvolumes\":%u,\"volumes\":"
              "%zu,\n",
              LARDER_VERSION, index_id(master->index), index_sequence(master->index),
              (loop_now_ms() - master->started_ms) / 1000,
-             index_restored(master->index) ? "true" : "false", config->replicas,
-             config->min_replicas, config->subvolumes, volumes_members(master->volumes));
+             index_restored(master->index) ? "true" : "false",
+             index_restored_made_ms(master->index), config->replicas, config->min_replicas,
+             config->subvolumes, volumes_members(master->volumes));
     buf_addf(out,
              "\"index\":\"%s\",\"queues\":{\"commits\":%zu,\"pool\":%zu,\"locked_keys\":%zu},\n"
              "\"work\":%" PRIu64 ",\"settled\":%" PRIu64 ",\n",
@@ -169,10 +160,10 @@ static void write_metrics(struct page *page, struct buf *out)
 
 void status_page_start(struct worker *worker, struct http_request *req)
 {
-    begin(worker, req, "application/json", write_status);
+    begin(worker, req, HTTP_TEXT_JSON, write_status);
 }
 
 void status_page_metrics(struct worker *worker, struct http_request *req)
 {
-    begin(worker, req, "text/plain; version=0.0.4", write_metrics);
+    begin(worker, req, HTTP_TEXT_METRICS, write_metrics);
 }

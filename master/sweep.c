@@ -211,6 +211,8 @@ static void flagged(void *arg, enum status st)
         sweep->locked_count++;
     } else {
         sweep->missed = sweep->missed || st;
+        if (st && !atomic_load(&sweep->running)) /* one that was tried again after the end */
+            atomic_store(&sweep->demanded, true);
         free(mark);
     }
     advance(sweep);

@@ -50,6 +50,9 @@ struct subvolume_report {
     char name[16]; /* "sv00", or "" for the volume's own directory */
     enum volume_state state;
     uint64_t free, total, errors;
+    /* The table's own, as of a volume: a disk can be lost while its volume goes on. */
+    uint64_t down_since_ms; /* of loop_now_ms(); 0 while it is there */
+    bool lost;              /* for longer than --down-after */
 };
 
 /* What a health check found. */

@@ -39,7 +39,7 @@ static bool is_balanced(const struct volumes *volumes, const struct key *key, si
     assert(most <= PLACEMENT_BEST_MAX);
     for (size_t i = 0; i < volumes->count; i++) {
         const struct volume *volume = volumes->list[i];
-        if (volumes_keeps_copies(volume) &&
+        if (volumes_keeps_copies(volume, NULL) &&
             placement_offer(&best, key, volume->name, volume->name_len))
             return false;
     }

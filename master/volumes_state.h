@@ -47,8 +47,9 @@ void volumes_set_state(struct volume *volume, enum volume_state state, const cha
  * exist yet: it is made by the first PUT. With the lock held. */
 enum volume_state volumes_state_of(const struct volume *volume, const char *subvolume);
 
-/* Whether copies there count; see volumes_keeps(). With the lock held. */
-bool volumes_keeps_copies(const struct volume *volume);
+/* Whether copies there count; see volumes_keeps(). `subvolume` NULL: on any of its disks. With the
+ * lock held. */
+bool volumes_keeps_copies(const struct volume *volume, const char *subvolume);
 
 /* Appends a place as it is reached; `volume` is that of it, or NULL. With the lock held. */
 void volumes_write_address(const struct volume *volume, const char *place, struct buf *out);

@@ -156,8 +156,11 @@ enum volume_kind volumes_kind(struct volumes *volumes, const char *place)
     return kind;
 }
 
-bool volumes_keeps_copies(const struct volume *volume)
+bool volumes_keeps_copies(const struct volume *volume, const char *subvolume)
 {
+    for (size_t i = 0; subvolume && i < volume->subvolume_count; i++)
+        if (volume->subvolumes[i].lost && strcmp(volume->subvolumes[i].name, subvolume) == 0)
+            return false;
     return !volume->lost && !volume->facts.draining && !volume->facts.removed &&
            volume->state != VOLUME_FOREIGN;
 }
@@ -206,7 +209,7 @@ static enum status rank(const struct volumes *volumes, const struct key *key, st
         memcpy(list[i].place, places[i].name, sizeof list[i].place);
         list[i].state = volumes_state_of(volume, *rest ? rest + 1 : rest);
         list[i].kind = volume->kind;
-        list[i].keeps = volumes_keeps_copies(volume);
+        list[i].keeps = volumes_keeps_copies(volume, *rest ? rest + 1 : rest);
     }
     free(places);
     free(members);
@@ -238,7 +241,7 @@ bool volumes_keeps(struct volumes *volumes, const char *place)
     const char *rest;
     (void)pthread_rwlock_rdlock(&volumes->lock);
     const struct volume *volume = volumes_by_place(volumes, place, &rest);
-    bool does = !volume || volumes_keeps_copies(volume);
+    bool does = !volume || volumes_keeps_copies(volume, rest);
     (void)pthread_rwlock_unlock(&volumes->lock);
     return does;
 }
@@ -258,9 +261,24 @@ size_t volumes_keeping(struct volumes *volumes)
     size_t count = 0;
     (void)pthread_rwlock_rdlock(&volumes->lock);
     for (size_t i = 0; i < volumes->count; i++)
-        count += volumes_keeps_copies(volumes->list[i]);
+        count += volumes_keeps_copies(volumes->list[i], NULL);
     (void)pthread_rwlock_unlock(&volumes->lock);
     return count;
+}
+
+/* Disks that have been away for too long while their volume was up. */
+static void notice_lost_disks(struct volumes *volumes, struct volume *volume, uint64_t now)
+{
+    for (size_t i = 0; i < volume->subvolume_count; i++) {
+        struct subvolume_report *disk = &volume->subvolumes[i];
+        if (disk->lost || !disk->down_since_ms || volume->facts.removed ||
+            now - disk->down_since_ms < volumes->down_after_ms)
+            continue;
+        log_event(LOG_WARN, "volumes", "volume=%s disk=%s event=lost down_seconds=%" PRIu64,
+                  volume->name, disk->name, (now - disk->down_since_ms) / 1000);
+        disk->lost = true;
+        volumes->epoch++;
+    }
 }
 
 uint64_t volumes_epoch(struct volumes *volumes)
@@ -269,6 +287,7 @@ uint64_t volumes_epoch(struct volumes *volumes)
     (void)pthread_rwlock_wrlock(&volumes->lock);
     for (size_t i = 0; i < volumes->count; i++) {
         struct volume *volume = volumes->list[i];
+        notice_lost_disks(volumes, volume, now);
         if (volume->lost || !volume->down_since_ms || volume->facts.removed ||
             now - volume->down_since_ms < volumes->down_after_ms)
             continue;
@@ -359,6 +378,21 @@ static const struct volume *twin(const struct volumes *volumes, const struct vol
     return NULL;
 }
 
+/* For how long a disk has been away is known from the reports before. One that is there again is
+ * used at once, as a volume is. */
+static void since_when(const struct volume *volume, struct subvolume_report *now)
+{
+    now->down_since_ms = now->state >= VOLUME_DOWN ? loop_now_ms() : 0;
+    now->lost = false;
+    for (size_t i = 0; now->down_since_ms && i < volume->subvolume_count; i++) {
+        const struct subvolume_report *before = &volume->subvolumes[i];
+        if (before->down_since_ms && strcmp(before->name, now->name) == 0) {
+            now->down_since_ms = before->down_since_ms;
+            now->lost = before->lost;
+        }
+    }
+}
+
 static bool answered(struct volumes *volumes, struct volume *volume, struct volume_report *report)
 {
     bool first = false;
@@ -367,6 +401,8 @@ static bool answered(struct volumes *volumes, struct volume *volume, struct volu
     volume->kind = report->kind;
     volume->free = report->free;
     volume->total = report->total;
+    for (size_t i = 0; i < report->subvolume_count; i++)
+        since_when(volume, &report->subvolumes[i]);
     free(volume->subvolumes);
     volume->subvolumes = report->subvolumes;
     volume->subvolume_count = report->subvolume_count;

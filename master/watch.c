@@ -15,6 +15,7 @@
 
 #include "common/buf.h"
 #include "common/http_server.h"
+#include "common/http_text.h"
 #include "common/key.h"
 #include "common/loop.h"
 #include "master/changes.h"
@@ -93,8 +94,7 @@ static void refuse_gone(const struct watch *watch)
     struct buf text = BUF_INIT;
     add_range(watch, &text);
     buf_addc(&text, '\n');
-    http_reply_field(watch->req, "Content-Type", "application/json");
-    http_reply(watch->req, 410, buf_text(&text), text.len);
+    http_text_reply(watch->req, 410, HTTP_TEXT_JSON, &text);
     buf_free(&text);
 }
 

@@ -14,6 +14,7 @@
 
 #include "common/buf.h"
 #include "common/http_server.h"
+#include "common/http_text.h"
 #include "common/json.h"
 #include "common/key.h"
 #include "common/log.h"
@@ -77,12 +78,7 @@ void admin_scrub_start(struct service *service, struct http_request *req)
     }
     add_scrub(&text, service->scrub);
     buf_addc(&text, '\n');
-    if (buf_ok(&text)) {
-        http_reply_field(req, "Content-Type", "application/json");
-        http_reply(req, 200, text.data, text.len);
-    } else {
-        http_reply_status(req, ST_NO_MEMORY, NULL);
-    }
+    http_text_reply(req, 200, HTTP_TEXT_JSON, &text);
     buf_free(&text);
 }
 
@@ -180,12 +176,7 @@ static void admin_checked(void *arg)
              subvolume_state_text(health->state), health->free, health->total);
     add_scrub(&health->text, health->service->scrub);
     buf_adds(&health->text, "}\n");
-    if (buf_ok(&health->text)) {
-        http_reply_field(health->req, "Content-Type", "application/json");
-        http_reply(health->req, 200, health->text.data, health->text.len);
-    } else {
-        http_reply_status(health->req, ST_NO_MEMORY, NULL);
-    }
+    http_text_reply(health->req, 200, HTTP_TEXT_JSON, &health->text);
     buf_free(&health->text);
     free(health);
 }
@@ -220,23 +211,11 @@ void admin_metrics_start(struct service *service, struct http_request *req)
     loop_post(metrics->lane->loop, &metrics->message);
 }
 
-static void add_stats(struct http_server_stats *sum, const struct http_server_stats *stats)
-{
-    sum->connections += stats->connections;
-    sum->accepted += stats->accepted;
-    sum->refused += stats->refused;
-    sum->requests += stats->requests;
-    sum->bytes_in += stats->bytes_in;
-    sum->bytes_out += stats->bytes_out;
-    for (size_t i = 0; i < sizeof sum->answers / sizeof sum->answers[0]; i++)
-        sum->answers[i] += stats->answers[i];
-}
-
 /* The numbers of a loop are only read on its thread (http_stats.h). */
 static void metrics_visit(void *arg)
 {
     struct metrics *metrics = arg;
-    add_stats(&metrics->sum, http_server_stats(metrics->lane->http));
+    http_stats_add(&metrics->sum, http_server_stats(metrics->lane->http));
     metrics->lane = metrics->lane->next;
     if (metrics->lane) {
         loop_post(metrics->lane->loop, &metrics->message);
@@ -379,12 +358,7 @@ static void metrics_gathered(void *arg)
                pool_queued(service->pool));
     add_metric(&text, "start_time_seconds", "gauge", "When it was started, unix time.",
                service->started_ms / 1000);
-    if (buf_ok(&text)) {
-        http_reply_field(metrics->req, "Content-Type", "text/plain; version=0.0.4");
-        http_reply(metrics->req, 200, text.data, text.len);
-    } else {
-        http_reply_status(metrics->req, ST_NO_MEMORY, NULL);
-    }
+    http_text_reply(metrics->req, 200, HTTP_TEXT_METRICS, &text);
     buf_free(&text);
     free(metrics);
 }

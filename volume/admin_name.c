@@ -7,6 +7,7 @@
 
 #include "common/buf.h"
 #include "common/http_server.h"
+#include "common/http_text.h"
 #include "common/json.h"
 #include "common/key.h"
 #include "common/log.h"
@@ -36,12 +37,7 @@ static void reply_name(struct service *service, struct http_request *req)
     buf_adds(&text, "{\"name\":");
     json_add_string(&text, name, strlen(name));
     buf_adds(&text, "}\n");
-    if (buf_ok(&text)) {
-        http_reply_field(req, "Content-Type", "application/json");
-        http_reply(req, 200, text.data, text.len);
-    } else {
-        http_reply_status(req, ST_NO_MEMORY, NULL);
-    }
+    http_text_reply(req, 200, HTTP_TEXT_JSON, &text);
     buf_free(&text);
 }
 

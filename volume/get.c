@@ -100,6 +100,13 @@ static bool get_copy(const struct get *get)
     return true;
 }
 
+/* See is_trusted(): behind the look at the page cache. */
+static bool is_trusted_still(const struct get *get)
+{
+    struct trusted_file file = store_identify(&get->value);
+    return trusted_has(get->flow.service->trusted, &file);
+}
+
 /* Without waiting for anything, and with half of the system calls. False: it takes the long way.
  * The look at the page cache comes before the first read, also before one that would not wait:
  * that, too, has the kernel fetch what is not there, and nobody could tell afterwards when it came.
@@ -112,7 +119,8 @@ static bool get_now(struct get *get)
         return false;
     answer_plan(&get->answer, get->flow.req, value);
     if (answer->sends &&
-        (value->size > NOW_MAX || get_disk(get)->cached(value->fd, 0, value->size) != 1)) {
+        (value->size > NOW_MAX || get_disk(get)->cached(value->fd, 0, value->size) != 1 ||
+         !is_trusted_still(get))) {
         (void)close(value->fd);
         return false;
     }
@@ -146,7 +154,9 @@ static bool is_trusted(const struct get *get)
     if (!trusted_has(trusted, &file))
         return false;
     const struct disk *disk = get_disk(get);
-    if (disk->cached(get->value.fd, 0, get->value.size) != 0) {
+    /* Asked once more behind the look at the cache: another GET may have found it gone, removed the
+     * entry, and be reading it from the disk, unverified, just now. */
+    if (disk->cached(get->value.fd, 0, get->value.size) != 0 && trusted_has(trusted, &file)) {
         trusted_describe(trusted, &file, &get->value.attributes);
         return true;
     }

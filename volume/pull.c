@@ -17,7 +17,6 @@
 #include "common/http_server.h"
 #include "common/key.h"
 #include "common/log.h"
-#include "common/loop.h"
 #include "common/md5.h"
 #include "common/pool.h"
 #include "volume/config.h"
@@ -27,8 +26,7 @@
 #include "volume/source.h"
 #include "volume/writing.h"
 
-/* PROTOCOL.md states the deadline: the master waits a little longer than that. */
-enum { CHUNK_BYTES = 1024 * 1024, DEADLINE_MS = 30000, BYTES_A_MS = 1024 };
+enum { CHUNK_BYTES = 1024 * 1024 };
 
 struct pull {
     struct flow flow;
@@ -132,7 +130,6 @@ static enum status check_length(const struct pull *pull, uint64_t length)
 static enum status fetch_all(struct pull *pull, struct source *source, struct writing *value,
                              char *chunk)
 {
-    uint64_t until = loop_now_ms() + DEADLINE_MS + source_length(source) / BYTES_A_MS;
     for (;;) {
         size_t got;
         enum status st = source_read(source, chunk, CHUNK_BYTES, &got);
@@ -142,8 +139,6 @@ static enum status fetch_all(struct pull *pull, struct source *source, struct wr
             return st;
         if (!pulls_goes_on(pull->flow.service->pulls, &pull->entry))
             return ST_CLOSED;
-        if (loop_now_ms() > until)
-            return ST_PEER_TIMEOUT;
     }
 }
 

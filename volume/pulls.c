@@ -12,8 +12,9 @@
 #include "common/pool.h"
 
 /* THREADS: a copy's cost is a core's share of hashing and writing, and one fsync's wait, so more
- * would only take memory (1 MiB each). WAITING: masters ask for fewer. */
-enum { THREADS = 16, WAITING = 256, TRUSTED = 16, ADDRESS_SIZE = 64 };
+ * would only take memory (1 MiB each). WAITING: a master that is told to come again copies by
+ * itself, sooner than a long queue would. */
+enum { THREADS = 16, WAITING = 64, TRUSTED = 16, ADDRESS_SIZE = 64 };
 
 struct pulls {
     struct pool *pool;
@@ -21,7 +22,8 @@ struct pulls {
     bool stopped;
     struct pulls_entry *first;
     char trusted[TRUSTED][ADDRESS_SIZE]; /* addresses without port; "": free */
-    unsigned next_trusted;               /* to be overwritten */
+    unsigned fixed;                      /* so many of them, the first, are those of --master */
+    unsigned next;                       /* of the others, to be overwritten */
 };
 
 /* With the lock held, or before anybody else knows `pulls`. */
@@ -30,7 +32,7 @@ static void remember(struct pulls *pulls, const char *address)
     for (size_t i = 0; i < TRUSTED; i++)
         if (strcmp(pulls->trusted[i], address) == 0)
             return;
-    char *to = pulls->trusted[pulls->next_trusted++ % TRUSTED];
+    char *to = pulls->trusted[pulls->fixed + pulls->next++ % (TRUSTED - pulls->fixed)];
     (void)snprintf(to, ADDRESS_SIZE, "%s", address);
 }
 
@@ -42,6 +44,12 @@ static bool cut_address(const char *peer, char address[ADDRESS_SIZE])
     if (len > 1 && peer[0] == '[' && peer[len - 1] == ']') {
         peer++;
         len -= 2;
+    }
+    static const char mapped[] = "::ffff:"; /* an IPv4 peer of a socket that listens on '::' */
+    if (len > sizeof mapped && !strncmp(peer, mapped, sizeof mapped - 1) &&
+        memchr(peer, '.', len)) {
+        peer += sizeof mapped - 1;
+        len -= sizeof mapped - 1;
     }
     if (len == 0 || len >= ADDRESS_SIZE)
         return false;
@@ -90,6 +98,9 @@ struct pulls *pulls_new(const struct option_list *masters)
         goto no_pool;
     for (size_t i = 0; i < masters->count; i++)
         remember_master(pulls, masters->items[i]);
+    /* At least half of the room is for those that tell a name: they may come and go. */
+    pulls->fixed = pulls->next < TRUSTED / 2 ? pulls->next : TRUSTED / 2;
+    pulls->next = 0;
     return pulls;
 
 no_pool:

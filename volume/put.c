@@ -222,7 +222,9 @@ static void put_write(void *arg)
         put->end.expected = put->expected[0] ? put->expected : NULL;
         st = writing_finish(put->value, &put->end);
         put->value = NULL;
-        if (!st) /* what was written was hashed, and is in the page cache */
+        /* What was written was hashed, and is in the page cache, but for what went past it: that
+         * has never been read. */
+        if (!st && !is_direct(put))
             trusted_add(put->flow.service->trusted, &put->end.stored, NULL);
     }
     if (st) {

@@ -16,15 +16,20 @@
 #include <unistd.h>
 
 #include "common/http_answer.h"
+#include "common/loop.h"
 
 /* As the master has it when the bytes pass through it: a source that is silent for so long is given
  * up. It is also the time to connect in. */
 enum { SILENCE_SECONDS = 3, FIRST_READ = 4096 };
+/* For all of it, so that a source which trickles holds no thread for long: so much, and a
+ * millisecond for each so many bytes. The master waits a little longer (PROTOCOL.md). */
+enum { DEADLINE_MS = 30000, BYTES_A_MS = 1024 };
 
 struct source {
     int socket;
     struct http_answer head;
     uint64_t length, left;  /* of the value; not read yet */
+    uint64_t until;         /* loop_now_ms(): the whole exchange must be over then */
     char first[FIRST_READ]; /* what came with the head, from `used` to `filled` the value's */
     size_t used, filled;
 };
@@ -36,7 +41,9 @@ enum status source_parse(const char *url, char host[SOURCE_HOST_SIZE], const cha
         return ST_BAD_REQUEST;
     url += sizeof scheme - 1;
     size_t len = strcspn(url, "/?#");
-    if (len == 0 || len >= SOURCE_HOST_SIZE || url[len] != '/' || memchr(url, '@', len))
+    /* A query would let anything stand before a value's name. */
+    if (len == 0 || len >= SOURCE_HOST_SIZE || url[len] != '/' || memchr(url, '@', len) ||
+        strpbrk(url + len, "?#"))
         return ST_BAD_REQUEST;
     memcpy(host, url, len);
     host[len] = 0;
@@ -115,6 +122,9 @@ static enum status receive(const struct source *source, char *to, size_t len, si
                            int flags)
 {
     ssize_t n;
+    *got = 0;
+    if (loop_now_ms() > source->until)
+        return ST_PEER_TIMEOUT;
     do
         n = recv(source->socket, to, len, flags);
     while (n < 0 && errno == EINTR);
@@ -149,6 +159,7 @@ static enum status read_head(struct source *source)
         !read_length(http_answer_field(&source->head, "Content-Length"), &source->length))
         return ST_PEER;
     source->left = source->length;
+    source->until += source->length / BYTES_A_MS;
     return ST_OK;
 }
 
@@ -164,6 +175,7 @@ enum status source_open(struct source **source, const char *url)
     if (!new)
         return ST_NO_MEMORY;
     new->socket = -1;
+    new->until = loop_now_ms() + DEADLINE_MS;
     memcpy(named, host, sizeof named);
     st = connect_source(new, host);
     if (!st)

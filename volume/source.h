@@ -31,7 +31,8 @@ uint64_t source_length(const struct source *source);
 const char *source_type(const struct source *source);
 
 /* Reads on: `len` bytes, fewer only at the end (0: it is over). ST_PEER where it breaks off,
- * ST_PEER_TIMEOUT where no byte comes for some seconds. */
+ * ST_PEER_TIMEOUT where no byte comes for some seconds, or all of it takes more than 30 s and 1 ms
+ * a KiB. */
 enum status source_read(struct source *source, char *to, size_t len, size_t *got) MUST_CHECK;
 
 #endif

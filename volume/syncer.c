@@ -170,10 +170,11 @@ static bool is_worth_it(const struct syncer *syncer, const struct group *group)
            loop_now_ms() >= group->avoid_until;
 }
 
-/* Errors that say that the call is not for such a file; then only an fsync tells. */
+/* Errors that say that the call is not for such a file, or not allowed here (seccomp: EPERM); then
+ * only an fsync tells. */
 static bool cannot_tell(int err)
 {
-    return err == ENOSYS || err == EINVAL || err == ESPIPE || err == EOPNOTSUPP;
+    return err == ENOSYS || err == EPERM || err == EINVAL || err == ESPIPE || err == EOPNOTSUPP;
 }
 
 /* One's own part of what syncfs leaves open. */

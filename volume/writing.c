@@ -151,7 +151,7 @@ enum status writing_add(struct writing *w, const void *data, size_t len)
     if (st || w->direct || w->written - w->spread < SPREAD_BYTES)
         return st;
     if (w->disk->spread(w->fd, w->spread, w->written - w->spread) && errno != ENOSYS &&
-        errno != EINVAL && errno != ESPIPE && errno != EOPNOTSUPP)
+        errno != EINVAL && errno != ESPIPE && errno != EOPNOTSUPP && errno != EPERM)
         return failed(w, "sync_file_range", errno);
     w->spread = w->written;
     return ST_OK;

@@ -121,6 +121,25 @@ class RepairTest(HealingTest):
         self.assertTrue(c.files(away))
 
 
+    def test_disk_that_stays_away_is_lost(self):
+        """One disk of a volume, which itself goes on."""
+        c = self.new_cluster(volumes=4, replicas=3, subvolumes=2,
+                             master_options=["--down-after", "2s", "--grace", "0s"])
+        values = self.fill(c)
+        disk = c.volumes[0].dir + "/sv00"
+        self.assertTrue(any(p.startswith("sv00/") for p in c.files(c.volumes[0])))
+        os.rename(disk, c.path("unmounted"))
+        self.wait_healed(c, values, 3)
+        place = c.volumes[0].address + "/sv00"
+        self.assertFalse(any(place in c.record(k)["volumes"] for k in values))
+        os.rename(c.path("unmounted"), disk)
+        self.run_tool(c, 0, "repair", "--wait")
+        self.wait_healed(c, values, 3)  # what was superfluous is gone
+        self.run_tool(c, 0, "rebalance")
+        self.assertIsNone(self.wrong(c, values, 3))
+        self.assertTrue(any(p.startswith("sv00/") for p in c.files(c.volumes[0])))
+
+
 class Traffic:
     """Clients that write, overwrite and read while something else goes on."""
 

@@ -194,6 +194,31 @@ START_TEST(too_few_volumes_for_all_copies)
 }
 END_TEST
 
+/* Two copies are gone; one place could be filled again. What was tried at the other may still come
+ * there (its volume fetches it by itself), so it is not forgotten. */
+START_TEST(a_place_without_its_copy_is_not_forgotten)
+{
+    start("HASH" MD5 "v1:1,v2:1,v3:1", "");
+    volumes_answer("404 404 200");
+    index_commits();
+    copying_ends(ST_OK, "FS");
+    volumes_answer("");
+    index_commits();
+    ck_index("HASH" MD5 "v2:1,v3:1",
+             "W1;few 2;since 1700000000;due 1700003000;garbage 0 mkv v1:1;");
+}
+END_TEST
+
+/* All wanted places are in the record, and only a copy elsewhere has answered. */
+START_TEST(the_only_copy_that_was_seen_stays)
+{
+    start("HASH" MD5 "v1:1,v2:1,v3:1,v4:1", "");
+    volumes_answer("500 500 500 200");
+    index_commits();
+    ck_index("HASH" MD5 "v1:1,v2:1,v3:1,v4:1", "");
+}
+END_TEST
+
 START_TEST(unlinked_stays_unlinked)
 {
     start("DELETEDHASH" MD5 "v1:1,v2:1,v4:1", "");
@@ -363,6 +388,8 @@ int main(void)
                                    {what_stands_right_stays, 1},
                                    {only_the_order_is_mended, 1},
                                    {some_targets_fail, 1},
+                                   {a_place_without_its_copy_is_not_forgotten, 1},
+                                   {the_only_copy_that_was_seen_stays, 1},
                                    {lost_and_damaged_copies_are_made_anew, 1},
                                    {a_volume_that_is_away_is_believed, 1},
                                    {a_volume_that_fails_is_believed, 1},

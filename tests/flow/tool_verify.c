@@ -328,6 +328,58 @@ START_TEST(without_a_master_nothing_can_be_checked)
 }
 END_TEST
 
+/* --- repairing an index of a backup --- */
+
+static struct fake_entry *begin_of_repair(void)
+{
+    (void)fake_answer("http://m:1/admin/status", 200, "{\"restored\":false}");
+    return fake_method("POST", "http://m:1/admin/reconcile?begin", 204, NULL);
+}
+
+/* Loop: the master sees that it is another; only the tool does. */
+START_TEST(a_volume_that_is_not_the_one_is_refused)
+{
+    const struct fake_entry *begin = begin_of_repair();
+    (void)fake_answer("http://m:1/admin/volumes", 200,
+                      _i ? "{\"volumes\":[{\"name\":\"a:1\"},{\"name\":\"b:1\",\"id\":\"77\"}]}"
+                         : "{\"volumes\":[{\"name\":\"a:1\"},"
+                           "{\"name\":\"b:1\",\"state\":\"foreign\"}]}");
+    ck_assert_int_eq(verify("--repair --adopt"), EXIT_TROUBLE);
+    ck_assert_uint_eq(begin->requests, 0);
+    ck_assert_int_eq(verify("--repair --adopt --without b:1"), EXIT_TROUBLE); /* no list of keys */
+    ck_assert_uint_eq(begin->requests, 1);
+}
+END_TEST
+
+/* Loop: a volume is down; one to leave out is misspelt; there is no scratch directory. */
+START_TEST(nothing_is_stopped_for_a_repair_that_cannot_begin)
+{
+    static const char *const more[] = {"--repair --adopt", "--repair --adopt --without b:2",
+                                       "--repair --adopt --scratch /proc/none"};
+    const struct fake_entry *begin = begin_of_repair();
+    if (_i == 0)
+        fake_server_count = 2;
+    ck_assert_int_eq(verify(more[_i]), EXIT_TROUBLE);
+    ck_assert_uint_eq(begin->requests, 0);
+}
+END_TEST
+
+START_TEST(a_repair_that_fails_says_that_writes_are_refused)
+{
+    const struct fake_entry *begin = begin_of_repair();
+    int old = dup(STDERR_FILENO);
+    ck_assert_ptr_nonnull(freopen(out, "w+", stdout));
+    ck_assert_int_ge(dup2(fileno(stdout), STDERR_FILENO), 0);
+    char arguments[200];
+    (void)snprintf(arguments, sizeof arguments, "-m m:1 --repair --adopt --scratch %s", dir);
+    ck_assert_int_eq(fake_run(verify_run, arguments), EXIT_TROUBLE); /* no list of keys */
+    ck_assert_int_ge(dup2(old, STDERR_FILENO), 0);
+    (void)close(old);
+    ck_assert_uint_eq(begin->requests, 1);
+    check_output("writes stay refused");
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {all_is_well,
@@ -345,8 +397,12 @@ int main(void)
                                   an_interruption_makes_no_findings,
                                   unless_it_is_left_out,
                                   without_a_master_nothing_can_be_checked,
+                                  a_repair_that_fails_says_that_writes_are_refused,
                                   NULL};
     Suite *suite = suite_create("tool/verify");
-    tcase_add_checked_fixture(suite_case(suite, "verify", tests), setup, teardown);
+    TCase *tcase = suite_case(suite, "verify", tests);
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_loop_test(tcase, a_volume_that_is_not_the_one_is_refused, 0, 2);
+    tcase_add_loop_test(tcase, nothing_is_stopped_for_a_repair_that_cannot_begin, 0, 3);
     return suite_run(suite);
 }

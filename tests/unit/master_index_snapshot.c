@@ -259,15 +259,41 @@ START_TEST(the_mark_is_kept)
 }
 END_TEST
 
+/* What it says of its backup outlives another beginning, but not the end. */
+START_TEST(the_time_of_the_backup_is_kept)
+{
+    const char value[] = "{\"made\":1700000000000,\"sequence\":7}";
+    struct ldb_options options = {0};
+    struct ldb *db;
+    struct ldb_batch *batch = ldb_batch_new();
+    ck_assert_ptr_nonnull(batch);
+    index_close(index_of_test);
+    ck_assert_int_eq(ldb_open(&db, path, &options, NULL), ST_OK);
+    ldb_batch_put(batch, "!mrestored", 10, value, sizeof value - 1);
+    ck_assert_int_eq(ldb_write(db, batch, true, NULL), ST_OK);
+    ldb_batch_free(batch);
+    ldb_close(db);
+    for (int i = 0; i < 2; i++) {
+        open_index();
+        ck_assert_uint_eq(index_restored_made_ms(index_of_test), 1700000000000);
+        ck_assert_int_eq(mark(true), ST_OK);
+        ck_assert_uint_eq(index_restored_made_ms(index_of_test), 1700000000000);
+        index_close(index_of_test);
+    }
+    open_index();
+    ck_assert_int_eq(mark(false), ST_OK);
+    ck_assert_int_eq(mark(true), ST_OK);
+    ck_assert_uint_eq(index_restored_made_ms(index_of_test), 0);
+}
+END_TEST
+
 int main(void)
 {
-    const TTest *const tests[] = {a_snapshot_does_not_change,
-                                  it_ends_when_the_database_is_opened_anew,
-                                  watchers_are_told_what_was_written,
-                                  a_write_that_failed_is_not_told,
-                                  the_ring_begins_where_the_index_is,
-                                  the_mark_is_kept,
-                                  NULL};
+    const TTest *const tests[] = {
+        a_snapshot_does_not_change,         it_ends_when_the_database_is_opened_anew,
+        watchers_are_told_what_was_written, a_write_that_failed_is_not_told,
+        the_ring_begins_where_the_index_is, the_mark_is_kept,
+        the_time_of_the_backup_is_kept,     NULL};
     Suite *suite = suite_create("master_index_snapshot");
     tcase_add_checked_fixture(suite_case(suite, "index", tests), setup, teardown);
     return suite_run(suite);

@@ -76,6 +76,25 @@ START_TEST(a_short_value_that_breaks_off_reaches_nobody)
 }
 END_TEST
 
+/* Too few can have it; but one has all bytes, and what it makes of them must be known before
+ * anybody is answered: else its file could turn up after the key was deleted. */
+START_TEST(a_failure_waits_for_who_has_it_all)
+{
+    spec.length = _i ? -1 : 5;
+    spec.candidate_count = 2;
+    start();
+    give_value();
+    call_ends(call_to("v2:1"), ST_OK, 507);
+    loop_turns();
+    ck_assert_uint_eq(ends, 0);
+    if (_i)
+        (void)takes_all("v1:1");
+    stores("v1:1", NULL);
+    ck_ended(ST_NO_SPACE);
+    check_results("SF");
+}
+END_TEST
+
 START_TEST(a_short_value_needs_volumes_in_the_end)
 {
     spec.length = 5;
@@ -83,6 +102,9 @@ START_TEST(a_short_value_needs_volumes_in_the_end)
     start();
     ck_assert_uint_eq(ends, 0);
     give_value();
+    loop_turns();
+    ck_assert_uint_eq(ends, 0);
+    stores("v1:1", NULL);
     ck_ended(ST_UNAVAILABLE);
 }
 END_TEST
@@ -218,6 +240,7 @@ int main(void)
                                    {a_wrong_short_value_reaches_nobody, 1},
                                    {a_short_value_that_breaks_off_reaches_nobody, 1},
                                    {a_short_value_needs_volumes_in_the_end, 1},
+                                   {a_failure_waits_for_who_has_it_all, 2},
                                    {the_last_byte_waits_for_the_digest, 2},
                                    {a_wrong_value_is_never_complete, 1},
                                    {the_volumes_compare_the_digest, 3},

@@ -238,6 +238,34 @@ START_TEST(a_subvolume_may_be_worse_than_its_volume)
 }
 END_TEST
 
+START_TEST(a_disk_may_be_lost_while_its_volume_is_up)
+{
+    struct ranked *list;
+    size_t count;
+    checked_subvolume(0, "sv01", VOLUME_DOWN);
+    uint64_t epoch = volumes_epoch(volumes);
+    time_passes(590000);
+    checked_subvolume(0, "sv01", VOLUME_DOWN); /* it has been so all the time */
+    ck_assert_uint_eq(volumes_epoch(volumes), epoch);
+    ck_assert(volumes_keeps(volumes, "a:1/sv01"));
+    time_passes(11000);
+    ck_assert_uint_eq(volumes_epoch(volumes), epoch + 1);
+    ck_assert_uint_eq(volumes_epoch(volumes), epoch + 1); /* once */
+    checked_subvolume(0, "sv01", VOLUME_DOWN);
+    ck_assert(!volumes_keeps(volumes, "a:1/sv01"));
+    ck_assert(volumes_keeps(volumes, "a:1/sv00")); /* the others go on */
+    ck_assert(volumes_keeps(volumes, "a:1"));
+    ck_assert_int_eq(volumes_rank(volumes, &key, &list, &count), ST_OK);
+    for (size_t i = 0; i < count; i++)
+        ck_assert_int_eq(list[i].keeps, strcmp(list[i].place, "a:1/sv01") != 0);
+    free(list);
+    checked_subvolume(0, "sv01", VOLUME_UP);
+    ck_assert(volumes_keeps(volumes, "a:1/sv01")); /* at once */
+    checked_subvolume(0, "sv01", VOLUME_DOWN);
+    ck_assert_uint_eq(volumes_epoch(volumes), epoch + 1); /* from the beginning */
+}
+END_TEST
+
 /* --- identities --- */
 
 START_TEST(the_first_identity_is_to_be_kept)
@@ -416,6 +444,7 @@ int main(void)
                                    {a_failed_request_makes_it_down, 1},
                                    {it_is_settled_after_a_while, 1},
                                    {a_subvolume_may_be_worse_than_its_volume, 1},
+                                   {a_disk_may_be_lost_while_its_volume_is_up, 1},
                                    {the_first_identity_is_to_be_kept, 1},
                                    {another_directory_is_foreign, 1},
                                    {no_identity_is_another_one, 1},

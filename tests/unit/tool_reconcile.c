@@ -20,6 +20,7 @@ static struct scan_group group;
 static struct record known;
 static struct choice choice;
 static enum reconcile_end end;
+static uint64_t made;      /* when the index was; 0: not known */
 static const char *unseen; /* the volume that was left out; NULL: none */
 
 static void setup(void)
@@ -31,6 +32,7 @@ static void setup(void)
     memset(&choice, 0, sizeof choice);
     record_init(&known);
     unseen = NULL;
+    made = 0;
     ck_assert_int_eq(key_from_bytes(&group.key, "/key", 4), ST_OK);
     for (size_t i = 0; i < VOLUMES; i++)
         ck_assert_int_eq(places_add(places, volumes[i], i, &id), ST_OK);
@@ -78,6 +80,7 @@ static void reconcile(void)
                                   .subvolumes = 1,
                                   .replicas = 2,
                                   .places = places,
+                                  .made_ms = made,
                                   .unseen = unseen ? is_unseen : NULL};
     const struct reconcile_options options = {.chooser = chooser_new(&with), .unseen = with.unseen};
     ck_assert_ptr_nonnull(options.chooser);
@@ -238,6 +241,104 @@ START_TEST(work_that_speaks_of_nothing_goes)
 }
 END_TEST
 
+/* --- generation 0 is given again --- */
+
+enum { MADE = 1000000, BEFORE = MADE - 60000, AFTER = MADE + 60000 };
+
+static void came_at(uint64_t created)
+{
+    made = MADE;
+    file(0, 0, MD5_B)->created = created;
+    file(1, 0, MD5_B)->created = created;
+}
+
+START_TEST(deleted_and_put_again)
+{
+    index_says("L1 live 5 larder " MD5_A " a:1,b:1", "");
+    came_at(AFTER);
+    reconcile();
+    check(RECONCILE_VERSION, KEY_LIVE, 0, 2, 0);
+    ck_assert_str_eq(choice.record.md5, MD5_B);
+    record_free(&choice.record);
+    made = 0; /* not known: as the index says */
+    reconcile();
+    check(RECONCILE_DELETED, KEY_DELETED, 0, 0, 2);
+}
+END_TEST
+
+START_TEST(put_again_after_a_deletion_under_way)
+{
+    index_says("", "W1;tombstone 5;garbage 5 larder a:1;");
+    came_at(AFTER);
+    reconcile();
+    check(RECONCILE_NEW, KEY_LIVE, 0, 2, 0);
+    ck_assert(!choice.record.has_tombstone);
+}
+END_TEST
+
+START_TEST(put_again_after_an_unlinked_one)
+{
+    index_says("L1 unlinked 0 larder " MD5_A " a:1,b:1", "");
+    came_at(AFTER);
+    reconcile();
+    check(RECONCILE_MOVED, KEY_LIVE, 0, 2, 0);
+}
+END_TEST
+
+START_TEST(put_again_without_md5)
+{
+    index_says("L1 live 0 larder " MD5_A " a:1,b:1", "");
+    came_at(AFTER);
+    group.files[0].md5[0] = group.files[1].md5[0] = 0;
+    reconcile();
+    ck_assert_int_eq(choice.record.state, KEY_LIVE);
+    ck_assert_str_eq(choice.record.md5, "");
+}
+END_TEST
+
+/* A copy that was made since, of a value that has been there all the time. */
+START_TEST(a_copy_of_then_says_that_it_is_the_same)
+{
+    index_says("L1 unlinked 0 larder " MD5_A " a:1,b:1", "");
+    made = MADE;
+    file(0, 0, "")->created = BEFORE;
+    file(2, 0, "")->created = AFTER;
+    reconcile();
+    check(RECONCILE_MOVED, KEY_UNLINKED, 0, 2, 0);
+    ck_assert_str_eq(choice.record.md5, MD5_A);
+}
+END_TEST
+
+START_TEST(a_file_of_then_is_past)
+{
+    index_says("", "W1;tombstone 5;garbage 0 larder a:1;");
+    came_at(BEFORE);
+    reconcile();
+    check(RECONCILE_WORK, KEY_DELETED, 0, 0, 2);
+}
+END_TEST
+
+START_TEST(a_tombstone_on_a_volume_counts_always)
+{
+    index_says("L1 live 5 larder " MD5_A " a:1,b:1", "");
+    came_at(AFTER);
+    ck_assert_int_eq(scan_group_add_tombstone(&group, 0, 2), ST_OK);
+    reconcile();
+    check(RECONCILE_DELETED, KEY_DELETED, 0, 0, 2);
+}
+END_TEST
+
+/* It was on a volume that came back. */
+START_TEST(an_older_version_beside_the_one_put_again)
+{
+    index_says("", "W1;tombstone 5;garbage 5 larder c:1;");
+    came_at(AFTER);
+    file(2, 5, MD5_A)->created = BEFORE;
+    reconcile();
+    check(RECONCILE_NEW, KEY_LIVE, 0, 2, 1);
+}
+END_TEST
+
 /* --- a volume was left out --- */
 
 START_TEST(in_doubt_it_stays)
@@ -272,8 +373,9 @@ START_TEST(unseen_copies_count)
     /* But not of an older version. */
     file(0, 7, MD5_B);
     reconcile();
-    ck_assert_int_eq(end, RECONCILE_VERSION);
-    ck_assert_uint_eq(choice.record.place_count, 1);
+    check(RECONCILE_VERSION, KEY_LIVE, 7, 1, 3); /* which is to go from there as well */
+    ck_assert_uint_eq(choice.record.garbage.list[1].generation, 5);
+    ck_assert_str_eq(choice.record.garbage.list[1].place, "c:1");
 }
 END_TEST
 
@@ -292,6 +394,14 @@ int main(void)
                                   the_index_knows_what_files_do_not_tell,
                                   what_a_client_was_told_decides,
                                   work_that_speaks_of_nothing_goes,
+                                  deleted_and_put_again,
+                                  put_again_after_a_deletion_under_way,
+                                  put_again_after_an_unlinked_one,
+                                  put_again_without_md5,
+                                  a_copy_of_then_says_that_it_is_the_same,
+                                  a_file_of_then_is_past,
+                                  a_tombstone_on_a_volume_counts_always,
+                                  an_older_version_beside_the_one_put_again,
                                   in_doubt_it_stays,
                                   a_tombstone_leaves_no_doubt,
                                   unseen_copies_count,

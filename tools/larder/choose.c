@@ -3,14 +3,12 @@
  * rank_volumes → add_tombstones → (files sorted) → choose_version → make_record → choose_content →
  * add_copies, add_other_versions → add_unseen.
  *
- * What it relies on: after the sort, files of one generation stand together, newest first, and
- * within one the best placed first, copies of one volume side by side. Every step below is a pass
- * over that row.
+ * After the sort, files of one generation stand together, newest first, and within one the best
+ * placed first, copies of one volume side by side; each step is a pass over that row.
  *
  * Invariant: each file of the group ends either as a place of the record or in its garbage; one
- * that was in neither would stay on its disk for good, unknown to the index. keep_damaged() is the
- * exception: nothing of a key that has no sound copy is given up to the janitor, but for what a
- * tombstone covers.
+ * that was in neither would stay on its disk for good. keep_damaged() is the exception: of a key
+ * that has no sound copy only what is past is given up.
  *
  * One chooser a thread: `ranked` and `ranks` are of the key at hand.
  */
@@ -19,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/larder/again.h"
 #include "tools/larder/places.h"
 #include "tools/larder/scan.h"
 
@@ -33,6 +32,7 @@ struct chooser {
     struct place *ranked;          /* scratch, one a volume, in the order of placement */
     struct rank *ranks;            /* scratch, by position in the list of volumes */
     const struct record *known;    /* of the key at hand; NULL: nothing is */
+    bool again; /* a version 0 came after `known`, of a key that was gone by then (choose.h) */
 };
 
 /* What decides between copies of one generation. */
@@ -132,29 +132,41 @@ static bool was_visible(const struct record *known)
     return known && (known->state == KEY_LIVE || known->state == KEY_UNLINKED);
 }
 
+/* Deleted or replaced, as far as is known. */
+static bool is_past(const struct chooser *chooser, const struct record *record, uint64_t generation)
+{
+    if (chooser->again && generation == 0)
+        return false;
+    if (record->has_tombstone && generation <= record->tombstone)
+        return true;
+    return was_visible(chooser->known) && generation < chooser->known->generation;
+}
+
 /* A run of copies of one generation. */
 struct version {
     const struct scan_file *files;
     size_t count;
 };
 
-/* The version that readers should see, of the `newer` files that are newer than the tombstone;
- * count 0: none. A PUT is acknowledged when its copies are synced, so a newest version without one
- * sound copy was none yet, or its disks failed. */
-static struct version choose_version(const struct scan_group *group, size_t newer,
+/* The version that readers should see, of those that are not past; count 0: none. A PUT is
+ * acknowledged when its copies are synced, so a newest version without one sound copy was none yet,
+ * or its disks failed. */
+static struct version choose_version(const struct chooser *chooser, const struct scan_group *group,
                                      struct choice *choice)
 {
     struct version newest = {group->files, 0};
-    for (size_t at = 0; at < newer;) {
+    size_t length;
+    for (size_t at = 0; at < group->file_count; at += length) {
         struct version version = {group->files + at, 0};
-        version.count = generation_length(version.files, newer - at);
-        if (newest.count == 0)
-            newest = version;
+        version.count = length = generation_length(version.files, group->file_count - at);
+        if (is_past(chooser, &choice->record, version.files[0].generation))
+            continue;
         if (has_sound_copy(version.files, version.count)) {
-            choice->fell_back = at > 0;
+            choice->fell_back = newest.count > 0;
             return version;
         }
-        at += version.count;
+        if (newest.count == 0)
+            newest = version;
     }
     choice->none_is_sound = newest.count > 0;
     return newest;
@@ -246,11 +258,19 @@ static enum naming choose_naming(const struct version *version, const struct con
     return old > ours ? NAMING_MKV : NAMING_LARDER;
 }
 
-/* What the earlier index says of this very version; "" where it says nothing. */
-static const char *known_md5(const struct chooser *chooser, uint64_t generation)
+/* Whether the earlier index shows this very version, and no other of its number. */
+static bool is_known(const struct chooser *chooser, const struct version *version)
 {
-    const struct record *known = chooser->known;
-    return was_visible(known) && known->generation == generation ? known->md5 : "";
+    const struct scan_file *first = version->files;
+    return was_visible(chooser->known) && chooser->known->generation == first->generation &&
+           (!chooser->again || first->generation > 0 ||
+            again_has_old(first, version->count, chooser->options.made_ms));
+}
+
+/* What the earlier index says of this very version; "" where it says nothing. */
+static const char *known_md5(const struct chooser *chooser, const struct version *version)
+{
+    return is_known(chooser, version) ? chooser->known->md5 : "";
 }
 
 static bool any_has_md5(const struct version *version, const char *md5)
@@ -265,7 +285,7 @@ static bool any_has_md5(const struct version *version, const char *md5)
 static struct content choose_content(const struct chooser *chooser, const struct version *version,
                                      struct choice *choice)
 {
-    const char *known = known_md5(chooser, version->files[0].generation);
+    const char *known = known_md5(chooser, version);
     struct content content = {"", 0, NAMING_LARDER};
     unsigned kinds;
     struct kind kind = majority(version, false, "", &kinds);
@@ -284,7 +304,6 @@ static struct content choose_content(const struct chooser *chooser, const struct
 
 /* --- the record --- */
 
-/* Garbage is what the janitor of the master will delete, each file at its place. */
 static enum status add_garbage(const struct chooser *chooser, struct record *record,
                                const struct scan_file *file)
 {
@@ -292,7 +311,6 @@ static enum status add_garbage(const struct chooser *chooser, struct record *rec
                               places_name(chooser->options.places, file->place));
 }
 
-/* Files that are not of the chosen version go. */
 static enum status add_other_versions(const struct chooser *chooser, const struct scan_group *group,
                                       const struct version *version, struct record *record)
 {
@@ -328,7 +346,7 @@ static enum status add_copies(const struct chooser *chooser, const struct versio
 
 /* The newest version where not one copy is sound: nothing is removed, nothing is forgotten. */
 static enum status keep_damaged(const struct chooser *chooser, const struct scan_group *group,
-                                size_t newer, const struct version *version, struct choice *choice)
+                                const struct version *version, struct choice *choice)
 {
     const struct scan_file *first = version->files;
     struct record *record = &choice->record;
@@ -342,9 +360,10 @@ static enum status keep_damaged(const struct chooser *chooser, const struct scan
                                   places_name(chooser->options.places, version->files[i].place));
     choice->damaged = (unsigned)version->count;
     record->few_copies = true;
-    /* Only what the tombstone covers goes. */
-    for (size_t i = newer; i < group->file_count && !st; i++)
-        st = add_garbage(chooser, record, &group->files[i]);
+    /* Only what is past goes. */
+    for (size_t i = 0; i < group->file_count && !st; i++)
+        if (is_past(chooser, record, group->files[i].generation))
+            st = add_garbage(chooser, record, &group->files[i]);
     return st;
 }
 
@@ -377,18 +396,16 @@ static bool any_unlinked(const struct version *version)
 
 /* The record of the chosen version; what the tombstones say is in it already. */
 static enum status make_record(const struct chooser *chooser, const struct scan_group *group,
-                               size_t newer, const struct version *version, struct choice *choice)
+                               const struct version *version, struct choice *choice)
 {
     struct record *record = &choice->record;
     record->generation = version->files[0].generation;
-    const struct record *known = chooser->known;
-    bool was_hidden =
-        known && known->state == KEY_UNLINKED && known->generation == record->generation;
+    bool was_hidden = is_known(chooser, version) && chooser->known->state == KEY_UNLINKED;
     record->state = was_hidden || any_unlinked(version) ? KEY_UNLINKED : KEY_LIVE;
     if (choice->none_is_sound)
-        return keep_damaged(chooser, group, newer, version, choice);
+        return keep_damaged(chooser, group, version, choice);
     struct content content = choose_content(chooser, version, choice);
-    const char *md5 = content.md5[0] ? content.md5 : known_md5(chooser, record->generation);
+    const char *md5 = content.md5[0] ? content.md5 : known_md5(chooser, version);
     choice->size = content.size;
     record->naming = content.naming;
     memcpy(record->md5, md5, strlen(md5) + 1);
@@ -434,23 +451,6 @@ static enum status add_tombstones(const struct chooser *chooser, const struct sc
     return st;
 }
 
-static bool is_past(const struct chooser *chooser, const struct record *record, uint64_t generation)
-{
-    if (record->has_tombstone && generation <= record->tombstone)
-        return true;
-    return was_visible(chooser->known) && generation < chooser->known->generation;
-}
-
-/* How many of the files, newest first, may still be seen. */
-static size_t count_newer(const struct chooser *chooser, const struct scan_group *group,
-                          const struct record *record)
-{
-    size_t n = group->file_count;
-    while (n > 0 && is_past(chooser, record, group->files[n - 1].generation))
-        n--;
-    return n;
-}
-
 /* No version is to be seen. What is left of older ones than the earlier index shows needs a
  * tombstone until it is gone; a tombstone that speaks of nothing is none. */
 static void note_absence(const struct chooser *chooser, struct record *record)
@@ -464,8 +464,7 @@ static void note_absence(const struct chooser *chooser, struct record *record)
     record->state = record->has_tombstone ? KEY_DELETED : KEY_ABSENT;
 }
 
-/* Tombstones first, since they decide how many of the files count; the sort before all that goes
- * through the files. */
+/* Tombstones first: they decide which files count. */
 enum status chooser_run(struct chooser *chooser, struct scan_group *group,
                         const struct record *known, struct choice *choice)
 {
@@ -473,6 +472,7 @@ enum status chooser_run(struct chooser *chooser, struct scan_group *group,
     struct record *record = &choice->record;
     record_init(record);
     chooser->known = known;
+    chooser->again = known && again_came(group, chooser->options.made_ms);
     if (known && known->has_tombstone) {
         record->has_tombstone = true;
         record->tombstone = known->tombstone;
@@ -484,10 +484,11 @@ enum status chooser_run(struct chooser *chooser, struct scan_group *group,
         return st;
     if (group->file_count)
         qsort_r(group->files, group->file_count, sizeof *group->files, compare_files, chooser);
-    size_t newer = count_newer(chooser, group, record);
-    struct version version = choose_version(group, newer, choice);
+    struct version version = choose_version(chooser, group, choice);
     if (version.count) {
-        st = make_record(chooser, group, newer, &version, choice);
+        st = make_record(chooser, group, &version, choice);
+        if (version.files[0].generation == 0)
+            record->has_tombstone = false; /* one of `known`, of which nothing was left since */
     } else {
         st = add_other_versions(chooser, group, &version, record);
     }

@@ -18,7 +18,11 @@
  *
  * What an index of an earlier time knows of the key helps: no version older than the one that it
  * shows can come back, nor one that it has deleted; and it has the MD5 and the state of its version
- * where the files cannot tell.
+ * where the files cannot tell. But generation 0 is given again to a key that is gone altogether: a
+ * file of generation 0 that was made after that index, of a key without a tombstone on any
+ * volume, is of another version than the one that it knew, and nothing that it says counts for it.
+ * Copies that were moved since look the same: an unlinked value of which no copy stayed can be seen
+ * again, where plain servers, which keep no such state, have it.
  */
 #ifndef LARDER_TOOLS_CHOOSE_H
 #define LARDER_TOOLS_CHOOSE_H
@@ -41,6 +45,7 @@ struct choose_options {
     unsigned subvolumes;
     unsigned replicas; /* that each value should have */
     const struct places *places;
+    uint64_t made_ms; /* when the earlier index was: unix ms; 0: not known, no file came after it */
     /* True for a place that was not looked at: a deleted key may have a copy there, which then is
      * put down as garbage. NULL: all were. */
     bool (*unseen)(const void *arg, const char *place);

@@ -28,6 +28,20 @@ static enum status keep_unseen_places(const struct reconcile_options *options,
     return st;
 }
 
+/* Of a version that is gone, or was replaced, they may have a copy still. */
+static enum status forget_unseen_places(const struct reconcile_options *options,
+                                        const struct record *known, struct record *record)
+{
+    enum status st = ST_OK;
+    bool is_copy = is_visible(record) && record->generation == known->generation;
+    if (!is_visible(known) || is_copy)
+        return ST_OK;
+    for (size_t i = 0; i < known->place_count && !st; i++)
+        if (is_unseen(options, known->places[i]))
+            st = record_add_garbage(record, known->generation, known->naming, known->places[i]);
+    return st;
+}
+
 /* What is still to be removed there, and who may keep a tombstone there. */
 static enum status keep_unseen_work(const struct reconcile_options *options,
                                     const struct record *known, struct record *record)
@@ -102,6 +116,8 @@ enum status reconcile_run(const struct reconcile_options *options, const struct 
     }
     if (!st)
         st = keep_unseen_places(options, known, record);
+    if (!st)
+        st = forget_unseen_places(options, known, record);
     if (!st)
         st = keep_unseen_work(options, known, record);
     if (!st && record->state == KEY_ABSENT && has_work(record))

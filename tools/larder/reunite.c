@@ -283,6 +283,7 @@ static enum status make_chooser(struct reunion *reunion)
     enum status st = fetch_status(reunion->client, &status);
     options.subvolumes = (unsigned)json_int(json_member(status, "subvolumes"), 0);
     options.replicas = (unsigned)json_int(json_member(status, "replicas"), 0);
+    options.made_ms = (uint64_t)json_int(json_member(status, "restored_made"), 0);
     json_free(status);
     if (st)
         return st;

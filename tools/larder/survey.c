@@ -65,6 +65,48 @@ enum status survey_begin(struct survey *survey, struct client *client,
     return st;
 }
 
+/* Two volumes may have changed places, or one been made anew: then what is there tells nothing of
+ * the one that the master means. */
+static bool is_the_same(const struct survey *survey, const struct json *volume)
+{
+    const char *name = json_text(json_member(volume, "name"));
+    const char *state = json_text(json_member(volume, "state"));
+    const char *id = json_text(json_member(volume, "id"));
+    size_t count;
+    const char *const *names = roster_volumes(survey->roster, &count);
+    if (state && strcmp(state, "foreign") == 0)
+        return false;
+    for (size_t i = 0; i < count && name && id && *id; i++)
+        if (strcmp(names[i], name) == 0)
+            return strcmp(roster_identity(survey->roster, i), id) == 0;
+    return true;
+}
+
+enum status survey_check(const struct survey *survey, struct client *client)
+{
+    enum status st = client_request(client, "GET", "/admin/volumes");
+    if (st || client_status(client) != 200) {
+        client_explain(client, st, "list the volumes", NULL);
+        return st ? st : ST_PEER;
+    }
+    struct json *json = client_json(client);
+    const struct json *list = json_member(json, "volumes");
+    if (!json)
+        st = ST_PEER;
+    for (size_t i = 0; i < json_count(list); i++) {
+        const char *name = json_text(json_member(json_item(list, i), "name"));
+        if (!name || roster_left_out(survey->roster, name) ||
+            is_the_same(survey, json_item(list, i)))
+            continue;
+        say_error("who answers for %s is not the volume that the master knows by that name; see to "
+                  "its address (larder add-volume), or leave it out with --without %s",
+                  name, name);
+        st = ST_CONFLICT;
+    }
+    json_free(json);
+    return st;
+}
+
 /* A directory that nobody else can have prepared: /tmp belongs to everyone. */
 static enum status make_temp(struct survey *survey, const char *scratch)
 {
@@ -84,7 +126,7 @@ static enum status make_temp(struct survey *survey, const char *scratch)
     return ST_IO;
 }
 
-enum status survey_walk(struct survey *survey, const char *scratch, unsigned threads)
+enum status survey_scratch(struct survey *survey, const char *scratch)
 {
     char *path = NULL;
     enum status st = make_temp(survey, scratch);
@@ -94,10 +136,13 @@ enum status survey_walk(struct survey *survey, const char *scratch, unsigned thr
     }
     if (!st)
         st = scan_open(&survey->scan, path);
-    if (!st)
-        st = walk_run(survey->roster, threads, survey->scan, &survey->found);
     free(path);
     return st;
+}
+
+enum status survey_walk(struct survey *survey, unsigned threads)
+{
+    return walk_run(survey->roster, threads, survey->scan, &survey->found);
 }
 
 /* The scan goes before its directory. */

@@ -27,8 +27,13 @@ struct survey {
  * where it fails: ST_BAD_REQUEST, ST_UNAVAILABLE where one is away, … */
 enum status survey_begin(struct survey *survey, struct client *client,
                          const struct option_list *without) MUST_CHECK;
-/* Walks them, into a scratch database below `scratch` (NULL: TMPDIR, or /tmp). Shows progress. */
-enum status survey_walk(struct survey *survey, const char *scratch, unsigned threads) MUST_CHECK;
+/* Whether all that were asked are those that the master means. Says so of each that is not:
+ * ST_CONFLICT. After survey_begin(). */
+enum status survey_check(const struct survey *survey, struct client *client) MUST_CHECK;
+/* Makes the scratch database, below `scratch` (NULL: TMPDIR, or /tmp). Says why where it fails. */
+enum status survey_scratch(struct survey *survey, const char *scratch) MUST_CHECK;
+/* Then walks them, into it. Shows progress. */
+enum status survey_walk(struct survey *survey, unsigned threads) MUST_CHECK;
 /* Frees, and removes the scratch database. */
 void survey_end(struct survey *survey);
 

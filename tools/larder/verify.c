@@ -52,6 +52,7 @@ struct verify {
     bool repair;
     bool adopt;    /* repair an index as if it had been restored */
     bool restored; /* it was, or is to count as if */
+    bool begun;    /* the master was told to refuse writes */
 
     struct client *client; /* the main thread's; each checker has its own */
     struct survey survey;
@@ -320,7 +321,9 @@ static enum status verify_suspects(struct verify *verify)
 
 /* --- all of it --- */
 
-/* After a failure verify_end() still takes what was made. */
+/* After a failure verify_end() still takes what was made. Writes are stopped last, when nothing
+ * that was misspelt or is away can leave the store without them; but before anything is looked at.
+ */
 static enum status verify_begin(struct verify *verify)
 {
     verify->client = client_new(verify->master);
@@ -329,14 +332,18 @@ static enum status verify_begin(struct verify *verify)
     (void)pthread_mutex_init(&verify->lock, NULL);
     verify->throttle = throttle_new(verify->rate);
     enum status st = verify->repair ? reunite_is_needed(verify->client, &verify->restored) : ST_OK;
+    if (!st)
+        st = verify->throttle ? survey_begin(&verify->survey, verify->client, &verify->without)
+                              : ST_NO_MEMORY;
+    if (!st && (verify->restored || verify->adopt))
+        st = survey_check(&verify->survey, verify->client);
+    if (!st)
+        st = survey_scratch(&verify->survey, verify->scratch);
     if (!st && (verify->restored || verify->adopt)) {
-        st = reunite_begin(verify->client); /* before anything is looked at */
-        verify->restored = true;
+        verify->restored = verify->begun = true;
+        st = reunite_begin(verify->client);
     }
-    if (st)
-        return st;
-    return verify->throttle ? survey_begin(&verify->survey, verify->client, &verify->without)
-                            : ST_NO_MEMORY;
+    return st;
 }
 
 static void verify_end(struct verify *verify)
@@ -363,13 +370,16 @@ static int verify_all(struct verify *verify)
     enum status st = verify_begin(verify);
     bool reunite = verify->repair && verify->restored;
     if (!st)
-        st = survey_walk(&verify->survey, verify->scratch, verify->threads);
+        st = survey_walk(&verify->survey, verify->threads);
     if (!st)
         st = reunite ? reunite_run(verify->client, &verify->survey) : verify_keys(verify);
     if (st == ST_NO_MEMORY)
         say_error("%s", status_text(st));
     if (interrupt_seen())
         say_error("interrupted; the check is not complete");
+    if (st && verify->begun)
+        say_error("writes stay refused until 'larder verify --repair' has come to its end; run it "
+                  "again");
     int result = reunite && !st ? EXIT_WELL : EXIT_TROUBLE;
     if (verify->report) {
         const struct report_totals totals = {verify->keys,
