@@ -89,7 +89,11 @@ static enum status launch(struct question *question, const char *method, const s
     buf_adds(&url, "http://");
     volumes_add_address(question->ask->worker->master->volumes, item->place, &url);
     enum status st = name_path(&url, key, item->generation, item->naming);
-    const char *const fields[] = {"Larder-Internal: 1", item->field, NULL};
+    char term_text[MASTER_TERM_FIELD];
+    const char *term = master_term_field(question->ask->worker->master, term_text);
+    /* Either may be missing, and ends the list then. */
+    const char *const fields[] = {"Larder-Internal: 1", item->field ? item->field : term,
+                                  item->field ? term : NULL, NULL};
     const struct http_call_spec spec = {
         .method = method,
         .url = buf_text(&url),

@@ -19,6 +19,7 @@ enum { DEADLINE_MS = 3000, TRIES = 5 };
  * another was faster, or perhaps we were. */
 static enum status publish(struct index *index, const struct oplog_keys *keys, struct etcd *etcd)
 {
+    char id[IDENTITY_SIZE + 1];
     char store[160];
     char head[24];
     bool blank = index_is_blank(index);
@@ -26,9 +27,10 @@ static enum status publish(struct index *index, const struct oplog_keys *keys, s
     enum status st = index_note_log(index);
     if (st)
         return st;
+    index_id(index, id);
     (void)snprintf(head, sizeof head, "%" PRIu64, index_sequence(index));
-    (void)snprintf(store, sizeof store, "{\"id\":\"%s\",\"base\":%s,\"born\":%" PRIu64 "%s}",
-                   index_id(index), head, index_born_ms(index), blank ? ",\"blank\":true" : "");
+    (void)snprintf(store, sizeof store, "{\"id\":\"%s\",\"base\":%s,\"born\":%" PRIu64 "%s}", id,
+                   head, index_born_ms(index), blank ? ",\"blank\":true" : "");
     const struct etcd_compare compares[] = {{ETCD_CREATED, keys->store, NULL, 0},
                                             {ETCD_CREATED, keys->head, NULL, 0}};
     const struct etcd_op success[] = {
@@ -41,8 +43,7 @@ static enum status publish(struct index *index, const struct oplog_keys *keys, s
     if (st == ST_UNKNOWN || (!st && !answer.succeeded))
         st = ST_CONFLICT;
     else if (!st)
-        log_event(LOG_INFO, "cluster", "event=store-published id=%s base=%s", index_id(index),
-                  head);
+        log_event(LOG_INFO, "cluster", "event=store-published id=%s base=%s", id, head);
     etcd_answer_free(&answer);
     return st;
 }
@@ -69,7 +70,9 @@ static enum attach_end join(struct index *index, const struct json *store)
 static enum attach_end compare(struct index *index, const struct json *store, uint64_t head)
 {
     const char *id = json_text(json_member(store, "id"));
-    bool same = id && strcmp(id, index_id(index)) == 0;
+    char ours[IDENTITY_SIZE + 1];
+    index_id(index, ours);
+    bool same = id && strcmp(id, ours) == 0;
     /* Nothing can be lost with an index that holds nothing. */
     if (!same && index_is_blank(index))
         return join(index, store);
@@ -80,30 +83,44 @@ static enum attach_end compare(struct index *index, const struct json *store, ui
     if (!index_follows_log(index))
         return refuse("the index was used without --cluster since it followed the log",
                       "move the directory away: an empty one is filled from another master");
-    if (index_recorded(index) > head)
-        return refuse("the index is ahead of the log in etcd",
-                      "was etcd restored from an old backup? Keep this directory: it has changes "
-                      "that etcd has not. A new --cluster-prefix makes it the store again");
-    return ATTACH_FOLLOWS;
+    if (index_recorded(index) <= head)
+        return ATTACH_FOLLOWS;
+    attach_explain_set_back(index, head);
+    return ATTACH_REFUSED;
+}
+
+void attach_explain_set_back(struct index *index, uint64_t head)
+{
+    uint64_t ours = index_sequence(index);
+    if (ours < index_recorded(index))
+        ours = index_recorded(index);
+    log_event(LOG_ERROR, "cluster",
+              "event=index-refused error=\"the index is ahead of the log in etcd\" index=%" PRIu64
+              " log=%" PRIu64
+              " advice=\"was etcd restored from an old backup? Keep this directory: it has changes "
+              "that etcd has not. Stop all masters; start the one with the highest index= first, "
+              "with another --cluster-prefix, which makes it the store again, then the others with "
+              "empty directories\"",
+              ours, head);
 }
 
 /* Once more after a conflict, which settles who the store is. */
 enum status attach_index(struct index *index, const struct oplog_keys *keys, struct etcd *etcd,
-                         enum attach_end *end)
+                         enum attach_end *end, uint64_t *head)
 {
     enum status st = ST_CONFLICT;
     for (unsigned i = 0; i < TRIES && st == ST_CONFLICT; i++) {
         const struct etcd_range range = {.key = keys->store};
         struct etcd_answer answer;
-        uint64_t head;
         st = etcd_range(etcd, &range, loop_now_ms() + DEADLINE_MS, &answer);
         const struct etcd_kv *store = etcd_answer_find(&answer, keys->store);
         if (!st && !store) {
-            st = publish(index, keys, etcd);
+            *head = index_sequence(index);
             *end = ATTACH_FOLLOWS;
-        } else if (!st && !(st = oplog_head(keys, etcd, loop_now_ms() + DEADLINE_MS, &head))) {
+            st = publish(index, keys, etcd);
+        } else if (!st && !(st = oplog_head(keys, etcd, loop_now_ms() + DEADLINE_MS, head))) {
             struct json *json = json_parse(store->value, store->value_len, NULL);
-            *end = compare(index, json, head);
+            *end = compare(index, json, *head);
             json_free(json);
         }
         etcd_answer_free(&answer);

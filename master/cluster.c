@@ -113,6 +113,16 @@ static void want(void *arg, uint64_t sequence)
         follow_want(cluster->follow, sequence);
 }
 
+/* Lead sees it at each look; it is said once. */
+static void set_back(void *arg, uint64_t head)
+{
+    struct cluster *cluster = arg;
+    if (!cluster->follow || follow_state(cluster->follow) != FOLLOW_GOING)
+        return;
+    if (!follow_refuse(cluster->follow))
+        attach_explain_set_back(cluster->master->index, head);
+}
+
 /* One that waits for a checkpoint has not got all of the log, whatever its sequence says. */
 static bool is_eligible(void *arg)
 {
@@ -208,7 +218,9 @@ static enum status set_address(struct cluster *cluster, uint16_t port)
 static enum status attach_first(struct cluster *cluster)
 {
     enum attach_end end;
-    enum status st = attach_index(cluster->master->index, &cluster->keys, cluster->etcd, &end);
+    uint64_t head;
+    enum status st =
+        attach_index(cluster->master->index, &cluster->keys, cluster->etcd, &end, &head);
     if (!st)
         return end == ATTACH_REFUSED ? ST_FOREIGN : ST_OK;
     log_event(LOG_WARN, "cluster",
@@ -238,6 +250,7 @@ static enum status start_threads(struct cluster *cluster)
         (cluster->config->session_ttl_ms + 999) / 1000,
         index,
         want,
+        set_back,
         is_eligible,
         cluster,
     };
@@ -300,15 +313,27 @@ bool cluster_may_write(struct cluster *cluster)
     return cluster->lead && lead_is_writer(cluster->lead);
 }
 
+/* By the clock, too: index_term() alone may be of a term that has run out while we were frozen. */
+uint64_t cluster_term(struct cluster *cluster)
+{
+    return cluster_may_write(cluster) ? index_term(cluster->master->index) : 0;
+}
+
 bool cluster_writer(struct cluster *cluster, char address[LEAD_ADDRESS_MAX])
 {
     return lead_other(cluster->lead, address);
 }
 
-bool cluster_is_void(struct cluster *cluster)
+const char *cluster_why_void(struct cluster *cluster)
 {
-    enum follow_state state = follow_state(cluster->follow);
-    return state == FOLLOW_EMPTY || state == FOLLOW_REFUSED;
+    switch (follow_state(cluster->follow)) {
+    case FOLLOW_EMPTY:
+        return "this master has no index of the store yet";
+    case FOLLOW_REFUSED:
+        return "the index of this master does not belong to the log in etcd; its log says why";
+    default:
+        return NULL;
+    }
 }
 
 /* Where the writer is not known, this master could answer stale reads only. */
@@ -317,7 +342,7 @@ enum status cluster_ready(struct cluster *cluster)
     char other[LEAD_ADDRESS_MAX];
     if (!cluster)
         return ST_OK;
-    if (follow_state(cluster->follow) != FOLLOW_GOING)
+    if (!follow_has_caught_up(cluster->follow))
         return ST_LAGGING;
     return lead_is_writer(cluster->lead) || lead_other(cluster->lead, other) ? ST_OK
                                                                              : ST_NOT_WRITER;

@@ -41,10 +41,12 @@ void cluster_free(struct cluster *cluster);
 /* True where this master may change the index and volumes at this moment (worker.h has the question
  * for who does not know whether there are several). */
 bool cluster_may_write(struct cluster *cluster);
+/* The term in which it writes; 0: it does not. */
+uint64_t cluster_term(struct cluster *cluster);
 /* Another master that may, as "host:port"; false where none is known. */
 bool cluster_writer(struct cluster *cluster, char address[LEAD_ADDRESS_MAX]);
-/* True where it has no index that could be read at all, not even an old one. */
-bool cluster_is_void(struct cluster *cluster);
+/* Why it has no index that could be read, not even an old one; NULL where it has. */
+const char *cluster_why_void(struct cluster *cluster);
 /* ST_OK where this master can serve: it knows a writer, and has followed the log. */
 enum status cluster_ready(struct cluster *cluster) MUST_CHECK;
 /* What stands before reads; see barrier.h. */

@@ -35,6 +35,8 @@ struct follow {
     pthread_cond_t poked;
     bool ending;
     uint64_t wanted; /* the log is known to have come so far */
+    bool caught_up;  /* it was there, since it follows */
+    bool refuse;     /* the log is not ours any more */
     enum follow_state state;
 };
 
@@ -69,14 +71,50 @@ static void enter(struct follow *follow, enum follow_state state)
     static const bool may[FOLLOW_REFUSED + 1][FOLLOW_REFUSED + 1] = {
         [FOLLOW_ATTACHING] =
             {[FOLLOW_GOING] = true, [FOLLOW_EMPTY] = true, [FOLLOW_REFUSED] = true},
-        [FOLLOW_GOING] = {[FOLLOW_JOINING] = true, [FOLLOW_EMPTY] = true},
+        [FOLLOW_GOING] = {[FOLLOW_JOINING] = true, [FOLLOW_EMPTY] = true, [FOLLOW_REFUSED] = true},
         [FOLLOW_JOINING] = {[FOLLOW_GOING] = true},
         [FOLLOW_EMPTY] = {[FOLLOW_GOING] = true},
     };
     assert(may[follow->state][state]);
     (void)pthread_mutex_lock(&follow->lock);
     follow->state = state;
+    follow->caught_up = false;
     (void)pthread_mutex_unlock(&follow->lock);
+}
+
+/* At the end, as far as that is known. */
+static void note_end(struct follow *follow)
+{
+    uint64_t sequence = index_sequence(follow->options.index);
+    (void)pthread_mutex_lock(&follow->lock);
+    if (sequence >= follow->wanted)
+        follow->caught_up = true;
+    (void)pthread_mutex_unlock(&follow->lock);
+}
+
+bool follow_has_caught_up(struct follow *follow)
+{
+    (void)pthread_mutex_lock(&follow->lock);
+    bool has = follow->state == FOLLOW_GOING && follow->caught_up;
+    (void)pthread_mutex_unlock(&follow->lock);
+    return has;
+}
+
+bool follow_refuse(struct follow *follow)
+{
+    (void)pthread_mutex_lock(&follow->lock);
+    bool before = follow->refuse;
+    follow->refuse = true;
+    (void)pthread_mutex_unlock(&follow->lock);
+    return before;
+}
+
+static bool is_to_refuse(struct follow *follow)
+{
+    (void)pthread_mutex_lock(&follow->lock);
+    bool refuse = follow->refuse;
+    (void)pthread_mutex_unlock(&follow->lock);
+    return refuse;
 }
 
 /* The index is asked first: it may come further meanwhile, but never go back. */
@@ -118,7 +156,8 @@ static void attach(struct follow *follow)
 {
     const struct follow_options *options = &follow->options;
     enum attach_end end;
-    enum status st = attach_index(options->index, options->keys, follow->etcd, &end);
+    uint64_t head;
+    enum status st = attach_index(options->index, options->keys, follow->etcd, &end, &head);
     if (st) {
         wait_ms(follow, FAILED_MS, false);
         return;
@@ -126,6 +165,7 @@ static void attach(struct follow *follow)
     static const enum follow_state states[] = {[ATTACH_FOLLOWS] = FOLLOW_GOING,
                                                [ATTACH_JOINS] = FOLLOW_EMPTY,
                                                [ATTACH_REFUSED] = FOLLOW_REFUSED};
+    follow_want(follow, head);
     enter(follow, states[end]);
     log_event(LOG_INFO, "follow", "event=%s sequence=%" PRIu64, follow_state_text(states[end]),
               index_sequence(options->index));
@@ -204,6 +244,8 @@ static void fetch(struct follow *follow)
     bool local = !is_behind(follow);
     enum status st = oplog_fetch(options->keys, follow->etcd, index_sequence(options->index) + 1,
                                  local, loop_now_ms() + DEADLINE_MS, apply, follow, &count);
+    if (!st)
+        note_end(follow);
     /* A gap in front of what came, or nothing where there must be something: the entries that
      * follow ours are gone from etcd. */
     if (st == ST_CONFLICT || (!st && !count && !local && is_trimmed(follow)))
@@ -218,6 +260,19 @@ static void fetch(struct follow *follow)
 
 /* While this master has a term nobody else appends, and the committer applies what it appends
  * itself: there is nothing to fetch. */
+static void go_on(struct follow *follow)
+{
+    if (is_to_refuse(follow)) {
+        enter(follow, FOLLOW_REFUSED);
+    } else if (index_term(follow->options.index)) {
+        note_end(follow);
+        wait_ms(follow, IDLE_MS, false);
+    } else {
+        fetch(follow);
+    }
+}
+
+/* One thing after the other, until the end. */
 static void *run(void *arg)
 {
     struct follow *follow = arg;
@@ -227,10 +282,7 @@ static void *run(void *arg)
             attach(follow);
             break;
         case FOLLOW_GOING:
-            if (index_term(follow->options.index))
-                wait_ms(follow, IDLE_MS, false);
-            else
-                fetch(follow);
+            go_on(follow);
             break;
         case FOLLOW_JOINING:
         case FOLLOW_EMPTY:

@@ -5,6 +5,7 @@
 #ifndef LARDER_MASTER_FOLLOW_H
 #define LARDER_MASTER_FOLLOW_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -45,6 +46,10 @@ void follow_free(struct follow *follow);
 /* Any thread. */
 enum follow_state follow_state(struct follow *follow);
 const char *follow_state_text(enum follow_state state);
+/* True where it is FOLLOW_GOING, and has been at the end of the log since it is. */
+bool follow_has_caught_up(struct follow *follow);
+/* The log ends before what the index has: it is refused from now on. True where it was before. */
+bool follow_refuse(struct follow *follow);
 /* The log has come to this sequence: fetch until there, without pause. */
 void follow_want(struct follow *follow, uint64_t sequence);
 

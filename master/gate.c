@@ -151,11 +151,12 @@ static void pass_read(struct worker *worker, struct http_request *req,
     struct master *master = worker->master;
     char writer[LEAD_ADDRESS_MAX];
     uint64_t least;
+    const char *empty = cluster_why_void(master->cluster);
     bool stale = master->config->stale_reads || has_parameter(req, "stale");
     if (!parse_least(req, &least))
         http_reply_status(req, ST_BAD_REQUEST, "Larder-Sequence takes a number");
-    else if (cluster_is_void(master->cluster))
-        http_reply_status(req, ST_LAGGING, "this master has no index of the store yet");
+    else if (empty)
+        http_reply_status(req, ST_LAGGING, empty);
     else if (has_parameter(req, "avoid") && !cluster_may_write(master->cluster) &&
              cluster_writer(master->cluster, writer))
         redirect(req, writer); /* a copy is missing: who writes has to know of it */

@@ -13,6 +13,7 @@
 
 #include "common/attr.h"
 #include "common/buf.h"
+#include "common/durable.h"
 #include "common/key.h"
 #include "common/loop.h"
 #include "common/record.h"
@@ -176,7 +177,9 @@ uint64_t index_restored_made_ms(const struct index *index);
 uint64_t index_sequence(struct index *index);
 /* The directory that it was opened from. */
 const char *index_path(const struct index *index);
-const char *index_id(const struct index *index);
+/* Its identity: 32 hex digits and a NUL. With several masters that of the store; it changes where
+ * another index takes its place. */
+void index_id(struct index *index, char id[IDENTITY_SIZE + 1]);
 /* When this index was made, or first opened by larder: unix milliseconds. */
 uint64_t index_born_ms(const struct index *index);
 size_t index_queued(struct index *index);

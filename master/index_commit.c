@@ -270,7 +270,7 @@ static enum status load_meta(struct index *index)
         st = load_value(index, INDEX_BORN, now, &text);
     }
     if (!st) {
-        index->born_ms = strtoull(buf_text(&text), NULL, 10);
+        atomic_store(&index->born_ms, strtoull(buf_text(&text), NULL, 10));
         st = load_value(index, INDEX_ID, id, &text);
     }
     if (!st && text.len != IDENTITY_SIZE)
@@ -416,14 +416,16 @@ uint64_t index_sequence(struct index *index)
     return sequence;
 }
 
-const char *index_id(const struct index *index)
+void index_id(struct index *index, char id[IDENTITY_SIZE + 1])
 {
-    return index->id;
+    (void)pthread_mutex_lock(&index->lock);
+    memcpy(id, index->id, IDENTITY_SIZE + 1);
+    (void)pthread_mutex_unlock(&index->lock);
 }
 
 uint64_t index_born_ms(const struct index *index)
 {
-    return index->born_ms;
+    return atomic_load(&index->born_ms);
 }
 
 size_t index_queued(struct index *index)

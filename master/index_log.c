@@ -4,6 +4,7 @@
  * others the follower applies what it has fetched. Whoever comes second finds it applied already.
  */
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -306,8 +307,10 @@ enum status index_adopt(struct index *index, const char *id, uint64_t born_ms)
     if (!st)
         st = write_value(index, INDEX_CLUSTER, "1");
     if (!st) {
+        (void)pthread_mutex_lock(&index->lock);
         memcpy(index->id, id, IDENTITY_SIZE + 1);
-        index->born_ms = born_ms;
+        (void)pthread_mutex_unlock(&index->lock);
+        atomic_store(&index->born_ms, born_ms);
     }
     (void)pthread_mutex_unlock(&index->write_lock);
     return st;
@@ -323,17 +326,16 @@ enum status index_replace(struct index *index, enum status (*swap)(void *arg, co
     ldb_close(index->db);
     index->db = NULL;
     enum status st = swap(arg, index->path);
-    (void)pthread_mutex_lock(&index->lock); /* its sequence is another one from here on */
+    (void)pthread_mutex_lock(&index->lock); /* sequence and identity are others from here on */
     enum status opened = index_open_db(index);
+    if (!st && !opened)
+        index->sequence = index->recorded;
     (void)pthread_mutex_unlock(&index->lock);
     (void)pthread_rwlock_unlock(&index->db_lock);
     index->broken = opened != ST_OK;
     if (!st)
         st = opened;
     if (!st) {
-        (void)pthread_mutex_lock(&index->lock);
-        index->sequence = index->recorded;
-        (void)pthread_mutex_unlock(&index->lock);
         if (index->options.changes) /* what was between is known to nobody here */
             changes_lose(index->options.changes, index->sequence);
         st = note_synced(index, index->sequence);

@@ -27,8 +27,7 @@ struct index {
     struct index_options options;
     char *path;
     struct ldb_options db_options;
-    char id[IDENTITY_SIZE + 1];
-    uint64_t born_ms;
+    _Atomic uint64_t born_ms;
     _Atomic bool restored;
     _Atomic uint64_t restored_made_ms; /* when its backup was made; 0: not known */
 
@@ -47,6 +46,7 @@ struct index {
     uint64_t sequence;
     uint64_t changes, writes;
     enum status health;
+    char id[IDENTITY_SIZE + 1];
     uint64_t term;   /* of several masters: in which this one writes, or 0 */
     uint64_t logged; /* … the last sequence that it has put into the log */
 

@@ -276,9 +276,13 @@ static void look(struct lead *lead)
     const struct etcd_txn txn = {NULL, 0, gets, 2, NULL, 0};
     struct etcd_answer answer;
     uint64_t head;
+    /* What is applied was in the log before, so a head that is read now cannot be lower. */
+    uint64_t applied = index_sequence(lead->options.index);
     enum status st = etcd_txn(lead->etcd, &txn, loop_now_ms() + ttl_ms(lead) / 2, &answer);
     complain(lead, st, &answer);
     if (!st && oplog_parse_head(keys, &answer, &head)) {
+        if (head < applied)
+            lead->options.set_back(lead->options.arg, head);
         const struct etcd_kv *kv = etcd_answer_find(&answer, keys->writer);
         note_writer(lead, kv, head);
         lead->options.head(lead->options.arg, head);

@@ -26,6 +26,8 @@ struct lead_options {
     struct index *index;
     /* The head of the log is at `head`: whoever follows should come there. On lead's thread. */
     void (*head)(void *arg, uint64_t head);
+    /* The head is before what the index has: etcd was set back. On lead's thread. */
+    void (*set_back)(void *arg, uint64_t head);
     /* Whether this master may write: its index is attached. */
     bool (*eligible)(void *arg);
     void *arg;

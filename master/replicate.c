@@ -170,14 +170,17 @@ static struct http_call *call_volume(struct replica *replica)
     struct buf url = BUF_INIT;
     struct buf type = BUF_INIT;
     struct buf digest = BUF_INIT;
+    char term_text[MASTER_TERM_FIELD];
+    const char *term = master_term_field(rep->spec.worker->master, term_text);
     buf_adds(&url, "http://");
     volumes_add_address(rep->spec.worker->master->volumes, rep->candidates[replica->candidate],
                         &url);
     buf_adds(&url, rep->path);
     buf_addf(&type, "Content-Type: %s", rep->type ? rep->type : "application/octet-stream");
     buf_addf(&digest, "Content-MD5: %s", rep->expected);
-    const char *const fields[] = {"Larder-Internal: 1", buf_text(&type),
-                                  rep->spec.checked_there ? buf_text(&digest) : NULL, NULL};
+    const char *check = rep->spec.checked_there ? buf_text(&digest) : NULL;
+    const char *const fields[] = {"Larder-Internal: 1", buf_text(&type), check ? check : term,
+                                  check ? term : NULL, NULL};
     const struct http_call_spec spec = {
         .method = "PUT",
         .url = buf_text(&url),
@@ -191,7 +194,9 @@ static struct http_call *call_volume(struct replica *replica)
         .connect_timeout_ms = CONNECT_MS,
     };
     struct http_call *call = NULL;
-    if (buf_ok(&url) && buf_ok(&type) && buf_ok(&digest))
+    /* The commit would be refused, so the value would only be in the way of who writes now. */
+    bool may = master_may_write(rep->spec.worker->master);
+    if (may && buf_ok(&url) && buf_ok(&type) && buf_ok(&digest))
         call = http_call_start(rep->spec.worker->client, &spec);
     buf_free(&url);
     buf_free(&type);

@@ -235,6 +235,7 @@ static enum status start_parts(struct server *server)
     if (server->config->cluster.count) {
         st = cluster_new(&master->cluster, server->config, master);
         master->may_write = cluster_may_write;
+        master->term = cluster_term;
     }
     if (!st)
         st = open_index(server);

@@ -83,13 +83,15 @@ static void write_status(struct page *page, struct buf *out)
     const struct config *config = master->config;
     uint64_t waiting;
     uint64_t settled;
+    char id[IDENTITY_SIZE + 1];
     janitor_counters(master->janitor, &waiting, &settled);
+    index_id(master->index, id);
     buf_addf(out,
              "{\"version\":\"%s\",\"id\":\"%s\",\"sequence\":%" PRIu64 ",\"uptime\":%" PRIu64
              ",\"restored\":%s,\"restored_made\":%" PRIu64
              ",\n\"replicas\":%u,\"min_replicas\":%u,\"subvolumes\":%u,\"volumes\":"
              "%zu,\n",
-             LARDER_VERSION, index_id(master->index), index_sequence(master->index),
+             LARDER_VERSION, id, index_sequence(master->index),
              (loop_now_ms() - master->started_ms) / 1000,
              index_restored(master->index) ? "true" : "false",
              index_restored_made_ms(master->index), config->replicas, config->min_replicas,

@@ -4,9 +4,11 @@
 #ifndef LARDER_MASTER_WORKER_H
 #define LARDER_MASTER_WORKER_H
 
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "common/buf.h"
 
@@ -34,7 +36,8 @@ struct master {
     struct index *index;
     struct cluster *cluster; /* NULL: there is one master only */
     bool (*may_write)(struct cluster *cluster);
-    struct keylock *locks; /* of keys */
+    uint64_t (*term)(struct cluster *cluster); /* in which it writes; 0: it does not */
+    struct keylock *locks;                     /* of keys */
     struct volumes *volumes;
     struct roll *roll;       /* through it what is lasting of the volumes changes */
     struct pool *pool;       /* for what blocks: scans */
@@ -63,6 +66,20 @@ struct worker {
 static inline bool master_may_write(const struct master *master)
 {
     return !master->cluster || master->may_write(master->cluster);
+}
+
+/* What requests to volumes that change something there say, and health checks: "Larder-Term: N" in
+ * `text`; volumes refuse older terms from then on. NULL, so that it can end a list of fields, where
+ * there is one master only, or this one does not write. */
+enum { MASTER_TERM_FIELD = 40 };
+static inline const char *master_term_field(const struct master *master,
+                                            char text[MASTER_TERM_FIELD])
+{
+    uint64_t term = master->cluster ? master->term(master->cluster) : 0;
+    if (!term)
+        return NULL;
+    (void)snprintf(text, MASTER_TERM_FIELD, "Larder-Term: %" PRIu64, term);
+    return text;
 }
 
 /* A number below `below`, good enough to spread readers. */
