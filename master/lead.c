@@ -267,6 +267,14 @@ static void take_role(struct lead *lead, bool writer)
         campaign(lead);
 }
 
+/* Not even our lease means anything there: it may be one of then. */
+static void note_set_back(struct lead *lead, uint64_t head)
+{
+    lead->options.set_back(lead->options.arg, head);
+    if (lead->begun)
+        drop_lease(lead, "etcd was set back");
+}
+
 /* One linearizable read of both: so with `writer` ours, `head` cannot move but by us. */
 static void look(struct lead *lead)
 {
@@ -281,13 +289,16 @@ static void look(struct lead *lead)
     enum status st = etcd_txn(lead->etcd, &txn, loop_now_ms() + ttl_ms(lead) / 2, &answer);
     complain(lead, st, &answer);
     if (!st && oplog_parse_head(keys, &answer, &head)) {
-        if (head < applied)
-            lead->options.set_back(lead->options.arg, head);
+        if (head < applied) {
+            note_set_back(lead, head);
+            goto end;
+        }
         const struct etcd_kv *kv = etcd_answer_find(&answer, keys->writer);
         note_writer(lead, kv, head);
         lead->options.head(lead->options.arg, head);
         take_role(lead, kv != NULL);
     }
+end:
     etcd_answer_free(&answer);
 }
 

@@ -3,9 +3,12 @@ import base64
 import json
 import shutil
 import socket
+import threading
+import time
+import unittest
 
 import harness
-from harness import BIN, SLOW, Cluster, Server, fetch, free_port, poll
+from harness import BIN, SLOW, Cluster, ClusterTest, Server, fetch, free_port, poll
 
 
 def have_etcd():
@@ -166,4 +169,61 @@ class Masters(Cluster):
         return "" if done.returncode == 0 else (done.stdout + done.stderr).decode()
 
 
-__all__ = ["BIN", "Etcd", "Masters", "have_etcd"]
+class Load(threading.Thread):
+    """Puts new keys through a master of its own, one after the other; remembers what was taken."""
+
+    def __init__(self, cluster, master, prefix):
+        super().__init__(daemon=True)
+        self.cluster, self.master, self.prefix = cluster, master, prefix
+        self.taken, self.number, self.ending = {}, 0, threading.Event()
+
+    def run(self):
+        while not self.ending.is_set():
+            self.number += 1
+            key, value = "%s/%d" % (self.prefix, self.number), b"value %d" % self.number
+            try:
+                answer = self.cluster.put_at(self.master, key, value, timeout=2)
+            except OSError:
+                time.sleep(0.02)
+                continue
+            if answer.status == 201:
+                self.taken[key] = (value, int(answer.headers["larder-sequence"]))
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ending.set()
+        self.join(30)
+
+
+@unittest.skipUnless(have_etcd(), "etcd is not installed (tools/deps.sh test installs it)")
+class MastersTest(ClusterTest):
+    def new_masters(self, **options):
+        options.setdefault("master_options", ["--overwrite", "--grace", "100ms"])
+        options.setdefault("subvolumes", 1)
+        cluster = Masters(**options)
+        self.clusters.append(cluster)
+        self.addCleanup(cluster.close)
+        return cluster
+
+    def wait_same(self, c):
+        poll("all masters have the same index", 30 * SLOW, lambda: not c.same(), every=0.2)
+
+    def check_all(self, c, values):
+        """Every running master has every one of these values."""
+        for master in c.masters:
+            for key, (value, _) in values.items() if master.running() else ():
+                answer = c.get_at(master, key)
+                self.assertEqual((answer.status, answer.body), (200, value), (master.name, key))
+
+    def refuse(self, master, why):
+        """It ends at once, and says why."""
+        master.start(wait=False)
+        self.assertNotEqual(master.process.wait(20 * SLOW), 0)
+        master.process = None
+        self.assertIn(why, master.log_text())
+
+
+__all__ = ["BIN", "Etcd", "Load", "Masters", "MastersTest", "have_etcd"]

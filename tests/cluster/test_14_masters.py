@@ -1,66 +1,15 @@
 """Several masters: reads and writes through any of them, writers that die, hang and wake, etcd that is
-away or full, members that come late."""
+away or full."""
 import base64
 import os
-import threading
 import time
 import unittest
 
-from harness import SLOW, ClusterTest, Raw, fetch, poll
-from masters import Masters, have_etcd
+from harness import SLOW, Raw, fetch, poll
+from masters import Load, MastersTest
 
 ROUNDS = int(os.environ.get("CLUSTER_ROUNDS", "10"))
 TTL = 3  # --session-ttl
-
-
-class Load(threading.Thread):
-    """Puts new keys through a master of its own, one after the other; remembers what was taken."""
-
-    def __init__(self, cluster, master, prefix):
-        super().__init__(daemon=True)
-        self.cluster, self.master, self.prefix = cluster, master, prefix
-        self.taken, self.number, self.ending = {}, 0, threading.Event()
-
-    def run(self):
-        while not self.ending.is_set():
-            self.number += 1
-            key, value = "%s/%d" % (self.prefix, self.number), b"value %d" % self.number
-            try:
-                answer = self.cluster.put_at(self.master, key, value, timeout=2)
-            except OSError:
-                time.sleep(0.02)
-                continue
-            if answer.status == 201:
-                self.taken[key] = (value, int(answer.headers["larder-sequence"]))
-
-    def __enter__(self):
-        self.start()
-        return self
-
-    def __exit__(self, *_):
-        self.ending.set()
-        self.join(30)
-
-
-@unittest.skipUnless(have_etcd(), "etcd is not installed")
-class MastersTest(ClusterTest):
-    def new_masters(self, **options):
-        options.setdefault("master_options", ["--overwrite", "--grace", "100ms"])
-        options.setdefault("subvolumes", 1)
-        cluster = Masters(**options)
-        self.clusters.append(cluster)
-        self.addCleanup(cluster.close)
-        return cluster
-
-    def wait_same(self, c):
-        poll("all masters have the same index", 30 * SLOW, lambda: not c.same(), every=0.2)
-
-    def check_all(self, c, values):
-        """Every running master has every one of these values."""
-        for master in c.masters:
-            for key, (value, _) in values.items() if master.running() else ():
-                answer = c.get_at(master, key)
-                self.assertEqual((answer.status, answer.body), (200, value), (master.name, key))
 
 
 class BasicTest(MastersTest):
@@ -269,128 +218,6 @@ class EtcdTest(MastersTest):
         c.put_soon(other, "/after", "value", seconds=20)
         self.expect(c.get_at(other, "/before"), 200)
         self.wait_same(c)
-
-
-class MemberTest(MastersTest):
-    def test_away_and_back(self):
-        """One that was away catches up from the log, which is kept for it."""
-        c = self.new_masters()
-        away = c.followers()[0]
-        poll("its position is known", 20 * SLOW, lambda: c.state(away)["synced"] > 0 or c.put_at(
-            c.masters[0], "/early", "value").status != 201, every=0.2)
-        away.kill()
-        values = {"/away/%d" % i: (b"%d" % i, 0) for i in range(50)}
-        for key, (value, _) in values.items():
-            c.put_soon(c.writer(), key, value)
-        time.sleep(7)  # the writer trims every 5 s: there must be something left after it has
-        self.assertGreater(c.log_keys(), 0)
-        away.start()
-        c.wait_master_ready()
-        self.check_all(c, values)
-        self.wait_same(c)
-        poll("the log is trimmed when all have synced", 30 * SLOW, lambda: c.log_keys() == 0,
-             every=0.2)
-
-    def test_joins_an_empty_store(self):
-        c = self.new_masters(masters=1)
-        joining = c.add_master()
-        joining.start()
-        c.wait_master_ready()
-        self.expect(c.put_at(joining, "/joined", "value"), 201)
-        self.assertEqual(c.get_at(joining, "/joined").body, b"value")
-        self.wait_same(c)
-
-    def fill(self, c, prefix, count):
-        values = {"/%s/%d" % (prefix, i): (b"%d" % i * 50, 0) for i in range(count)}
-        for key, (value, _) in values.items():
-            c.put_soon(next(m for m in c.masters if m.running()), key, value)
-        return values
-
-    def test_joins_by_checkpoint(self):
-        """A new one, when the log has nothing any more, and while clients go on writing."""
-        c = self.new_masters()
-        values = self.fill(c, "early", 60)
-        poll("the log is trimmed", 40 * SLOW, lambda: c.log_keys() == 0, every=0.2)
-        joining = c.add_master()
-        with Load(c, c.masters[0], "/meanwhile") as load:
-            joining.start()
-            c.wait_master_ready()
-            self.assertIn("checkpoint-loaded", joining.log_text())
-            seen = len(load.taken)
-            poll("writes go on", 20 * SLOW, lambda: len(load.taken) > seen + 20)
-        values.update(list(load.taken.items())[-50:])
-        self.check_all(c, values)
-        self.wait_same(c)
-        joining.kill()
-        joining.start()
-        c.wait_master_ready()
-        self.expect(c.put_at(joining, "/restarted", "value"), 201)
-        self.wait_same(c)
-
-    def test_away_for_too_long(self):
-        """More than --log-retain has happened since: it needs a checkpoint, and gets one."""
-        c = self.new_masters(master_options=["--overwrite", "--log-retain", "20k"])
-        values = self.fill(c, "before", 10)
-        away = c.followers()[0]
-        poll("it has synced", 20 * SLOW, lambda: c.state(away)["synced"] > 0, every=0.2)
-        away.kill()
-        values.update(self.fill(c, "since", 150))
-        poll("its entries are gone", 40 * SLOW,
-             lambda: any("given-up" in m.log_text() for m in c.masters), every=0.2)
-        away.start()
-        c.wait_master_ready()
-        self.check_all(c, values)
-        self.assertIn("checkpoint-loaded", away.log_text())
-        self.wait_same(c)
-
-    def test_single_master_is_taken_over(self):
-        """An index that was a single master's becomes the store, but does not go back and forth."""
-        c = self.new_masters(masters=1)
-        master = c.masters[0]
-        master.stop()
-        c.etcd("kv/deleterange", key=base64.b64encode(b"/larder/").decode(),
-               range_end=base64.b64encode(b"/larder0").decode())
-        several, at = list(master.argv), master.argv.index("--cluster")
-        alone = several[:at] + several[at + 2:]
-        master.argv = alone
-        master.start()
-        c.wait_master_ready()
-        self.expect(c.put_at(master, "/alone", "value"), 201)
-        master.stop()
-        # That index has left the cluster it was in; the prefix is empty, so it makes a new one.
-        master.argv = several
-        master.start()
-        c.wait_master_ready()
-        self.assertEqual(c.get_at(master, "/alone").body, b"value")
-        self.expect(c.put_at(master, "/together", "value"), 201)
-        master.stop()
-        master.argv = alone
-        master.start()
-        self.expect(c.put_soon(master, "/alone/again", "value"), 201)
-        master.stop()
-        master.argv = several
-        self.refuse(master, "used without --cluster")
-
-    def test_other_store_is_refused(self):
-        c = self.new_masters(masters=1)
-        other = c.add_master()
-        at = other.argv.index("--cluster")
-        several, other.argv = other.argv, other.argv[:at] + other.argv[at + 2:]
-        other.start()
-        poll("it is ready", 20 * SLOW,
-             lambda: fetch("GET", other.url + "/admin/ready").status == 200)
-        self.expect(c.put_at(other, "/other", "value"), 201)
-        other.stop()
-        other.argv = several
-        self.refuse(other, "another store")
-        self.expect(c.put_at(c.masters[0], "/good", "value"), 201)
-
-    def refuse(self, master, why):
-        """It ends at once, and says why."""
-        master.start(wait=False)
-        self.assertNotEqual(master.process.wait(20 * SLOW), 0)
-        master.process = None
-        self.assertIn(why, master.log_text())
 
 
 if __name__ == "__main__":
