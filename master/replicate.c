@@ -53,6 +53,7 @@ struct replicate {
     bool no_space;       /* a volume said 507 */
     enum status verdict; /* of the digest */
 
+    uint64_t term; /* of several masters, in which it began; 0: there is one only */
     size_t running, stored;
     struct loop_timer *turn;  /* work for outside of libcurl's callbacks */
     struct loop_timer *watch; /* looks for replicas that stand still */
@@ -272,10 +273,29 @@ static const char *stuck(const struct replica *replica, uint64_t now)
     return NULL;
 }
 
+/* What is stored for a term that is over cannot be committed: so nobody waits for answers, nor is
+ * the key locked, until the volumes have said what became of it. */
+static bool is_over(const struct replicate *rep)
+{
+    return rep->term != master_term(rep->spec.worker->master);
+}
+
+static void give_up(struct replicate *rep)
+{
+    rep->next_candidate = rep->spec.candidate_count;
+    for (size_t i = 0; i < rep->spec.wanted; i++)
+        if (rep->replicas[i].call) {
+            http_call_cancel(rep->replicas[i].call);
+            replica_failed(&rep->replicas[i], "another master may write by now");
+        }
+}
+
 static void watched(void *arg)
 {
     struct replicate *rep = arg;
     uint64_t now = loop_now_ms();
+    if (is_over(rep))
+        give_up(rep);
     for (size_t i = 0; i < rep->spec.wanted; i++) {
         struct replica *replica = &rep->replicas[i];
         const char *why = replica->call ? stuck(replica, now) : NULL;
@@ -311,6 +331,7 @@ static enum status copy_spec(struct replicate *rep, const struct replicate_spec 
 static enum status prepare(struct replicate *rep, const struct replicate_spec *spec)
 {
     rep->spec = *spec;
+    rep->term = master_term(spec->worker->master);
     enum status st = copy_spec(rep, spec);
     if (st)
         return st;

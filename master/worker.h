@@ -68,6 +68,12 @@ static inline bool master_may_write(const struct master *master)
     return !master->cluster || master->may_write(master->cluster);
 }
 
+/* The term in which this master writes; 0 where it does not, or there is one master only. */
+static inline uint64_t master_term(const struct master *master)
+{
+    return master->cluster ? master->term(master->cluster) : 0;
+}
+
 /* What requests to volumes that change something there say, and health checks: "Larder-Term: N" in
  * `text`; volumes refuse older terms from then on. NULL, so that it can end a list of fields, where
  * there is one master only, or this one does not write. */
@@ -75,7 +81,7 @@ enum { MASTER_TERM_FIELD = 40 };
 static inline const char *master_term_field(const struct master *master,
                                             char text[MASTER_TERM_FIELD])
 {
-    uint64_t term = master->cluster ? master->term(master->cluster) : 0;
+    uint64_t term = master_term(master);
     if (!term)
         return NULL;
     (void)snprintf(text, MASTER_TERM_FIELD, "Larder-Term: %" PRIu64, term);

@@ -42,7 +42,7 @@ class Masters(Cluster):
         peers = {n: "http://%s:%d" % (self._host(n), ports[n][1]) for n in names}
         for n in names:
             client = "http://%s:%d" % (self._host(n), ports[n][0])
-            argv = ["etcd", "--name", n, "--data-dir", self.path(n),
+            argv = ["etcd", "--name", n, "--data-dir", self.etcd_place(n),
                     "--listen-client-urls", client, "--advertise-client-urls", client,
                     "--listen-peer-urls", peers[n], "--initial-advertise-peer-urls", peers[n],
                     "--initial-cluster", ",".join("%s=%s" % p for p in peers.items()),
@@ -84,6 +84,12 @@ class Masters(Cluster):
             self.add_master(options, volumes)
         return self.masters[0]
 
+    def index_place(self, number):
+        return self.path("index%d" % number)
+
+    def etcd_place(self, name):
+        return self.path(name)
+
     def plain_master(self, options, volumes):
         """A master as a Cluster has it, which is made one of several then."""
         return super().new_master(options, volumes)
@@ -95,7 +101,7 @@ class Masters(Cluster):
         name = "master%d" % number
         server = self.plain_master(options, volumes)
         server.name, server.log = name, self.path(name + ".log")
-        server.dir = server.argv[server.argv.index("--db") + 1] = self.path("index%d" % number)
+        server.dir = server.argv[server.argv.index("--db") + 1] = self.index_place(number)
         server.argv += ["--cluster", ",".join(e.url for e in self.etcds)]
         server.argv = self.command(name, server.argv)
         server.address = "%s:%d" % (self._host(name), self.port)

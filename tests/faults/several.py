@@ -36,9 +36,16 @@ class SeveralClient(Client):
 class Several(cluster_masters.Masters, Store):
     """Store's volumes, clients and judgement; Masters' etcd and masters."""
 
-    def __init__(self, masters=3, **options):
+    def __init__(self, masters=3, etcd_folders=None, **options):
+        self.etcd_folders = etcd_folders or {}
         self.ports = [free_port() for _ in range(masters)]
         super().__init__(masters=masters, **options)
+
+    def index_place(self, number):
+        return self.place("index%d" % number)
+
+    def etcd_place(self, name):
+        return self.etcd_folders.get(name) or self.path(name)
 
     def _host(self, name):
         return self._address(name)
@@ -80,7 +87,10 @@ class Several(cluster_masters.Masters, Store):
 
         def idle():
             self.url = self.writer(60).url  # whose janitor is the one that works; it may change yet
-            return self.admin("/admin/status")["work"] == 0 and not self.work_left()
+            try:
+                return self.admin("/admin/status")["work"] == 0 and not self.work_left()
+            except (AssertionError, OSError):
+                return False  # it had lost etcd a moment ago
         poll("the janitor has no work left", seconds, idle, every=0.1)
 
     def judge(self):
