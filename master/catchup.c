@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "common/buf.h"
 #include "common/checkpoint_load.h"
@@ -22,7 +23,14 @@
 #include "master/index.h"
 #include "master/oplog.h"
 
-enum { DEADLINE_MS = 3000, MASTERS_MAX = 16, URL_MAX = 300 };
+enum {
+    DEADLINE_MS = 3000,
+    MASTERS_MAX = 16,
+    URL_MAX = 300,
+    PACE = 4,                /* it pauses so many times as long as it has worked */
+    PACE_LEAST_US = 1000,    /* at once, */
+    PACE_MOST_US = 50 * 1000 /* since what else this process does is counted as well */
+};
 
 /* Where a checkpoint can be had; urls[count] is NULL. */
 struct sources {
@@ -73,6 +81,34 @@ static enum status find_sources(struct sources *sources, const struct catchup_sp
 
 /* --- fetching, putting it in place --- */
 
+/* Between pieces of a checkpoint: whoever writes shall notice little of it. Processor time counts,
+ * LevelDB's threads' too; who sends waits with us. */
+struct pacer {
+    const struct catchup_spec *spec;
+    uint64_t used_us; /* by this process, when it went on */
+};
+
+static uint64_t used_us(void)
+{
+    struct timespec time;
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+    return (uint64_t)time.tv_sec * 1000000 + (uint64_t)time.tv_nsec / 1000;
+}
+
+static bool paced(void *arg)
+{
+    struct pacer *pacer = arg;
+    uint64_t us = (used_us() - pacer->used_us) * PACE;
+    if (us >= PACE_LEAST_US) {
+        if (us > PACE_MOST_US)
+            us = PACE_MOST_US;
+        const struct timespec time = {.tv_nsec = (long)us * 1000};
+        (void)nanosleep(&time, NULL);
+        pacer->used_us = used_us();
+    }
+    return pacer->spec->stopped(pacer->spec->arg);
+}
+
 static enum status swap(void *arg, const char *path)
 {
     return checkpoint_load_swap(path, arg);
@@ -91,10 +127,11 @@ enum status catchup_index(const struct catchup_spec *spec)
     struct sources *sources = calloc(1, sizeof *sources);
     struct checkpoint_head head;
     struct buf why = BUF_INIT;
+    struct pacer pacer = {spec, used_us()};
     enum status st = sources ? find_sources(sources, spec) : ST_NO_MEMORY;
     if (!st)
-        st = checkpoint_load_fetch(sources->urls, index_path(spec->index), spec->stopped, spec->arg,
-                                   &head, &why);
+        st = checkpoint_load_fetch(sources->urls, index_path(spec->index), paced, &pacer, &head,
+                                   &why);
     if (!st)
         st = index_replace(spec->index, swap, &why);
     if (!st)

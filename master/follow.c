@@ -21,9 +21,18 @@
 #include "master/oplog.h"
 
 enum {
-    IDLE_MS = 50,      /* between two looks where there was nothing */
-    FAILED_MS = 500,   /* after etcd or the disk failed */
-    DEADLINE_MS = 5000 /* for a fetch: 16 MiB at most */
+    IDLE_MS = 50,       /* between two looks where there was nothing */
+    FAILED_MS = 500,    /* after etcd or the disk failed */
+    DEADLINE_MS = 5000, /* for a fetch: 16 MiB at most */
+    PACE_MOST = 4,      /* far behind, it pauses so many times as long as it works */
+    PACE_MS = 1000      /* so often it looks whether it gains */
+};
+
+/* While an index that was away catches up, whoever writes shall notice little of it, on a machine
+ * that they share, and at etcd: so it pauses, unless it would never arrive. */
+struct pace {
+    unsigned factor;
+    uint64_t lag, since_ms; /* as it was at the last look */
 };
 
 /* enter() has the moves between states. REFUSED is for ever: the operator has to see to it. */
@@ -38,6 +47,8 @@ struct follow {
     bool caught_up;  /* it was there, since it follows */
     bool refuse;     /* the log is not ours any more */
     enum follow_state state;
+
+    struct pace pace; /* the thread's own */
 };
 
 enum follow_state follow_state(struct follow *follow)
@@ -234,6 +245,27 @@ static bool is_trimmed(struct follow *follow)
     return !st && sequence < head && sequence == index_sequence(follow->options.index);
 }
 
+/* After a fetch that took so long, and brought as much as one can. One that has been at the end
+ * before is in a hurry: readers wait for it. */
+static void keep_pace(struct follow *follow, uint64_t took_ms)
+{
+    struct pace *pace = &follow->pace;
+    uint64_t sequence = index_sequence(follow->options.index);
+    uint64_t now = loop_now_ms();
+    (void)pthread_mutex_lock(&follow->lock);
+    bool hurries = follow->caught_up;
+    uint64_t lag = follow->wanted > sequence ? follow->wanted - sequence : 0;
+    (void)pthread_mutex_unlock(&follow->lock);
+    if (now - pace->since_ms >= PACE_MS) {
+        bool gains = !pace->since_ms || lag < pace->lag;
+        pace->factor = gains ? PACE_MOST : pace->factor / 2;
+        pace->since_ms = now;
+        pace->lag = lag;
+    }
+    if (!hurries)
+        wait_ms(follow, (unsigned)took_ms * pace->factor, false);
+}
+
 /* One round trip, and what follows from it. */
 static void fetch(struct follow *follow)
 {
@@ -254,8 +286,8 @@ static void fetch(struct follow *follow)
         wait_ms(follow, FAILED_MS, false);
     else if (!count)
         wait_ms(follow, IDLE_MS, true);
-    else if (count == OPLOG_FETCH) /* far behind: whoever writes shall notice little of it */
-        wait_ms(follow, (unsigned)(loop_now_ms() - began_ms) * 2 / 3, false);
+    else if (count == OPLOG_FETCH)
+        keep_pace(follow, loop_now_ms() - began_ms);
 }
 
 /* While this master has a term nobody else appends, and the committer applies what it appends

@@ -14,6 +14,7 @@
 #include "master/cluster.h"
 #include "master/config.h"
 #include "master/index.h"
+#include "master/volumes.h"
 #include "master/worker.h"
 
 struct slot {
@@ -62,6 +63,9 @@ static void start(const char *dir, char *etcd)
 {
     struct index_options options = {.path = dir, .sync = true};
     bench.config.listen = "127.0.0.1";
+    bench.master.volumes = volumes_new(1, 60000); /* the log may tell of some */
+    if (!bench.master.volumes)
+        exit(EXIT_FAILURE);
     bench.config.cluster_prefix = "/bench";
     bench.config.session_ttl_ms = 3000;
     bench.config.log_retain_bytes = 256ULL << 20;
@@ -108,5 +112,6 @@ int main(int argc, char **argv)
     cluster_free(bench.master.cluster);
     index_close(bench.master.index);
     loop_free(bench.loop);
+    volumes_free(bench.master.volumes);
     return bench.failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
