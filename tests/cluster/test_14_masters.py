@@ -78,6 +78,24 @@ class BasicTest(MastersTest):
                  lambda m=master: gone.address not in states(m))
         self.check_all(c, values)
 
+    def test_lists_of_masters(self):
+        """A volume and the tool go to the next master where one does not answer."""
+        c = self.new_masters()
+        gone = c.followers()[0]
+        gone.kill()
+        c.wait_master_ready()
+        masters = ",".join(m.address for m in [gone] + [m for m in c.masters if m is not gone])
+        volume = c.new_volume(options=["--master", masters])
+        for master in c.masters:
+            if master is not gone:
+                poll("%s knows the volume" % master.name, 20 * SLOW, lambda m=master: any(
+                    v["name"] == volume.address and v["state"] == "up"
+                    for v in c.admin("/admin/volumes", m)["volumes"]), every=0.2)
+        for command, data in ((["put", "/tool", "-"], b"by a tool"), (["get", "/tool"], None)):
+            done = c.larder(command[0], "-m", masters, *command[1:], data=data, master=False)
+            self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.stdout, b"by a tool")
+
     def test_damage_reaches_the_writer(self):
         """A reader at a hole, sent back to any master, makes the writer repair it."""
         c = self.new_masters()
