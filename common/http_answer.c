@@ -10,9 +10,8 @@
 
 void http_answer_begin(struct http_answer *answer, bool to_head)
 {
-    struct buf head = answer->head;
-    struct buf body = answer->body;
-    *answer = (struct http_answer){.to_head = to_head, .head = head, .body = body};
+    *answer = (struct http_answer){
+        .sink = answer->sink, .to_head = to_head, .head = answer->head, .body = answer->body};
     buf_clear(&answer->head);
     buf_clear(&answer->body);
 }
@@ -23,7 +22,7 @@ void http_answer_free(struct http_answer *answer)
     buf_free(&answer->body);
 }
 
-static void spoil(struct http_answer *answer)
+void http_answer_spoil(struct http_answer *answer)
 {
     answer->state = HTTP_ANSWER_BAD;
     answer->reusable = false;
@@ -58,22 +57,29 @@ static bool take_length(struct http_answer *answer, const char *value)
             return false;
         length = length * 10 + (uint64_t)(*value - '0');
     }
-    bool same = !answer->has_length || answer->left == length;
+    bool same = !answer->has_length || answer->length == length;
     answer->has_length = true;
-    answer->left = length;
+    answer->length = length;
     return same;
 }
 
-/* What the fields mean for the framing. */
-static bool take_field(struct http_answer *answer, const char *name, const char *value)
+/* Names know no case. Their lengths are compared first: most fields mean nothing here, and are told
+ * by that alone. */
+static bool is_named(const char *name, size_t len, const char *wanted)
 {
-    if (strcasecmp(name, "Content-Length") == 0)
+    return len == strlen(wanted) && strcasecmp(name, wanted) == 0;
+}
+
+/* What the fields mean for the framing. */
+static bool take_field(struct http_answer *answer, const char *name, size_t len, const char *value)
+{
+    if (is_named(name, len, "Content-Length"))
         return take_length(answer, value);
-    if (strcasecmp(name, "Transfer-Encoding") == 0) {
+    if (is_named(name, len, "Transfer-Encoding")) {
         answer->chunked = true;
         return strcasecmp(value, "chunked") == 0;
     }
-    if (strcasecmp(name, "Connection") == 0 && strcasecmp(value, "close") == 0)
+    if (is_named(name, len, "Connection") && strcasecmp(value, "close") == 0)
         answer->reusable = false;
     return true;
 }
@@ -92,10 +98,10 @@ static bool cut_field(struct http_answer *answer, char *line, size_t len, size_t
     while (end > value && (end[-1] == ' ' || end[-1] == '\t'))
         end--;
     *colon = *end = '\0';
-    if (!take_field(answer, line, value))
+    size_t name_size = (size_t)(colon - line) + 1;
+    if (!take_field(answer, line, name_size - 1, value))
         return false;
     char *to = answer->head.data + *used;
-    size_t name_size = (size_t)(colon - line) + 1;
     size_t value_size = (size_t)(end - value) + 1;
     memmove(to, line, name_size);
     memmove(to + name_size, value, value_size);
@@ -103,7 +109,7 @@ static bool cut_field(struct http_answer *answer, char *line, size_t len, size_t
     return true;
 }
 
-/* The head is whole, with its empty line. */
+/* The head is whole, with its empty line: so there is an LF behind every line. */
 static bool take_head(struct http_answer *answer)
 {
     char *at = answer->head.data;
@@ -112,14 +118,15 @@ static bool take_head(struct http_answer *answer)
     if (memchr(at, '\0', answer->head.len))
         return false;
     for (bool first = true; at < end; first = false) {
-        char *stop = strstr(at, "\r\n"); /* there is one: the head ends in two */
-        *stop = '\0';
-        if (strpbrk(at, "\r\n")) /* a bare one */
+        char *next = (char *)memchr(at, '\n', (size_t)(end - at)) + 1;
+        char *stop = memchr(at, '\r', (size_t)(next - at));
+        if (!stop || stop + 2 != next) /* a bare CR or LF */
             return false;
+        *stop = '\0';
         if (first ? !take_status_line(answer, at)
                   : !cut_field(answer, at, (size_t)(stop - at), &used))
             return false;
-        at = stop + 2;
+        at = next;
     }
     buf_truncate(&answer->head, used);
     return answer->status != 0;
@@ -143,54 +150,65 @@ static void begin_body(struct http_answer *answer)
             answer->reusable = false; /* smuggling, or a broken proxy */
     } else if (!answer->has_length) {
         answer->reusable = false;
-    } else if (answer->left == 0) {
+    } else if (answer->length == 0) {
         answer->state = HTTP_ANSWER_DONE;
     }
 }
 
-/* Adds to the head up to its end; how many bytes it took. */
+/* Adds to the head up to its end; how many bytes it took. Almost all heads come in one piece: then
+ * the end is found before anything is copied, or the body behind it would be, too. */
 static size_t feed_head(struct http_answer *answer, const char *data, size_t len)
 {
     size_t before = answer->head.len;
     size_t room = HTTP_ANSWER_HEAD_MAX - before;
     size_t more = len < room ? len : room;
+    const char *end = before ? NULL : memmem(data, more, "\r\n\r\n", 4);
+    if (end)
+        more = (size_t)(end + 4 - data);
     buf_add(&answer->head, data, more);
     if (!buf_ok(&answer->head)) {
-        spoil(answer);
+        http_answer_spoil(answer);
         return more;
     }
-    size_t from = before < 3 ? 0 : before - 3; /* the end may have come in pieces */
-    const char *end = memmem(answer->head.data + from, answer->head.len - from, "\r\n\r\n", 4);
-    if (!end) {
-        if (answer->head.len == HTTP_ANSWER_HEAD_MAX)
-            spoil(answer);
-        return more;
+    if (before) {
+        size_t from = before < 3 ? 0 : before - 3; /* the end may have come in pieces */
+        end = memmem(answer->head.data + from, answer->head.len - from, "\r\n\r\n", 4);
+        if (end)
+            buf_truncate(&answer->head, (size_t)(end + 4 - answer->head.data));
     }
-    buf_truncate(&answer->head, (size_t)(end + 4 - answer->head.data));
     size_t took = answer->head.len - before;
-    if (take_head(answer))
+    if (!end && answer->head.len < HTTP_ANSWER_HEAD_MAX)
+        return took;
+    if (end && take_head(answer))
         begin_body(answer);
     else
-        spoil(answer);
+        http_answer_spoil(answer);
     return took;
 }
 
 /* --- The body --- */
 
-static void keep(struct http_answer *answer, const char *data, size_t len)
+/* The next bytes of the body: to the sink, or kept as far as there is room. */
+static void take(struct http_answer *answer, const char *data, size_t len)
 {
+    uint64_t offset = answer->got;
+    answer->got += len;
+    if (answer->sink) {
+        answer->sink->take(answer->sink->arg, offset, data, len);
+        return;
+    }
     size_t room = HTTP_ANSWER_BODY_MAX - answer->body.len;
     buf_add(&answer->body, data, len < room ? len : room);
     if (!buf_ok(&answer->body))
-        spoil(answer);
+        http_answer_spoil(answer);
 }
 
 static size_t feed_length(struct http_answer *answer, const char *data, size_t len)
 {
-    size_t more = answer->left < len ? (size_t)answer->left : len;
-    keep(answer, data, more);
-    answer->left -= more;
-    if (answer->left == 0 && answer->state == HTTP_ANSWER_BODY)
+    uint64_t left = answer->length - answer->got;
+    size_t more = left < len ? (size_t)left : len;
+    take(answer, data, more);
+    if (answer->got == answer->length && answer->state == HTTP_ANSWER_BODY)
         answer->state = HTTP_ANSWER_DONE;
     return more;
 }
@@ -201,7 +219,7 @@ static size_t feed_chunks(struct http_answer *answer, const char *data, size_t l
     const char *piece = NULL;
     switch (http_chunk_next(&answer->chunk, data, len, &used, &piece, &piece_len)) {
     case HTTP_CHUNK_DATA:
-        keep(answer, piece, piece_len);
+        take(answer, piece, piece_len);
         http_chunk_took(&answer->chunk, piece_len);
         used += piece_len;
         break;
@@ -209,7 +227,7 @@ static size_t feed_chunks(struct http_answer *answer, const char *data, size_t l
         answer->state = HTTP_ANSWER_DONE;
         break;
     case HTTP_CHUNK_BAD:
-        spoil(answer);
+        http_answer_spoil(answer);
         break;
     case HTTP_CHUNK_MORE:
         break;
@@ -233,11 +251,25 @@ size_t http_answer_feed(struct http_answer *answer, const char *data, size_t len
         } else if (answer->has_length) {
             used += feed_length(answer, at, rest);
         } else {
-            keep(answer, at, rest);
+            take(answer, at, rest);
             used += rest;
         }
     }
     return used;
+}
+
+/* Not for chunks: between them stand bytes that have to be looked at. */
+uint64_t http_answer_left(const struct http_answer *answer)
+{
+    bool known = answer->state == HTTP_ANSWER_BODY && answer->has_length && !answer->chunked;
+    return known ? answer->length - answer->got : 0;
+}
+
+void http_answer_skip(struct http_answer *answer, size_t len)
+{
+    answer->got += len;
+    if (answer->got == answer->length)
+        answer->state = HTTP_ANSWER_DONE;
 }
 
 void http_answer_end(struct http_answer *answer)
@@ -245,8 +277,9 @@ void http_answer_end(struct http_answer *answer)
     bool ends_it = answer->state == HTTP_ANSWER_BODY && !answer->chunked && !answer->has_length;
     if (ends_it)
         answer->state = HTTP_ANSWER_DONE;
-    else if (answer->state != HTTP_ANSWER_DONE)
-        spoil(answer);
+    answer->cut = answer->state == HTTP_ANSWER_HEAD || answer->state == HTTP_ANSWER_BODY;
+    if (answer->cut)
+        http_answer_spoil(answer);
     answer->reusable = false;
 }
 

@@ -6,6 +6,7 @@
 #include "common/http_request.h"
 
 #include "common/http_conn.h"
+#include "common/key.h"
 
 enum http_method http_request_method(const struct http_request *req)
 {
@@ -27,6 +28,11 @@ const char *http_request_query(const struct http_request *req, size_t *len)
 {
     *len = req->head.query_len;
     return req->head.query;
+}
+
+bool http_request_has(const struct http_request *req, const char *name)
+{
+    return key_query_has(req->head.query, req->head.query_len, name);
 }
 
 const char *http_request_field(const struct http_request *req, const char *name)

@@ -31,6 +31,9 @@ const char *http_request_method_name(const struct http_request *req);
 /* Raw, percent-encoded; the query without its '?', "" where there is none. */
 const char *http_request_path(const struct http_request *req, size_t *len);
 const char *http_request_query(const struct http_request *req, size_t *len);
+/* True where the query has that parameter, also without a value, or with a broken escape in it: it
+ * was meant. For values there is key_query(). */
+bool http_request_has(const struct http_request *req, const char *name) MUST_CHECK;
 /* The first field of that name, in any case of letters, without white space around it. NULL where
  * it was not sent. */
 const char *http_request_field(const struct http_request *req, const char *name);

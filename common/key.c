@@ -98,18 +98,9 @@ void key_encode(struct buf *out, const void *bytes, size_t len)
     }
 }
 
-/* The value of one "name=value" of a query into `to`; -2 where it is broken or does not fit: a
- * caller that got the beginning would act upon another key. */
-static long query_value(const char *value, size_t len, char *to, size_t max)
-{
-    long n = key_decode(to, max - 1, value, len);
-    if (n < 0)
-        return -2;
-    to[n] = 0;
-    return n;
-}
-
-long key_query(const char *query, size_t len, const char *name, char *to, size_t max)
+/* Where the value of a parameter lies in a query, as sent; false without that parameter. */
+static bool find_parameter(const char *query, size_t len, const char *name, const char **value,
+                           size_t *value_len)
 {
     size_t name_len = strlen(name);
     const char *end = query + len;
@@ -118,18 +109,38 @@ long key_query(const char *query, size_t len, const char *name, char *to, size_t
         size_t part = (size_t)((stop ? stop : end) - query);
         if (part >= name_len && memcmp(query, name, name_len) == 0 &&
             (part == name_len || query[name_len] == '=')) {
-            const char *value = query + name_len + (part > name_len);
-            size_t value_len = part > name_len ? part - name_len - 1 : 0;
-            char plain[4 * KEY_MAX];
-            /* Large enough for a key of which every byte is escaped. */
-            if (max == 0 || value_len > sizeof plain)
-                return -2;
-            /* '+' is a space in queries, though not in paths. */
-            for (size_t i = 0; i < value_len; i++)
-                plain[i] = value[i] == '+' ? ' ' : value[i];
-            return query_value(plain, value_len, to, max);
+            *value = query + name_len + (part > name_len);
+            *value_len = part > name_len ? part - name_len - 1 : 0;
+            return true;
         }
         query += part + 1;
     }
-    return -1;
+    return false;
+}
+
+/* -2 where it does not fit, too: a caller that got the beginning would act upon another key. */
+long key_query(const char *query, size_t len, const char *name, char *to, size_t max)
+{
+    char plain[4 * KEY_MAX]; /* large enough for a key of which every byte is escaped */
+    const char *value;
+    size_t value_len;
+    if (!find_parameter(query, len, name, &value, &value_len))
+        return -1;
+    if (max == 0 || value_len > sizeof plain)
+        return -2;
+    /* '+' is a space in queries, though not in paths. */
+    for (size_t i = 0; i < value_len; i++)
+        plain[i] = value[i] == '+' ? ' ' : value[i];
+    long n = key_decode(to, max - 1, plain, value_len);
+    if (n < 0)
+        return -2;
+    to[n] = 0;
+    return n;
+}
+
+bool key_query_has(const char *query, size_t len, const char *name)
+{
+    const char *value;
+    size_t value_len;
+    return find_parameter(query, len, name, &value, &value_len);
 }

@@ -6,6 +6,7 @@
 #ifndef LARDER_COMMON_KEY_H
 #define LARDER_COMMON_KEY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "common/attr.h"
@@ -43,5 +44,7 @@ long key_decode(char *to, size_t max, const char *from, size_t len) MUST_CHECK;
  * without '=' has length 0; of several the first counts. `name` is compared as sent: nobody escapes
  * a name. */
 long key_query(const char *query, size_t len, const char *name, char *to, size_t max) MUST_CHECK;
+/* Whether the parameter is there, whatever its value: without one, or with a broken one, too. */
+bool key_query_has(const char *query, size_t len, const char *name) MUST_CHECK;
 
 #endif

@@ -16,6 +16,9 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <time.h>
+
+enum { LOOK_SECONDS = 1 }; /* an idle thread looks by itself whether there is work */
 
 struct pool {
     pthread_mutex_t lock; /* guards all of it */
@@ -41,10 +44,15 @@ static bool needs_thread(struct pool *pool)
     return true;
 }
 
+/* Not longer than a moment: glibc before 2.41 can lose a signal where others come and go meanwhile
+ * (its bug 25847), and with `waking` left set nobody would be woken again. */
 static void wait_for_work(struct pool *pool)
 {
+    struct timespec until;
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += LOOK_SECONDS;
     pool->idle++;
-    (void)pthread_cond_wait(&pool->work, &pool->lock);
+    (void)pthread_cond_clockwait(&pool->work, &pool->lock, CLOCK_MONOTONIC, &until);
     pool->idle--;
     pool->waking = false; /* also where nobody has woken it: at worst one more is woken */
 }

@@ -9,6 +9,7 @@
  */
 #include "master/ask.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,7 +24,8 @@
 /* One of the requests under way. */
 struct question {
     struct ask *ask;
-    char *place; /* its own copy: the caller's record may change meanwhile */
+    char *place;             /* its own copy: the caller's record may change meanwhile */
+    struct ask_value *value; /* the asker's; NULL: he wants none */
 };
 
 /* Lives on one loop, which is the worker's; only its thread touches it. */
@@ -56,6 +58,57 @@ static void finish(void *arg)
     ask_free(ask);
 }
 
+static void read_digest(struct ask_answer *answer, const char *digest)
+{
+    if (!digest || md5_parse(digest, answer->md5))
+        answer->md5[0] = 0;
+}
+
+/* Of a value that was asked for: its first bytes (206); of one without bytes there are no first
+ * (416). Neither has a digest of its own, but the tag of a volume of ours is that of the value. */
+static void read_part(struct ask_answer *answer, const struct http_call *call)
+{
+    const char *range = http_call_field(call, "Content-Range");
+    const char *total = range ? strchr(range, '/') : NULL;
+    const char *tag = http_call_field(call, "ETag");
+    char digest[MD5_HEX + 1] = "";
+    if (tag && strlen(tag) == MD5_HEX + 2)
+        memcpy(digest, tag + 1, MD5_HEX);
+    read_digest(answer, digest[0] ? digest : NULL);
+    bool told = total && total[1] >= '0' && total[1] <= '9';
+    answer->length = told ? strtoll(total + 1, NULL, 10) : -1;
+    if (answer->http == 206 || answer->length == 0)
+        answer->http = 200;
+}
+
+/* What memory is short for is fetched once more by whoever needs it. */
+static void take_value(struct ask_value *value, const struct ask_answer *answer,
+                       const struct http_call *call)
+{
+    size_t len;
+    const char *bytes = http_call_body(call, &len);
+    const char *type = http_call_field(call, "Content-Type");
+    if (answer->http != 200 || answer->length != (int64_t)len || len > ASK_VALUE_MAX)
+        return;
+    buf_add(&value->bytes, bytes, len);
+    buf_adds(&value->type, type ? type : "");
+    value->whole = buf_ok(&value->bytes) && buf_ok(&value->type);
+}
+
+static void read_answer(const struct question *question, struct ask_answer *answer,
+                        const struct http_call *call)
+{
+    const char *length = http_call_field(call, "Content-Length");
+    answer->http = http_call_status(call);
+    answer->length = length ? strtoll(length, NULL, 10) : -1;
+    if (question->value && (answer->http == 206 || answer->http == 416))
+        read_part(answer, call);
+    else
+        read_digest(answer, http_call_field(call, "Content-MD5"));
+    if (question->value)
+        take_value(question->value, answer, call);
+}
+
 /* A volume that could not be connected to, or was silent, counts as down at once, so that the next
  * request does not wait for it too. A connection that broke off proves nothing. */
 static void question_answered(void *arg, struct http_call *call, enum status st)
@@ -65,12 +118,7 @@ static void question_answered(void *arg, struct http_call *call, enum status st)
     struct ask_answer *answer = &ask->answers[question - ask->questions];
     answer->st = st;
     if (!st) {
-        answer->http = http_call_status(call);
-        const char *length = http_call_field(call, "Content-Length");
-        const char *md5 = http_call_field(call, "Content-MD5");
-        answer->length = length ? strtoll(length, NULL, 10) : -1;
-        if (!md5 || md5_parse(md5, answer->md5))
-            answer->md5[0] = 0;
+        read_answer(question, answer, call);
     } else {
         log_event(LOG_WARN, "ask", "request=%s place=%s error=\"%s\"", ask->request,
                   question->place, status_text(st));
@@ -91,13 +139,17 @@ static enum status launch(struct question *question, const char *method, const s
     enum status st = name_path(&url, key, item->generation, item->naming);
     char term_text[MASTER_TERM_FIELD];
     const char *term = master_term_field(question->ask->worker->master, term_text);
+    char range[48];
+    (void)snprintf(range, sizeof range, "Range: bytes=0-%d", ASK_VALUE_MAX - 1);
     /* Either may be missing, and ends the list then. */
     const char *const fields[] = {"Larder-Internal: 1", item->field ? item->field : term,
                                   item->field ? term : NULL, NULL};
+    /* Whoever copies the value compares it; the volume need not do it, too. */
+    const char *const value_fields[] = {"Larder-Internal: 1", "Larder-Check: none", range, NULL};
     const struct http_call_spec spec = {
-        .method = method,
+        .method = item->value ? "GET" : method,
         .url = buf_text(&url),
-        .fields = fields,
+        .fields = item->value ? value_fields : fields,
         .done = question_answered,
         .arg = question,
         .timeout_ms = timeout_ms,
@@ -145,6 +197,7 @@ enum status ask_start(struct worker *worker, const char *request, const char *me
     bool may = strcmp(method, "HEAD") == 0 || master_may_write(worker->master);
     for (size_t i = 0; i < count; i++) {
         ask->questions[i].ask = ask;
+        ask->questions[i].value = items[i].value;
         enum status st =
             !may ? ST_NOT_WRITER : launch(&ask->questions[i], method, key, &items[i], timeout_ms);
         if (st) {

@@ -1,14 +1,17 @@
 /*
  * Sends a small request without a body to each of several places at once, and collects the answers:
- * deletes, tombstones, unlinks, questions whether a copy is there.
+ * deletes, tombstones, unlinks, questions whether a copy is there. Who asks that because he is
+ * about to copy the value can have it with the answer, if it is small: one exchange instead of two.
  */
 #ifndef LARDER_MASTER_ASK_H
 #define LARDER_MASTER_ASK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "common/attr.h"
+#include "common/buf.h"
 #include "common/md5.h"
 #include "common/name.h"
 #include "common/status.h"
@@ -17,19 +20,31 @@ struct ask;
 struct key;
 struct worker;
 
+/* A value that came with the answer. The asker's, who frees both buffers; they are not touched
+ * before the question goes out, nor after it is answered. */
+struct ask_value {
+    bool whole; /* `bytes` is all of it; else it has more than ASK_VALUE_MAX, or is not there */
+    struct buf bytes;
+    struct buf type; /* its Content-Type; empty: none was told */
+};
+enum { ASK_VALUE_MAX = 64 * 1024 };
+
 /* One question: about the file of a version of the key at a place. */
 struct ask_item {
     const char *place; /* copied */
     uint64_t generation;
     enum naming naming;
     const char *field; /* a "Name: value" line of the request, or NULL; copied */
+    /* Not NULL: instead, a GET of the first ASK_VALUE_MAX bytes, for a place that is larder's; the
+     * answer is as if it had been a HEAD. They are not compared with any digest. */
+    struct ask_value *value;
 };
 
 struct ask_answer {
     enum status st; /* ST_OK: there was an answer */
     int http;
-    int64_t length;        /* Content-Length, -1 without it */
-    char md5[MD5_HEX + 1]; /* Content-MD5, "" without it */
+    int64_t length;        /* of the value, -1 where it is not told */
+    char md5[MD5_HEX + 1]; /* of the value, as it is told; "" where it is not */
 };
 
 /*

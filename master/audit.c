@@ -137,7 +137,8 @@ static enum status ask_copies(struct probe *probe)
         enum volume_state state = volumes_state(worker->master->volumes, rec->places[i]);
         probe->asked[i] = state != VOLUME_UNKNOWN && volume_readable(state);
         if (probe->asked[i])
-            items[count++] = (struct ask_item){rec->places[i], rec->generation, rec->naming, NULL};
+            items[count++] =
+                (struct ask_item){rec->places[i], rec->generation, rec->naming, NULL, NULL};
     }
     return ask_start(worker, "audit", "HEAD", &probe->key, items, count, ASK_MS, probed, probe);
 }

@@ -82,7 +82,7 @@ static enum status add_item(struct bury *bury, const char *place, uint64_t gener
     if (!copy)
         return ST_NO_MEMORY;
     bury->places[bury->count] = copy;
-    bury->items[bury->count] = (struct ask_item){copy, generation, naming, field};
+    bury->items[bury->count] = (struct ask_item){copy, generation, naming, field, NULL};
     bury->count++;
     return ST_OK;
 }

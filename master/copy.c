@@ -1,6 +1,7 @@
 /*
  * The path: copy_start → copy_granted (its turn) → copy_handed_over (the targets have fetched the
- * value by themselves) → copy_finish. Where they cannot, or none of them could:
+ * value by themselves) → copy_finish. Where the value is in memory already: copy_start →
+ * copy_replicated → copy_finish. Where neither can be, or none of the targets could:
  * copy_window_granted (its turn, with memory) → copy_from_next (a GET to a source) → copy_arrived
  * (its bytes, into the window) → copy_source_ended → copy_replicated → copy_finish; or, where the
  * source fails or is not what the index says, back to copy_from_next.
@@ -40,6 +41,7 @@ struct copy_job {
     size_t target_count;
     bool *stored;
     uint64_t length;
+    const char *value, *type; /* the caller's; NULL: it is not in memory */
     void (*done)(void *arg, enum status st, const bool *stored, uint64_t bytes);
     void *arg;
 
@@ -91,9 +93,8 @@ static bool targets_check(const struct copy_job *job)
     return check;
 }
 
-static bool start_replicas(struct copy_job *job)
+static bool start_replicas(struct copy_job *job, int64_t length, const char *type)
 {
-    const char *length = http_call_field(job->call, "Content-Length");
     bool checked_there = targets_check(job);
     const struct replicate_spec spec = {
         .worker = job->worker,
@@ -103,8 +104,8 @@ static bool start_replicas(struct copy_job *job)
         .candidate_count = job->target_count,
         .wanted = job->target_count,
         .minimum = 1,
-        .length = length ? strtoll(length, NULL, 10) : -1,
-        .type = http_call_field(job->call, "Content-Type"),
+        .length = length,
+        .type = type,
         .digest = !checked_there,
         .checked_there = checked_there,
         .expected_md5 = job->md5[0] ? job->md5 : NULL,
@@ -116,12 +117,20 @@ static bool start_replicas(struct copy_job *job)
     return job->rep != NULL;
 }
 
+/* As the source announces it. */
+static bool start_from_source(struct copy_job *job)
+{
+    const char *length = http_call_field(job->call, "Content-Length");
+    return start_replicas(job, length ? strtoll(length, NULL, 10) : -1,
+                          http_call_field(job->call, "Content-Type"));
+}
+
 static bool copy_arrived(void *arg, const char *data, size_t len)
 {
     struct copy_job *job = arg;
     if (http_call_status(job->call) != 200)
         return false;
-    if (!job->rep && !start_replicas(job))
+    if (!job->rep && !start_from_source(job))
         return false;
     job->heard_ms = loop_now_ms();
     size_t taken = replicate_data(job->rep, data, len);
@@ -298,6 +307,19 @@ static void hand_over(struct copy_job *job)
         copy_through_us(job);
 }
 
+/* The window is as large as the value, so it takes all at once. No share is asked for: the memory
+ * is taken already. */
+static bool copy_from_memory(struct copy_job *job)
+{
+    if (!start_replicas(job, (int64_t)job->length, job->type))
+        return false;
+    job->next_source = 1; /* where that one turns out to be damaged */
+    if (replicate_data(job->rep, job->value, (size_t)job->length) < job->length)
+        return false;
+    replicate_end(job->rep);
+    return true;
+}
+
 static void copy_granted(void *arg)
 {
     hand_over(arg);
@@ -339,6 +361,8 @@ enum status copy_start(const struct copy_spec *spec)
     job->source_count = spec->source_count;
     job->target_count = spec->target_count;
     job->length = spec->length;
+    job->value = spec->value;
+    job->type = spec->type;
     job->done = spec->done;
     job->arg = spec->arg;
     job->st = ST_UNAVAILABLE; /* without any source */
@@ -350,6 +374,12 @@ enum status copy_start(const struct copy_spec *spec)
     job->stored = calloc(spec->target_count + 1, sizeof *job->stored);
     job->watch = loop_timer_new(spec->worker->loop, watched, job);
     if (!job->path || !job->sources || !job->targets || !job->stored || !job->watch) {
+        copy_free(job);
+        return ST_NO_MEMORY;
+    }
+    if (job->value && job->length > 0) {
+        if (copy_from_memory(job))
+            return ST_OK;
         copy_free(job);
         return ST_NO_MEMORY;
     }

@@ -28,6 +28,9 @@ struct copy_spec {
     const char *const *targets; /* places to write to, all of them; copied */
     size_t target_count;
     uint64_t length; /* of the value, as far as it is known: how many are copied at once */
+    /* Not NULL: all of the value, `length` bytes, as sources[0] has just sent it, and its type
+     * (NULL: none). The caller's, until `done`. */
+    const char *value, *type;
     /* Once: ST_OK where at least one target has a durable copy: stored[i] says which. `bytes` is
      * the value's length. The job is gone afterwards. */
     void (*done)(void *arg, enum status st, const bool *stored, uint64_t bytes);

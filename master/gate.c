@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "common/http_server.h"
-#include "common/key.h"
 #include "master/barrier.h"
 #include "master/cluster.h"
 #include "master/config.h"
@@ -24,15 +23,6 @@ struct gate {
 };
 
 static void gate_passed(void *arg, enum status st);
-
-/* Its value does not matter. */
-static bool has_parameter(struct http_request *req, const char *name)
-{
-    size_t len;
-    char value[8];
-    const char *query = http_request_query(req, &len);
-    return len && key_query(query, len, name, value, sizeof value) != -1;
-}
 
 static bool reads(struct http_request *req)
 {
@@ -152,12 +142,12 @@ static void pass_read(struct worker *worker, struct http_request *req,
     char writer[LEAD_ADDRESS_MAX];
     uint64_t least;
     const char *empty = cluster_why_void(master->cluster);
-    bool stale = master->config->stale_reads || has_parameter(req, "stale");
+    bool stale = master->config->stale_reads || http_request_has(req, "stale");
     if (!parse_least(req, &least))
         http_reply_status(req, ST_BAD_REQUEST, "Larder-Sequence takes a number");
     else if (empty)
         http_reply_status(req, ST_LAGGING, empty);
-    else if (has_parameter(req, "avoid") && !cluster_may_write(master->cluster) &&
+    else if (http_request_has(req, "avoid") && !cluster_may_write(master->cluster) &&
              cluster_writer(master->cluster, writer))
         redirect(req, writer); /* a copy is missing: who writes has to know of it */
     else if (stale && least <= index_sequence(master->index))

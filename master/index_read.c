@@ -108,6 +108,8 @@ struct key_scan {
     bool (*fn)(void *arg, const char *key, size_t len, const struct record *rec);
     void *arg;
     enum status st;
+    const char *text; /* only records with it are looked at; NULL: all are */
+    size_t text_len;
 };
 
 static bool scan_key(void *arg, struct ldb_iter *iter)
@@ -118,6 +120,8 @@ static bool scan_key(void *arg, struct ldb_iter *iter)
     const char *key = ldb_iter_key(iter, &key_len);
     const char *value = ldb_iter_value(iter, &value_len);
     struct record rec;
+    if (to->text && !memmem(value, value_len, to->text, to->text_len))
+        return true;
     record_init(&rec);
     to->st = record_decode(&rec, value, value_len, NULL, 0);
     if (to->st)
@@ -139,8 +143,19 @@ enum status index_scan(struct index *index, const struct buf *prefix, const stru
                        bool (*fn)(void *arg, const char *key, size_t len, const struct record *rec),
                        void *arg)
 {
-    struct key_scan to = {fn, arg, ST_OK};
+    struct key_scan to = {.fn = fn, .arg = arg};
     enum status st = scan_keys(index, prefix, start, scan_key, &to);
+    return st ? st : to.st;
+}
+
+enum status index_scan_naming(struct index *index, const char *text,
+                              bool (*fn)(void *arg, const char *key, size_t len,
+                                         const struct record *rec),
+                              void *arg)
+{
+    struct buf all = BUF_INIT;
+    struct key_scan to = {.fn = fn, .arg = arg, .text = text, .text_len = strlen(text)};
+    enum status st = scan_keys(index, &all, &all, scan_key, &to);
     return st ? st : to.st;
 }
 
@@ -199,7 +214,7 @@ enum status index_scan_work(struct index *index, const struct buf *start,
                                        const struct record *rec),
                             void *arg)
 {
-    struct key_scan to = {fn, arg, ST_OK};
+    struct key_scan to = {.fn = fn, .arg = arg};
     struct buf from = BUF_INIT;
     buf_adds(&from, INDEX_WORK);
     buf_add(&from, buf_text(start), start->len);

@@ -13,7 +13,6 @@
 #include <stdlib.h>
 
 #include "common/buf.h"
-#include "common/http_server.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/pool.h"
@@ -23,6 +22,7 @@
 #include "master/config.h"
 #include "master/index.h"
 #include "master/pace.h"
+#include "master/slices.h"
 #include "master/sweep.h"
 #include "master/tend.h"
 #include "master/volumes.h"
@@ -30,10 +30,8 @@
 
 enum {
     PAGE = 256,            /* keys that are read at once */
-    AT_ONCE = 32,          /* keys that are worked on at the same time, for each loop, */
-    AT_ONCE_MAX = 128,     /* for all of them, */
-    AT_ONCE_BUSY = 8,      /* and while clients are busy: their requests wait for the same disks */
-    BUSY_RATE = 40,        /* requests of clients a second: so many are busy */
+    AT_ONCE = 32,          /* keys that are worked on at the same time, for each loop */
+    AT_ONCE_MAX = 128,     /* and for all of them */
     RESTORED_MS = 500,     /* until it is asked again whether it may begin */
     WATCH_MS = 250,        /* between two looks at the volumes */
     SETTLED_MS = 3100,     /* after a volume has come back its garbage can be removed */
@@ -79,8 +77,8 @@ struct janitor {
     struct round round; /* this or the last */
     size_t under_way;
     size_t next_worker;
-    uint64_t requests;         /* on this loop, when the watch last looked */
-    bool busy;                 /* clients are */
+    struct slices slices;      /* while clients are busy; their requests wait for the same disks */
+    struct loop_timer *slice;  /* the next of them */
     struct index_change probe; /* an empty change: tells whether the index can be written again */
     bool probing;
     struct sweep *sweep;
@@ -259,15 +257,38 @@ static void begin_key(struct janitor *janitor)
     page->next++;
 }
 
-/* Keeps keys under way; at the end of the page the next one, at the end of a pass the next. */
-static void advance(struct janitor *janitor)
+static struct slices_now look_around(const struct janitor *janitor)
+{
+    const struct master *master = janitor->worker->master;
+    struct slices_now now = {.ms = loop_now_ms(),
+                             .under_way = janitor->under_way,
+                             .more = janitor->page.next < janitor->page.count};
+    for (size_t i = 0; i < master->worker_count; i++)
+        now.requests += atomic_load(&master->workers[i].requests);
+    return now;
+}
+
+/* How many keys may be under way now. None: the timer is set for when some may be. */
+static size_t most_at_once(struct janitor *janitor)
 {
     size_t loops = janitor->worker->master->worker_count;
     size_t most = AT_ONCE * (loops ? loops : 1);
-    most = most < AT_ONCE_MAX ? most : AT_ONCE_MAX;
-    most = janitor->busy ? AT_ONCE_BUSY : most;
+    struct slices_now now = look_around(janitor);
+    if (slices_may_begin(&janitor->slices, &now))
+        return most < AT_ONCE_MAX ? most : AT_ONCE_MAX;
+    uint64_t next = slices_next_ms(&janitor->slices);
+    if (now.more && !janitor->stopped)
+        loop_timer_set(janitor->slice, next > now.ms ? next - now.ms : 0);
+    return 0;
+}
+
+/* Keeps keys under way; at the end of the page the next one, at the end of a pass the next. */
+static void advance(void *arg)
+{
+    struct janitor *janitor = arg;
     if (janitor->reading)
         return;
+    size_t most = most_at_once(janitor);
     while (!janitor->stopped && janitor->page.next < janitor->page.count &&
            janitor->under_way < most)
         begin_key(janitor);
@@ -355,23 +376,13 @@ static void heard(void *arg)
                        pace_hurry(&janitor->pace, &janitor->round.sum, loop_now_ms()));
 }
 
-/* Clients are spread evenly over the loops, so this one speaks for all. */
-static void look_at_clients(struct janitor *janitor)
-{
-    uint64_t requests = http_server_stats(janitor->worker->server)->requests;
-    uint64_t rate = (requests - janitor->requests) * 1000 / WATCH_MS;
-    janitor->requests = requests;
-    janitor->busy = rate * janitor->worker->master->worker_count >= BUSY_RATE;
-}
-
 static void watched(void *arg)
 {
     struct janitor *janitor = arg;
-    look_at_clients(janitor);
+    struct slices_now around = look_around(janitor);
+    slices_look(&janitor->slices, &around);
     struct volumes *volumes = janitor->worker->master->volumes;
-    size_t writable;
-    size_t checked;
-    size_t full;
+    size_t writable, checked, full;
     uint64_t now = loop_now_ms();
     uint64_t epoch = volumes_epoch(volumes);
     volumes_tally(volumes, &writable, &checked, &full);
@@ -401,10 +412,11 @@ struct janitor *janitor_new(struct worker *worker)
     janitor->bell = bell_new(worker->loop, heard, janitor);
     janitor->timer = loop_timer_new(worker->loop, janitor_begin, janitor);
     janitor->watch = loop_timer_new(worker->loop, watched, janitor);
+    janitor->slice = loop_timer_new(worker->loop, advance, janitor);
     janitor->sweep = sweep_new(worker);
     janitor->audit = audit_new(worker);
     if (!janitor->page.keys || !janitor->page.scopes || !janitor->bell || !janitor->timer ||
-        !janitor->watch || !janitor->sweep || !janitor->audit) {
+        !janitor->watch || !janitor->slice || !janitor->sweep || !janitor->audit) {
         janitor_free(janitor);
         return NULL;
     }
@@ -420,6 +432,7 @@ void janitor_stop(struct janitor *janitor)
     janitor->stopped = true;
     loop_timer_clear(janitor->timer);
     loop_timer_clear(janitor->watch);
+    loop_timer_clear(janitor->slice);
     sweep_stop(janitor->sweep);
     audit_stop(janitor->audit);
 }
@@ -438,6 +451,7 @@ void janitor_free(struct janitor *janitor)
     audit_free(janitor->audit);
     loop_timer_free(janitor->timer);
     loop_timer_free(janitor->watch);
+    loop_timer_free(janitor->slice);
     janitor->worker->master->bell = NULL;
     bell_free(janitor->bell);
     buf_free(&janitor->start);

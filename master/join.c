@@ -15,7 +15,6 @@
 
 #include "common/http_client.h"
 #include "common/http_server.h"
-#include "common/key.h"
 #include "common/log.h"
 #include "master/probe.h"
 #include "master/roll.h"
@@ -43,15 +42,6 @@ static void join_compared(void *arg, struct http_call *call, enum status st);
 static void join_recorded(void *arg, enum status st);
 static void join_finish(struct join *join, enum status st, const char *format, ...)
     PRINTF_LIKE(3, 4);
-
-/* Its value does not matter. */
-static bool has_parameter(struct http_request *req, const char *name)
-{
-    size_t len;
-    char value[8];
-    const char *query = http_request_query(req, &len);
-    return key_query(query, len, name, value, sizeof value) >= 0;
-}
 
 /* The answer comes later, and join_finish() is the end of the join in any case. */
 static void ask(struct join *join, const char *address,
@@ -144,7 +134,7 @@ void join_start(struct worker *worker, struct http_request *req, const char *add
     join->worker = worker;
     join->req = req;
     memcpy(join->address, address, strlen(address) + 1);
-    join->replaces = has_parameter(req, "replace");
+    join->replaces = http_request_has(req, "replace");
     const char *claim = http_request_field(req, "Larder-Identity");
     if (claim && strlen(claim) == IDENTITY_SIZE)
         memcpy(join->claim, claim, sizeof join->claim);

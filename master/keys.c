@@ -193,7 +193,7 @@ static enum status parse(struct keys *keys)
         if (*end || keys->limit < 1 || keys->limit > LIMIT_MAX)
             return ST_BAD_REQUEST;
     }
-    keys->only_work = key_query(query, len, "work", text, sizeof text) >= 0;
+    keys->only_work = http_request_has(keys->req, "work");
     return buf_ok(&keys->start) ? ST_OK : ST_NO_MEMORY;
 }
 

@@ -112,8 +112,7 @@ static enum status parse(struct list *list)
     if (len > 0)
         st = parse_limit(text, &list->limit);
     list->limited = list->limit > 0;
-    bool unlinked = key_query(query, query_len, "unlinked", text, sizeof text) >= 0;
-    list->wanted = unlinked ? KEY_UNLINKED : KEY_LIVE;
+    list->wanted = http_request_has(list->req, "unlinked") ? KEY_UNLINKED : KEY_LIVE;
     if (st)
         return st;
     return list->limit <= LIMIT_MAX ? ST_OK : ST_TOO_LARGE;

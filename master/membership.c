@@ -67,14 +67,6 @@ static void member_finish(struct member *member, enum status st, const char *det
 
 static const struct http_body_sink sink = {member_data, member_named};
 
-static bool has_parameter(struct http_request *req, const char *name)
-{
-    size_t len;
-    char value[8];
-    const char *query = http_request_query(req, &len);
-    return key_query(query, len, name, value, sizeof value) >= 0;
-}
-
 static struct member *member_new(struct worker *worker, struct http_request *req, enum wish wish)
 {
     struct member *member = calloc(1, sizeof *member);
@@ -109,12 +101,12 @@ void membership_add(struct worker *worker, struct http_request *req)
 
 void membership_drain(struct worker *worker, struct http_request *req)
 {
-    member_start(worker, req, has_parameter(req, "stop") ? WISH_KEEP : WISH_DRAIN);
+    member_start(worker, req, http_request_has(req, "stop") ? WISH_KEEP : WISH_DRAIN);
 }
 
 void membership_remove(struct worker *worker, struct http_request *req)
 {
-    member_start(worker, req, has_parameter(req, "lost") ? WISH_REMOVE_LOST : WISH_REMOVE);
+    member_start(worker, req, http_request_has(req, "lost") ? WISH_REMOVE_LOST : WISH_REMOVE);
 }
 
 /* What is too long is read to its end, so that an answer can be given. */
@@ -190,7 +182,7 @@ static void count_keys(void *arg)
     if (member->wish != WISH_COUNT)
         member->st = index_scan_work(index, &all, count_work, member);
     if (!member->st)
-        member->st = index_scan(index, &all, &all, count_key, member);
+        member->st = index_scan_naming(index, member->name, count_key, member);
 }
 
 /* From here on the member is the pool's, until member_counted(). A scan of a large index takes

@@ -249,7 +249,7 @@ static bool is_recorded(const struct orphans *orphans)
 static bool remove_orphan(struct orphans *orphans)
 {
     struct worker *worker = orphans->worker;
-    const struct ask_item item = {orphans->place, orphans->generation, orphans->naming, NULL};
+    const struct ask_item item = {orphans->place, orphans->generation, orphans->naming, NULL, NULL};
     /* A walk takes hours: by now the volume may be another one, or out of the store. */
     if (!volume_erasable(volumes_state(worker->master->volumes, orphans->place)))
         return false;

@@ -38,14 +38,6 @@ static void reconcile_finish(struct reconcile *reconcile, enum status st, const 
 
 static const struct http_body_sink sink = {reconcile_data, reconcile_arrived};
 
-static bool has_parameter(struct http_request *req, const char *name)
-{
-    size_t len;
-    char value[8];
-    const char *query = http_request_query(req, &len);
-    return key_query(query, len, name, value, sizeof value) >= 0;
-}
-
 static void begin_change(struct reconcile *reconcile)
 {
     index_change_begin(&reconcile->change, reconcile->worker->loop, reconcile_committed, reconcile);
@@ -73,11 +65,11 @@ void reconcile_start(struct worker *worker, struct http_request *req)
     reconcile->worker = worker;
     reconcile->req = req;
     bool restored = index_restored(worker->master->index);
-    if (has_parameter(req, "begin"))
+    if (http_request_has(req, "begin"))
         change_state(reconcile, true);
     else if (!restored)
         reconcile_finish(reconcile, ST_CONFLICT, "this index does not count as restored");
-    else if (has_parameter(req, "end"))
+    else if (http_request_has(req, "end"))
         change_state(reconcile, false);
     else if (!http_request_has_body(req))
         reconcile_finish(reconcile, ST_LENGTH_REQUIRED, "send {\"records\":[...]}");

@@ -16,19 +16,10 @@
 #include "master/patience.h"
 #include "master/worker.h"
 
-/* True also for one without a value, or with a broken escape in it: it was meant. */
-static bool has_parameter(struct http_request *req, const char *name)
-{
-    size_t len;
-    char value[4 * KEY_MAX];
-    const char *query = http_request_query(req, &len);
-    return len && key_query(query, len, name, value, sizeof value) != -1;
-}
-
 /* HEAD as GET; the server leaves the body off. */
 static void route_get(struct worker *worker, struct http_request *req, const struct key *key)
 {
-    if (has_parameter(req, "record"))
+    if (http_request_has(req, "record"))
         keys_record(worker, req, key);
     else
         get_start(worker, req, key);
@@ -60,7 +51,7 @@ static void route_key(struct worker *worker, struct http_request *req, const str
         break;
     case HTTP_DELETE:
         patience_start(worker, req, key,
-                       has_parameter(req, "unlink") ? unlink_start : delete_start);
+                       http_request_has(req, "unlink") ? unlink_start : delete_start);
         break;
     case HTTP_UNLINK:
         patience_start(worker, req, key, unlink_start);
@@ -83,12 +74,13 @@ static void route(struct worker *worker, struct http_request *req)
         admin_start(worker, req);
         return;
     }
+    atomic_fetch_add_explicit(&worker->requests, 1, memory_order_relaxed);
     if ((method == HTTP_GET || method == HTTP_HEAD) &&
-        (has_parameter(req, "list") || has_parameter(req, "unlinked"))) {
+        (http_request_has(req, "list") || http_request_has(req, "unlinked"))) {
         list_start(worker, req);
         return;
     }
-    if ((method == HTTP_GET || method == HTTP_HEAD) && has_parameter(req, "watch")) {
+    if ((method == HTTP_GET || method == HTTP_HEAD) && http_request_has(req, "watch")) {
         watch_start(worker, req);
         return;
     }

@@ -1,6 +1,8 @@
 /*
- * The path: spread_start → spread_looked (which copies are there) → spread_intent_saved →
- * spread_copied → spread_flagged (copies of an unlinked key are marked as such) → spread_finish.
+ * The path: spread_start → spread_looked (which copies are there; the first of them sends the value
+ * along) → spread_intent_saved → spread_copied → spread_flagged (copies of an unlinked key are
+ * marked as such) → spread_finish. Copies that do not count (of a volume that is drained) are
+ * looked at only where no other is found: then spread_looked comes twice.
  */
 #include "master/spread.h"
 
@@ -16,6 +18,7 @@
 #include "master/config.h"
 #include "master/copy.h"
 #include "master/index.h"
+#include "master/spread_record.h"
 #include "master/volumes.h"
 #include "master/worker.h"
 
@@ -36,8 +39,11 @@ struct spread {
     bool *has;       /* [i]: rec->places[i] was seen to hold its copy */
     bool *asked;     /* [i]: it was asked */
     bool *stored;    /* [i]: targets[i] has a durable copy now */
+    bool every;      /* all copies are looked at, also those that do not count */
     uint64_t length; /* of the value, as a copy says it */
-    uint64_t moved;  /* bytes written, over all targets */
+    size_t sender;   /* rec->places[sender] was asked for the value, too; place_count: none was */
+    struct ask_value value; /* that it sent */
+    uint64_t moved;         /* bytes written, over all targets */
     struct index_change change;
     void (*spread)(void *arg, enum status st, uint64_t moved);
     void *arg;
@@ -74,22 +80,61 @@ static enum status choose_wanted(struct spread *spread)
     return ST_OK;
 }
 
-/* All copies are asked for, also those that stand right: what the record says of them may be out of
- * date, and a source must be one that answers. */
+/* A copy will have to be made, as far as the record tells. */
+static bool lacks_copies(const struct spread *spread)
+{
+    for (size_t i = 0; i < spread->wanted_count; i++)
+        if (!record_has_place(spread->rec, spread->wanted[i]))
+            return true;
+    return false;
+}
+
+/* Which copies are asked for; how many. `every` is set where none was passed over. */
+static size_t choose_asked(struct spread *spread)
+{
+    struct volumes *volumes = spread->worker->master->volumes;
+    const struct record *rec = spread->rec;
+    size_t readable = 0;
+    size_t count = 0;
+    for (size_t i = 0; i < rec->place_count; i++) {
+        spread->asked[i] = volume_readable(volumes_state(volumes, rec->places[i]));
+        readable += spread->asked[i];
+        if (!spread->every && !volumes_keeps(volumes, rec->places[i]))
+            spread->asked[i] = false;
+        count += spread->asked[i];
+    }
+    spread->every = count == readable;
+    return count;
+}
+
+/* Copies that count are asked for also where they stand right: what the record says of them may be
+ * out of date, and a source must be one that answers. */
 static enum status look(struct spread *spread)
 {
+    struct volumes *volumes = spread->worker->master->volumes;
     const struct record *rec = spread->rec;
     struct ask_item items[RECORD_COPIES_MAX];
     size_t count = 0;
-    spread->has = calloc(rec->place_count + 1, sizeof *spread->has);
-    spread->asked = calloc(rec->place_count + 1, sizeof *spread->asked);
-    if (!spread->has || !spread->asked)
-        return ST_NO_MEMORY;
+    bool fetches = lacks_copies(spread);
+    if (choose_asked(spread) == 0) {
+        spread->every = true;
+        (void)choose_asked(spread);
+    }
+    spread->sender = rec->place_count;
+    spread->value.whole = false;
+    buf_clear(&spread->value.bytes); /* of one whose digest was another */
+    buf_clear(&spread->value.type);
     for (size_t i = 0; i < rec->place_count; i++) {
-        spread->asked[i] =
-            volume_readable(volumes_state(spread->worker->master->volumes, rec->places[i]));
-        if (spread->asked[i])
-            items[count++] = (struct ask_item){rec->places[i], rec->generation, rec->naming, NULL};
+        if (!spread->asked[i])
+            continue;
+        bool sends = fetches && spread->sender == rec->place_count &&
+                     volumes_kind(volumes, rec->places[i]) == VOLUME_LARDER;
+        if (sends)
+            spread->sender = i;
+        items[count++] = (struct ask_item){.place = rec->places[i],
+                                           .generation = rec->generation,
+                                           .naming = rec->naming,
+                                           .value = sends ? &spread->value : NULL};
     }
     return ask_start(spread->worker, spread->request, "HEAD", spread->key, items, count, LOOK_MS,
                      spread_looked, spread);
@@ -135,7 +180,7 @@ static void choose_targets(struct spread *spread)
 }
 
 /* Every target goes on the garbage list before the first byte is sent: after a crash the janitor
- * knows what may lie there. move_places() takes them off again. */
+ * knows what may lie there. spread_move_places() takes them off again. */
 static enum status save_intent(struct spread *spread)
 {
     struct record *rec = spread->rec;
@@ -182,43 +227,10 @@ static size_t list_holding(const struct spread *spread, const char **list, bool 
     return count;
 }
 
-static bool is_listed(const char *const *list, size_t count, const char *place)
-{
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(list[i], place) == 0)
-            return true;
-    return false;
-}
-
-/* The places become those on the list; copies elsewhere are garbage, which is due at `due`. Of an
- * incomplete list those are places that were asked and have no good copy: what lies there, or may
- * still come (a volume that fetches it by itself), must not be forgotten. On failure the record is
- * as before: what it calls garbage is never a copy that it still counts on. */
-static enum status move_places(struct record *rec, const char *const *list, size_t count,
-                               uint64_t due)
-{
-    enum status st = ST_OK;
-    for (size_t i = 0; i < rec->place_count && !st; i++) {
-        if (is_listed(list, count, rec->places[i]))
-            continue;
-        st = record_add_late_garbage(rec, rec->generation, rec->naming, rec->places[i], due);
-    }
-    if (!st && count)
-        st = record_set_places(rec, list, count);
-    for (size_t i = 0; i < rec->place_count; i++)
-        record_drop_garbage(rec, rec->generation, rec->places[i]);
-    return st;
-}
-
-/* What is still to be repaired when the copies are those on the list. */
-struct need {
-    bool few;
-    bool suspect;
-};
-
 /* `few` also where a copy stands on a volume that does not count: it will have to be moved. A
  * suspect stays one until each copy was seen. */
-static struct need judge_need(const struct spread *spread, const char *const *list, size_t count)
+static struct spread_need judge_need(const struct spread *spread, const char *const *list,
+                                     size_t count)
 {
     struct volumes *volumes = spread->worker->master->volumes;
     size_t kept = 0;
@@ -228,17 +240,7 @@ static struct need judge_need(const struct spread *spread, const char *const *li
         unsure += !was_seen(spread, list[i]) && !was_stored(spread, list[i]);
     }
     bool few = kept < spread->worker->master->config->replicas || kept < count;
-    return (struct need){few, spread->rec->suspect && unsure > 0};
-}
-
-static void note_need(struct record *rec, struct need need)
-{
-    rec->few_copies = need.few;
-    rec->suspect = need.suspect;
-    if (!need.few && !need.suspect)
-        rec->since = 0;
-    else if (!rec->since)
-        rec->since = loop_wall_ms();
+    return (struct spread_need){few, spread->rec->suspect && unsure > 0};
 }
 
 /* Copies that nobody has seen make no others superfluous that were seen. */
@@ -263,21 +265,21 @@ static enum status note_result(struct spread *spread)
         count == spread->wanted_count && count >= replicas && are_certain(spread, list, count);
     if (!complete)
         count = list_holding(spread, list, false);
-    struct need need = judge_need(spread, list, count);
+    struct spread_need need = judge_need(spread, list, count);
     uint64_t due = loop_wall_ms() + spread->worker->master->config->grace_ms;
-    enum status st = move_places(rec, list, count, due);
+    enum status st = spread_move_places(rec, list, count, due);
     if (!st)
-        note_need(rec, need);
+        spread_note_need(rec, need);
     free(list);
     return st;
 }
 
 /* --- the steps --- */
 
-/* Answers are in the order of the places that were asked, which are not all. */
-static void spread_looked(void *arg, const struct ask_answer *answers, size_t count)
+/* What the answers say; how many copies there are. They are in the order of the places that were
+ * asked, which are not all. */
+static size_t note_answers(struct spread *spread, const struct ask_answer *answers, size_t count)
 {
-    struct spread *spread = arg;
     const struct record *rec = spread->rec;
     size_t found = 0;
     for (size_t i = 0, a = 0; i < rec->place_count && a < count; i++) {
@@ -292,9 +294,23 @@ static void spread_looked(void *arg, const struct ask_answer *answers, size_t co
             spread->length = (uint64_t)answers[a].length;
         a++;
     }
-    choose_targets(spread);
+    return found;
+}
+
+static void spread_looked(void *arg, const struct ask_answer *answers, size_t count)
+{
+    struct spread *spread = arg;
     enum status st = ST_OK;
-    if (found == 0)
+    bool found = note_answers(spread, answers, count) > 0;
+    if (!found && !spread->every) {
+        spread->every = true;
+        st = look(spread);
+        if (st)
+            spread_finish(spread, st);
+        return;
+    }
+    choose_targets(spread);
+    if (!found)
         st = ST_NOT_FOUND;
     else if (spread->target_count)
         st = save_intent(spread);
@@ -304,16 +320,32 @@ static void spread_looked(void *arg, const struct ask_answer *answers, size_t co
         spread_finish(spread, st);
 }
 
-/* Sources are the copies that have just answered, in the order of the record. */
+/* Sources are the copies that have just answered: the one that was asked for the value, and the
+ * others in the order of the record. Behind them those that nobody was asked about. */
+static size_t list_sources(const struct spread *spread, const char **list)
+{
+    const struct record *rec = spread->rec;
+    struct volumes *volumes = spread->worker->master->volumes;
+    size_t count = 0;
+    if (spread->sender < rec->place_count && spread->has[spread->sender])
+        list[count++] = rec->places[spread->sender];
+    for (size_t i = 0; i < rec->place_count; i++)
+        if (spread->has[i] && i != spread->sender)
+            list[count++] = rec->places[i];
+    for (size_t i = 0; i < rec->place_count && !spread->every; i++)
+        if (!volumes_keeps(volumes, rec->places[i]) &&
+            volume_readable(volumes_state(volumes, rec->places[i])) && !spread->has[i])
+            list[count++] = rec->places[i];
+    return count;
+}
+
 static enum status copy(struct spread *spread)
 {
     const struct record *rec = spread->rec;
     struct buf path = BUF_INIT;
     const char **sources = calloc(rec->place_count + 1, sizeof *sources);
-    size_t count = 0;
-    for (size_t i = 0; sources && i < rec->place_count; i++)
-        if (spread->has[i])
-            sources[count++] = rec->places[i];
+    size_t count = sources ? list_sources(spread, sources) : 0;
+    bool here = spread->value.whole && spread->has[spread->sender];
     enum status st =
         sources ? name_path(&path, spread->key, rec->generation, rec->naming) : ST_NO_MEMORY;
     const struct copy_spec spec = {
@@ -325,7 +357,9 @@ static enum status copy(struct spread *spread)
         .source_count = count,
         .targets = spread->targets,
         .target_count = spread->target_count,
-        .length = spread->length,
+        .length = here ? spread->value.bytes.len : spread->length,
+        .value = here ? buf_text(&spread->value.bytes) : NULL,
+        .type = here && spread->value.type.len ? buf_text(&spread->value.type) : NULL,
         .done = spread_copied,
         .arg = spread,
     };
@@ -347,7 +381,7 @@ static void spread_intent_saved(void *arg, enum status st)
 }
 
 /* Copies of an unlinked key are marked on their volumes, too: a rebuild would show the key
- * otherwise. With none to mark ask_start() calls back all the same. */
+ * otherwise. */
 static void spread_copied(void *arg, enum status st, const bool *stored, uint64_t bytes)
 {
     struct spread *spread = arg;
@@ -361,7 +395,11 @@ static void spread_copied(void *arg, enum status st, const bool *stored, uint64_
         spread->moved += bytes;
         if (rec->state == KEY_UNLINKED)
             items[count++] =
-                (struct ask_item){spread->targets[i], rec->generation, rec->naming, NULL};
+                (struct ask_item){spread->targets[i], rec->generation, rec->naming, NULL, NULL};
+    }
+    if (!st && count == 0) {
+        spread_flagged(spread, NULL, 0);
+        return;
     }
     if (!st)
         st = ask_start(spread->worker, spread->request, "UNLINK", spread->key, items, count,
@@ -386,6 +424,8 @@ static void spread_free(struct spread *spread)
     free(spread->has);
     free(spread->asked);
     free(spread->stored);
+    buf_free(&spread->value.bytes);
+    buf_free(&spread->value.type);
     free(spread);
 }
 
@@ -411,7 +451,10 @@ enum status spread_start(struct worker *worker, const char *request, const struc
     spread->rec = rec;
     spread->spread = done;
     spread->arg = arg;
-    enum status st = choose_wanted(spread);
+    spread->every = rec->suspect; /* each of its copies is in doubt */
+    spread->has = calloc(rec->place_count + 1, sizeof *spread->has);
+    spread->asked = calloc(rec->place_count + 1, sizeof *spread->asked);
+    enum status st = spread->has && spread->asked ? choose_wanted(spread) : ST_NO_MEMORY;
     if (!st)
         st = look(spread);
     if (st)

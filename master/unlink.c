@@ -72,7 +72,8 @@ static enum status flag_copies(struct unlinking *un)
         struct volumes *volumes = un->worker->master->volumes;
         if (volume_erasable(volumes_state(volumes, rec->places[i])) &&
             volumes_kind(volumes, rec->places[i]) == VOLUME_LARDER)
-            items[count++] = (struct ask_item){rec->places[i], rec->generation, rec->naming, NULL};
+            items[count++] =
+                (struct ask_item){rec->places[i], rec->generation, rec->naming, NULL, NULL};
     }
     return ask_start(un->worker, http_request_id(un->req), "UNLINK", &un->key, items, count,
                      TIMEOUT_MS, unlink_flagged, un);

@@ -5,6 +5,7 @@
 #define LARDER_MASTER_WORKER_H
 
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -50,15 +51,16 @@ struct master {
     uint64_t started_ms; /* of loop_now_ms() */
 };
 
-/* One event loop and what lives on it. Only its own thread touches it. */
+/* One event loop and what lives on it. Only its own thread touches it, but for `requests`. */
 struct worker {
     struct master *master;
     struct loop *loop;
     struct http_server *server;
-    struct http_client *client; /* for requests to volumes */
-    struct ration *copies;      /* what may be copied from volume to volume at the same time */
-    uint64_t random;            /* state of worker_random() */
-    struct buf texts[2];        /* of the GET that is being answered; kept for the next */
+    struct http_client *client;    /* for requests to volumes */
+    struct ration *copies;         /* what may be copied from volume to volume at the same time */
+    uint64_t random;               /* state of worker_random() */
+    struct buf texts[2];           /* of the GET that is being answered; kept for the next */
+    atomic_uint_fast64_t requests; /* of clients, so far: not those for /admin/ */
 };
 
 /* True where this master may change the index and the volumes at this moment: of several, one may.

@@ -17,6 +17,7 @@
 
 #include "common/buf.h"
 #include "common/log.h"
+#include "volume/path.h"
 #include "volume/subvolume_home.h"
 
 enum status identity_read(int dir_fd, const char *file, char id[IDENTITY_SIZE + 1])
@@ -45,8 +46,10 @@ static enum status write_id(int dir_fd, const char *file, const char *id)
 
 /* True where DIR knows this identity under another name: a copied disk, or one mounted twice. Two
  * subvolumes on one disk would each believe that they keep a copy of their own. What cannot be read
- * does not count: adopting goes on only for want of a reason against it. */
-static bool is_recorded(const struct subvolume_home *home, const char *id)
+ * does not count: adopting goes on only for want of a reason against it. Nor does what is no
+ * record: a process that was killed while it wrote one has left its temp file, with this very
+ * identity. */
+static bool is_recorded(const struct subvolume_home *home, const char *name, const char *id)
 {
     bool found = false;
     int fd = openat(home->records_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -56,8 +59,9 @@ static bool is_recorded(const struct subvolume_home *home, const char *id)
     const struct dirent *entry;
     while (dir && !found && (entry = readdir(dir))) {
         char other[IDENTITY_SIZE + 1];
-        found = entry->d_name[0] != '.' && !identity_read(home->records_fd, entry->d_name, other) &&
-                !strcmp(other, id);
+        found = path_subvolume(entry->d_name, strlen(entry->d_name)) != 0 &&
+                strcmp(entry->d_name, name) != 0 &&
+                !identity_read(home->records_fd, entry->d_name, other) && !strcmp(other, id);
     }
     if (dir)
         (void)closedir(dir);
@@ -70,7 +74,7 @@ static bool is_recorded(const struct subvolume_home *home, const char *id)
 static bool adopt(const struct subvolume_home *home, const char *name, const char *id,
                   enum log_level level)
 {
-    if (is_recorded(home, id)) {
+    if (is_recorded(home, name, id)) {
         log_event(level, "subvolume",
                   "subvolume=\"%s\" id=%s error=\"another subvolume has this identity\" "
                   "advice=\"a disk that is mounted twice, or was copied: unmount one of them\"",

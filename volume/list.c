@@ -80,10 +80,7 @@ static void list_begin(struct service *service, struct http_request *req, struct
     flow_init(&list->flow, service, req, path);
     list->kind = kind;
     atomic_fetch_add(&service->counters.lists, 1);
-    char none[2];
-    size_t len;
-    const char *query = http_request_query(req, &len);
-    list->meta = key_query(query, len, "meta", none, sizeof none) != -1;
+    list->meta = http_request_has(req, "meta");
     list->result = flow_admit(&list->flow, SUBVOLUME_READ, 0);
     /* Once it has begun, the list belongs to the pool: not even its result may be looked at. */
     if (!list->result && flow_begin(&list->flow, list_fill, list_filled, list))

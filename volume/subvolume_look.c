@@ -43,11 +43,13 @@ static bool home_is_there(const struct subvolume_home *home)
            held.st_dev == there.st_dev && held.st_ino == there.st_ino;
 }
 
-/* What follows from a disk that is not there, or whose identity cannot be read. */
-static void publish_absent(struct subvolume *sub, bool unreadable)
+/* What follows from a disk that is not there, or is there and `refused`, or whose identity cannot
+ * be read. */
+static void publish_absent(struct subvolume *sub, bool refused, bool unreadable)
 {
     (void)pthread_mutex_lock(&sub->lock);
     sub->present = false;
+    sub->refused = refused;
     sub->complained = true;
     sub->failed = sub->failed || unreadable;
     sub->errors += unreadable;
@@ -68,6 +70,7 @@ static void publish(struct subvolume *sub, const struct identity_look *look)
     sub->claimed = look->id[0] != '\0';
     sub->present = true;
     sub->was_present = true;
+    sub->refused = false;
     sub->complained = false;
     sub->device = look->device;
     sub->inode = look->inode;
@@ -150,7 +153,7 @@ static void look_at_disk(struct subvolume *sub)
     else if (result == IDENTITY_UNKNOWN)
         postpone(sub, level);
     else
-        publish_absent(sub, result == IDENTITY_UNREADABLE);
+        publish_absent(sub, fd >= 0, result == IDENTITY_UNREADABLE);
     if (fd >= 0)
         (void)close(fd);
 }

@@ -34,11 +34,12 @@ struct subvolume {
     bool claimed;                /* the identity is on the disk */
     bool present;                /* the last check found it */
     bool was_present;            /* any did */
-    bool failed;                 /* an I/O error, a failed fsync: until the restart */
-    bool mounted_read_only;      /* or an operation has said EROFS since */
-    bool full;                   /* or one has said ENOSPC, EDQUOT */
-    bool complained;             /* the last check found something wrong, and has logged it */
-    dev_t device;                /* these two say which directory the last check saw */
+    bool refused;           /* the last check found a disk, and not the one that belongs here */
+    bool failed;            /* an I/O error, a failed fsync: until the restart */
+    bool mounted_read_only; /* or an operation has said EROFS since */
+    bool full;              /* or one has said ENOSPC, EDQUOT */
+    bool complained;        /* the last check found something wrong, and has logged it */
+    dev_t device;           /* these two say which directory the last check saw */
     ino_t inode;
     uint64_t free, total, used, files, errors, quarantined;
     uint64_t checking_since; /* 0: nobody looks */

@@ -239,7 +239,7 @@ void subvolume_report(struct subvolume *sub, struct subvolume_report *report)
     report->errors = sub->errors;
     report->quarantined = sub->quarantined;
     report->device = sub->device;
-    report->present = sub->was_present || sub->id[0] || sub->failed;
+    report->present = sub->was_present || sub->id[0] || sub->failed || sub->refused;
     (void)pthread_mutex_unlock(&sub->lock);
 }
 
@@ -280,7 +280,7 @@ enum status subvolume_admit(struct subvolume *sub, enum subvolume_use use, uint6
     (void)pthread_mutex_lock(&sub->lock);
     enum subvolume_state state = state_now(sub);
     /* One that was never there is no disk that is away: a write makes it. */
-    bool absent = state == SUBVOLUME_MISSING && !sub->id[0] && !sub->was_present;
+    bool absent = state == SUBVOLUME_MISSING && !sub->id[0] && !sub->was_present && !sub->refused;
     /* Whether the value, by its announced length, would go below the reserve. */
     bool fits = absent || (bytes <= sub->free && sub->free - bytes >= reserve_of(sub));
     (void)pthread_mutex_unlock(&sub->lock);

@@ -26,6 +26,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
+#include <time.h>
 
 #include "common/log.h"
 #include "common/loop.h"
@@ -34,9 +35,10 @@
 
 enum {
     FILE_SYSTEMS = 64, /* beyond these: fsyncs */
-    ENOUGH = 4,      /* so many at once are worth a syncfs: with 3, fsyncs were 1.2 times as fast */
-    SLOW_MS = 1000,  /* a round that took longer has waited for the data of others: */
-    AVOID_MS = 10000 /* for so long there is none */
+    ENOUGH = 4,     /* so many at once are worth a syncfs: with 3, fsyncs were 1.2 times as fast */
+    SLOW_MS = 1000, /* a round that took longer has waited for the data of others: */
+    AVOID_MS = 10000, /* for so long there is none */
+    LOOK_SECONDS = 1  /* who waits looks by himself whether a round is to be led */
 };
 
 /* A file system. */
@@ -150,6 +152,16 @@ static void lead(struct syncer *syncer, struct group *group, int fd)
     (void)pthread_cond_signal(&group->over[(round + 1) % 2]); /* leads the next */
 }
 
+/* With the lock held. Until a round is over, and not longer than a moment: glibc before 2.41 can
+ * lose a signal (its bug 25847), and then nobody would lead the next. */
+static void wait_for_round(struct syncer *syncer, pthread_cond_t *over)
+{
+    struct timespec until;
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += LOOK_SECONDS;
+    (void)pthread_cond_clockwait(over, &syncer->lock, CLOCK_MONOTONIC, &until);
+}
+
 /* With the lock held. Takes part in the first round that begins from now on. */
 static int take_part(struct syncer *syncer, struct group *group, int fd)
 {
@@ -158,7 +170,7 @@ static int take_part(struct syncer *syncer, struct group *group, int fd)
         if (group->begun == group->done)
             lead(syncer, group, fd);
         else
-            (void)pthread_cond_wait(&group->over[mine % 2], &syncer->lock);
+            wait_for_round(syncer, &group->over[mine % 2]);
     }
     return group->failed;
 }

@@ -150,7 +150,10 @@ class Server:
         raise AssertionError("no VmHWM of %s" % self.name)
 
     def log_text(self):
-        return open(self.log, errors="replace").read() if os.path.exists(self.log) else ""
+        if not os.path.exists(self.log):
+            return ""
+        with open(self.log, errors="replace") as log:
+            return log.read()
 
     def log_tail(self, lines=40):
         return "--- %s\n%s" % (self.name, "\n".join(self.log_text().splitlines()[-lines:]))
@@ -327,8 +330,13 @@ class Cluster:
         return json.loads(answer.body)["records"]
 
     def wait_idle(self, seconds=60):
-        """Until the janitor has nothing left to do."""
-        poll("the janitor is done", seconds * SLOW, lambda: not self.work_left(), every=0.1)
+        """Until the janitor has nothing left to do; else says what is left, and of whom."""
+        try:
+            poll("the janitor is done", seconds * SLOW, lambda: not self.work_left(), every=0.1)
+        except AssertionError as e:
+            raise AssertionError("%s; left: %s\nvolumes: %s\nstatus: %s" % (
+                e, json.dumps(self.work_left()[:5]), self.admin("/admin/volumes"),
+                self.admin("/admin/status"))) from None
 
     def larder(self, *args, master=True, data=None, timeout=120):
         """Runs the command-line tool."""
@@ -425,22 +433,27 @@ class ClusterTest(unittest.TestCase):
 
     def new_cluster(self, **options):
         cluster = Cluster(**options)
-        self.clusters.append(cluster)
-        self.addCleanup(cluster.close)
+        self.addCleanup(self._close, cluster)
         return cluster
 
+    def _close(self, cluster):
+        """With the logs of a test that has failed: afterwards they are gone."""
+        if self._has_failed():
+            print(cluster.logs(), file=sys.stderr)
+        cluster.close()
+
+    def _has_failed(self):
+        return len(self.result.failures) + len(self.result.errors) > self.seen
+
     def run(self, result=None):
-        self.clusters = [self.cluster] if self.cluster else []
-        self.seen = len(result.failures) + len(result.errors)
-        self.addCleanup(self._show_logs, result)
+        self.result, self.seen = result, len(result.failures) + len(result.errors)
+        self.addCleanup(self._show_logs)
         return super().run(result)
 
-    def _show_logs(self, result):
-        """Cleanups run in reverse, so this one still finds what the test's own clusters wrote only
-        where they are shared; the others bring their logs with their complaint."""
-        if len(result.failures) + len(result.errors) > self.seen:
-            for cluster in self.clusters:
-                print(cluster.logs(), file=sys.stderr)
+    def _show_logs(self):
+        """Of the cluster that all tests of the class share; the others have shown theirs."""
+        if self.cluster and self._has_failed():
+            print(self.cluster.logs(), file=sys.stderr)
 
     _keys = 0
 

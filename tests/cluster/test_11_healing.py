@@ -4,7 +4,7 @@ import shutil
 import threading
 import time
 
-from harness import (SLOW, Client, Cluster, Raw, fetch, file_path, placement, poll, to_bytes)
+from harness import (SLOW, Client, Raw, fetch, file_path, placement, poll, to_bytes)
 from test_08_tools import ToolTest
 
 SOON = 35 * SLOW  # for what the master does by itself
@@ -271,9 +271,7 @@ class LeavingTest(HealingTest):
 class ScrubTest(HealingTest):
     def mastered(self, **options):
         """A cluster whose volumes know their master."""
-        c = Cluster(start=False, **options)
-        self.addCleanup(c.close)
-        self.clusters.append(c)
+        c = self.new_cluster(start=False, **options)
         for volume in c.volumes:
             volume.argv += ["--master", c.url, "--base", volume.url]
             volume.start()

@@ -3,7 +3,7 @@ import json
 import os
 import shutil
 
-from harness import SLOW, Cluster, fetch, file_path, free_port, placement, poll
+from harness import SLOW, fetch, file_path, free_port, placement, poll
 from test_08_tools import ToolTest
 
 SOON = 35 * SLOW
@@ -16,9 +16,7 @@ class MovingTest(ToolTest):
 
     def registered(self, volumes=3, master_options=("--grace", "0s"), **options):
         """A cluster whose volumes register themselves; --volumes names none."""
-        c = Cluster(start=False, volumes=volumes, master_options=master_options, **options)
-        self.addCleanup(c.close)
-        self.clusters.append(c)
+        c = self.new_cluster(start=False, volumes=volumes, master_options=master_options, **options)
         c.master = c.new_master(volumes=[])
         c.start_master(ready=False)
         for volume in c.volumes:

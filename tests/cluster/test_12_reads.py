@@ -9,7 +9,7 @@ import threading
 import time
 import unittest
 
-from harness import SANITIZED, SLOW, Client, Cluster, Raw, fetch, file_path, poll
+from harness import SANITIZED, SLOW, Client, Raw, fetch, file_path, poll
 from test_11_healing import HealingTest
 
 KIB, MIB = 1024, 1024 * 1024
@@ -21,9 +21,7 @@ class ReadsTest(HealingTest):
     def mastered(self, before=lambda volume: None, **options):
         """A cluster whose volumes know their master, and look for damage only where they are read.
         `before` is called with each volume before it starts."""
-        c = Cluster(start=False, volume_options=["--scrub-days", "0"], **options)
-        self.addCleanup(c.close)
-        self.clusters.append(c)
+        c = self.new_cluster(start=False, volume_options=["--scrub-days", "0"], **options)
         for volume in c.volumes:
             volume.argv += ["--master", c.url, "--base", volume.url]
             before(volume)

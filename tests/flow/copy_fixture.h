@@ -50,7 +50,8 @@ static inline void teardown(void)
     calls_forget();
 }
 
-static inline enum status copy_from_length(size_t source_count, uint64_t length)
+/* `value`: NULL, or that it is in memory. */
+static inline enum status copy_value(size_t source_count, uint64_t length, const char *value)
 {
     char path[] = "/54/a9/L2s=";
     char md5[] = FAKE_MD5;
@@ -63,6 +64,8 @@ static inline enum status copy_from_length(size_t source_count, uint64_t length)
                                    .targets = targets,
                                    .target_count = 2,
                                    .length = length,
+                                   .value = value,
+                                   .type = value ? "image/png" : NULL,
                                    .done = has_copied,
                                    .arg = &ends};
     ends = 0;
@@ -71,6 +74,11 @@ static inline enum status copy_from_length(size_t source_count, uint64_t length)
     memset(md5, 'x', sizeof md5 - 1);
     ck_assert_uint_eq(ends, 0);
     return st;
+}
+
+static inline enum status copy_from_length(size_t source_count, uint64_t length)
+{
+    return copy_value(source_count, length, NULL);
 }
 
 static inline enum status copy_from(size_t source_count)

@@ -12,11 +12,13 @@ static struct {
     unsigned count;   /* questions so far */
     bool pending;
     size_t items;
+    struct ask_value *value; /* of one of them, or NULL */
     void (*answered)(void *arg, const struct ask_answer *answers, size_t count);
     void *arg;
 } questions;
 
-/* In the trace: "ask:METHOD(place@generation,…)", a field of the request in brackets. */
+/* In the trace: "ask:METHOD(place@generation,…)", a field of the request in brackets; '+' where the
+ * value is to come with the answer. */
 enum status ask_start(struct worker *worker UNUSED, const char *request UNUSED, const char *method,
                       const struct key *key UNUSED, const struct ask_item *items, size_t count,
                       unsigned timeout_ms,
@@ -32,17 +34,30 @@ enum status ask_start(struct worker *worker UNUSED, const char *request UNUSED, 
         return ST_NO_MEMORY;
     text[0] = 0;
     for (size_t i = 0; i < count; i++)
-        len +=
-            (size_t)snprintf(text + len, sizeof text - len, "%s%s@%llu%s%s%s%s", i ? "," : "",
-                             items[i].place, (unsigned long long)items[i].generation,
-                             items[i].naming == NAMING_MKV ? "mkv" : "", items[i].field ? "[" : "",
-                             items[i].field ? items[i].field : "", items[i].field ? "]" : "");
+        len += (size_t)snprintf(text + len, sizeof text - len, "%s%s@%llu%s%s%s%s%s", i ? "," : "",
+                                items[i].place, (unsigned long long)items[i].generation,
+                                items[i].naming == NAMING_MKV ? "mkv" : "",
+                                items[i].field ? "[" : "", items[i].field ? items[i].field : "",
+                                items[i].field ? "]" : "", items[i].value ? "+" : "");
     note("ask:%s(%s)", method, text);
+    questions.value = NULL;
+    for (size_t i = 0; i < count; i++)
+        if (items[i].value)
+            questions.value = items[i].value;
     questions.pending = true;
     questions.items = count;
     questions.answered = answered;
     questions.arg = arg;
     return ST_OK;
+}
+
+/* The value that was asked for has come; the answers follow. */
+static inline void volume_sends(const char *bytes, const char *type)
+{
+    ck_assert_ptr_nonnull(questions.value);
+    buf_adds(&questions.value->bytes, bytes);
+    buf_adds(&questions.value->type, type);
+    questions.value->whole = buf_ok(&questions.value->bytes) && buf_ok(&questions.value->type);
 }
 
 /* Answers all items: "204 404 - 200=MD5": a status each, with a digest or without, '-' for

@@ -15,7 +15,7 @@ struct http_call {
     size_t got_len, got_cap;
     /* the answer */
     int status;
-    const char *md5, *length, *type, *body;
+    const char *md5, *length, *type, *body, *range, *tag;
     struct http_call *next;
 };
 
@@ -86,6 +86,10 @@ const char *http_call_field(const struct http_call *call, const char *name)
         return call->md5;
     if (strcmp(name, "Content-Length") == 0)
         return call->length;
+    if (strcmp(name, "Content-Range") == 0)
+        return call->range;
+    if (strcmp(name, "ETag") == 0)
+        return call->tag;
     return strcmp(name, "Content-Type") == 0 ? call->type : NULL;
 }
 

@@ -7,6 +7,7 @@
 
 #include "common/buf.h"
 #include "common/http_server.h"
+#include "common/key.h"
 #include "tests/flow/fake_base.h"
 
 struct http_request {
@@ -132,6 +133,13 @@ const char *http_request_query(const struct http_request *req, size_t *len)
     check_request(req);
     *len = client.query ? strlen(client.query) : 0;
     return client.query ? client.query : "";
+}
+
+bool http_request_has(const struct http_request *req, const char *name)
+{
+    size_t len;
+    const char *query = http_request_query(req, &len);
+    return key_query_has(query, len, name);
 }
 
 const char *http_request_field(const struct http_request *req, const char *name)

@@ -3,7 +3,6 @@
 #ifndef LARDER_TESTS_FLOW_JANITOR_FIXTURE_H
 #define LARDER_TESTS_FLOW_JANITOR_FIXTURE_H
 
-#include "common/http_server.h"
 #include "master/audit.h"
 #include "master/bell.h"
 #include "master/janitor.h"
@@ -15,7 +14,7 @@
 #include "tests/flow/fake_pool.h"
 #include "tests/flow/fake_scan.h"
 
-enum { AT_ONCE = 32, AT_ONCE_BUSY = 8 };
+enum { AT_ONCE = 32 };
 
 /* --- tending, as far as the janitor sees it --- */
 
@@ -168,7 +167,6 @@ void index_commit(struct index *index UNUSED, struct index_change *change)
 
 static uint64_t epoch;
 static size_t writable;
-static struct http_server_stats stats;
 
 uint64_t volumes_epoch(struct volumes *volumes UNUSED)
 {
@@ -180,11 +178,6 @@ void volumes_tally(struct volumes *volumes UNUSED, size_t *is_writable, size_t *
 {
     *is_writable = *checked = writable;
     *full = 0;
-}
-
-const struct http_server_stats *http_server_stats(const struct http_server *server UNUSED)
-{
-    return &stats;
 }
 
 #endif

@@ -7,9 +7,9 @@
 
 #define MD5 "0123456789abcdef0123456789abcdef"
 
-static const struct ask_item items[] = {{"v1:1", 0, NAMING_LARDER, NULL},
-                                        {"v2:1/sv01", 7, NAMING_LARDER, "X-Word: one"},
-                                        {"v3:1", 0, NAMING_MKV, NULL}};
+static const struct ask_item items[] = {{"v1:1", 0, NAMING_LARDER, NULL, NULL},
+                                        {"v2:1/sv01", 7, NAMING_LARDER, "X-Word: one", NULL},
+                                        {"v3:1", 0, NAMING_MKV, NULL, NULL}};
 static unsigned ends;
 static struct ask_answer got[3];
 static size_t got_count;
@@ -111,6 +111,106 @@ START_TEST(calls_cannot_be_started)
 }
 END_TEST
 
+/* --- a value that comes with the answer --- */
+
+static struct ask_value value;
+
+/* Two copies; the first sends the value along. The call to it. */
+static struct http_call *ask_for_value(void)
+{
+    struct ask_item both[] = {{"v1:1", 0, NAMING_LARDER, NULL, &value},
+                              {"v3:1", 0, NAMING_MKV, NULL, NULL}};
+    ends = 0;
+    buf_clear(&value.bytes);
+    buf_clear(&value.type);
+    value.whole = false;
+    ck_assert_int_eq(
+        ask_start(&fake_worker, "test", "HEAD", &fake_key, both, 2, 4000, has_answers, &ends),
+        ST_OK);
+    return call_to("v1:1");
+}
+
+static void both_answer(int status)
+{
+    call_ends(call_to("v1:1"), ST_OK, status);
+    call_ends(call_to("v3:1"), ST_OK, 200);
+    ck_assert_uint_eq(ends, 1);
+}
+
+static void forget_value(void)
+{
+    buf_free(&value.bytes);
+    buf_free(&value.type);
+}
+
+START_TEST(a_value_comes_with_the_answer)
+{
+    struct http_call *call = ask_for_value();
+    ck_trace("GET:v1:1 HEAD:v3:1 ");
+    ck_assert_str_eq(call->fields,
+                     "Larder-Internal: 1\nLarder-Check: none\nRange: bytes=0-65535\n");
+    call->range = "bytes 0-4/5";
+    call->length = "5";
+    call->tag = "\"" MD5 "\"";
+    call->type = "image/png";
+    call->body = "value";
+    both_answer(206);
+    ck_assert_int_eq(got[0].http, 200); /* as of a HEAD */
+    ck_assert_int_eq(got[0].length, 5);
+    ck_assert_str_eq(got[0].md5, MD5);
+    ck_assert(value.whole);
+    ck_assert_str_eq(buf_text(&value.bytes), "value");
+    ck_assert_str_eq(buf_text(&value.type), "image/png");
+    forget_value();
+}
+END_TEST
+
+/* Only its beginning came, or the body broke off, or the whole of it came unasked (200). */
+START_TEST(a_value_is_whole_or_not_there)
+{
+    static const struct {
+        int status;
+        const char *range, *length, *tag, *body;
+        int http;
+        int64_t said;
+        bool whole;
+    } cases[] = {{206, "bytes 0-4/70000", "5", "\"" MD5 "\"", "value", 200, 70000, false},
+                 {206, "bytes 0-4/5", "5", "\"" MD5 "\"", "val", 200, 5, false},
+                 {206, "nonsense", "5", "\"1-2\"", "value", 200, -1, false},
+                 {206, NULL, "5", NULL, "value", 200, -1, false},
+                 {200, NULL, "5", NULL, "value", 200, 5, true},
+                 {416, "bytes */0", "19", "\"" MD5 "\"", "no such range", 200, 0, false},
+                 {416, "bytes */9", "19", NULL, "no such range", 416, 9, false},
+                 {404, NULL, "9", NULL, "not found", 404, 9, false}};
+    struct http_call *call = ask_for_value();
+    call->range = cases[_i].range;
+    call->length = cases[_i].length;
+    call->tag = cases[_i].tag;
+    call->body = cases[_i].body;
+    both_answer(cases[_i].status);
+    ck_assert_int_eq(got[0].http, cases[_i].http);
+    ck_assert_int_eq(got[0].length, cases[_i].said);
+    ck_assert(value.whole == cases[_i].whole);
+    bool tagged = cases[_i].tag && cases[_i].tag[1] == MD5[0] && cases[_i].tag[2] == MD5[1];
+    ck_assert_str_eq(got[0].md5, tagged ? MD5 : "");
+    forget_value();
+}
+END_TEST
+
+START_TEST(memory_is_short_for_a_value)
+{
+    struct http_call *call = ask_for_value();
+    call->range = "bytes 0-4/5";
+    call->body = "value";
+    memory_arm(1);
+    both_answer(206);
+    memory.left = 0;
+    ck_assert_int_eq(got[0].http, 200); /* the copy is there all the same */
+    ck_assert(!value.whole);
+    forget_value();
+}
+END_TEST
+
 static void play_without_memory(unsigned k)
 {
     ends = 0;
@@ -136,8 +236,14 @@ END_TEST
 
 int main(void)
 {
-    const struct played tests[] = {
-        {all_are_asked_at_once, 1},   {silence_is_an_answer, 1},        {nobody_is_asked, 1},
-        {calls_cannot_be_started, 1}, {memory_may_run_out_anywhere, 1}, {NULL, 0}};
+    const struct played tests[] = {{all_are_asked_at_once, 1},
+                                   {silence_is_an_answer, 1},
+                                   {nobody_is_asked, 1},
+                                   {calls_cannot_be_started, 1},
+                                   {memory_may_run_out_anywhere, 1},
+                                   {a_value_comes_with_the_answer, 1},
+                                   {a_value_is_whole_or_not_there, 8},
+                                   {memory_is_short_for_a_value, 1},
+                                   {NULL, 0}};
     return play_all("master_ask", tests, setup, teardown);
 }

@@ -232,6 +232,59 @@ START_TEST(the_upload_cannot_be_started)
 }
 END_TEST
 
+/* --- a value that is in memory already --- */
+
+START_TEST(a_value_in_memory_is_sent_at_once)
+{
+    ck_assert_int_eq(copy_value(2, 5, "value"), ST_OK);
+    ck_trace("upload:2 upload-end "); /* nobody is asked for it */
+    ck_assert_str_eq(uploads.rep->got, "value");
+    ck_assert_int_eq(uploads.rep->spec.length, 5);
+    ck_assert_str_eq(uploads.rep->type, "image/png");
+    ck_assert_str_eq(uploads.rep->expected, FAKE_MD5);
+    ck_assert(uploads.rep->spec.checked_there);
+    upload_ends(ST_OK, "SF");
+    ck_assert_int_eq(ended, ST_OK);
+    ck_assert(stored[0] && !stored[1]);
+    ck_assert_uint_eq(copied, 5);
+}
+END_TEST
+
+START_TEST(a_damaged_value_in_memory_is_fetched_elsewhere)
+{
+    ck_assert_int_eq(copy_value(2, 5, "velue"), ST_OK);
+    upload_ends(ST_DIGEST, "FF");
+    ck_trace("upload:2 upload-end GET:v2:1 ");
+    second_source_is_good();
+}
+END_TEST
+
+START_TEST(a_damaged_value_in_memory_was_the_only_one)
+{
+    ck_assert_int_eq(copy_value(1, 5, "velue"), ST_OK);
+    upload_ends(ST_DIGEST, "FF");
+    ck_assert_int_eq(ended, ST_CORRUPT);
+}
+END_TEST
+
+START_TEST(an_empty_value_is_fetched)
+{
+    ck_assert_int_eq(copy_value(2, 0, ""), ST_OK);
+    loop_turns();
+    ck_trace("GET:v1:1 ");
+    call_ends(call_to("v1:1"), ST_PEER, 0);
+    call_ends(call_to("v2:1"), ST_PEER, 0);
+}
+END_TEST
+
+START_TEST(a_value_in_memory_cannot_be_sent)
+{
+    uploads.cannot_start = true;
+    ck_assert_int_eq(copy_value(2, 5, "value"), ST_NO_MEMORY);
+    ends = 1; /* nothing was called */
+}
+END_TEST
+
 static void play_without_memory(unsigned k)
 {
     setup();
@@ -282,6 +335,11 @@ int main(void)
                                    {without_a_source, 1},
                                    {calls_cannot_be_started, 1},
                                    {the_upload_cannot_be_started, 1},
+                                   {a_value_in_memory_is_sent_at_once, 1},
+                                   {a_damaged_value_in_memory_is_fetched_elsewhere, 1},
+                                   {a_damaged_value_in_memory_was_the_only_one, 1},
+                                   {an_empty_value_is_fetched, 1},
+                                   {a_value_in_memory_cannot_be_sent, 1},
                                    {memory_may_run_out_anywhere, 1},
                                    {NULL, 0}};
     return play_all("master_copy", tests, setup, teardown);

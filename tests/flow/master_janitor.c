@@ -13,7 +13,7 @@ static void setup(void)
     memset(&fake_audit, 0, sizeof fake_audit);
     fake_health = ST_OK;
     fake_probe = NULL;
-    memset(&stats, 0, sizeof stats);
+    fake_worker.requests = 0;
     fake_master.worker_count = 1;
     fake_master.workers = &fake_worker;
     janitor = janitor_new(&fake_worker);
@@ -245,23 +245,46 @@ START_TEST(so_does_a_sweep_that_goes_on)
 }
 END_TEST
 
-/* Clients first: their requests wait for the same disks. */
-START_TEST(few_at_once_while_clients_are_busy)
+/* Clients first: their requests wait for the same disks. The rules are in slices.c. */
+START_TEST(clients_are_left_alone_for_moments)
 {
     scan_is(4 * 100);
-    stats.requests = 20; /* within a quarter of a second */
     time_passes(250);
-    time_passes(250);
-    stats.requests += 20;
+    fake_worker.requests = 20; /* within a quarter of a second */
     time_passes(250);
     tending.last[0] = 0;
     pool_runs();
-    ck_assert_uint_eq(tending.under_way, AT_ONCE_BUSY);
-    time_passes(250); /* they have gone */
-    one_is_tended(TEND_DONE);
+    ck_assert_uint_eq(tending.under_way, 0);
+    fake_worker.requests += 10;
+    time_passes(149);
+    ck_assert_uint_eq(tending.under_way, 0);
+    time_passes(1);
+    ck_assert_uint_eq(tending.under_way, AT_ONCE);
+    fake_worker.requests += 5;
+    time_passes(150); /* the slice is over */
+    for (unsigned i = 0; i < AT_ONCE; i++)
+        one_is_tended(TEND_DONE);
+    ck_assert_uint_eq(tending.under_way, 0);
+    time_passes(100);
+    ck_assert_uint_eq(tending.under_way, 0);
+    time_passes(250); /* they have gone; that much rest for half of their rate */
     ck_assert_uint_eq(tending.under_way, AT_ONCE);
     while (tending.under_way)
         one_is_tended(TEND_DONE);
+}
+END_TEST
+
+START_TEST(it_stops_in_a_rest)
+{
+    scan_is(4 * 100);
+    time_passes(250);
+    fake_worker.requests = 20;
+    time_passes(250);
+    pool_runs();
+    janitor_stop(janitor);
+    ck_assert(janitor_idle(janitor));
+    time_passes(5000);
+    ck_assert_uint_eq(tending.under_way, 0);
 }
 END_TEST
 
@@ -356,7 +379,8 @@ int main(void)
                                    {the_bell_ends_the_pause, 3},
                                    {so_does_a_volume, 2},
                                    {so_does_a_sweep_that_goes_on, 1},
-                                   {few_at_once_while_clients_are_busy, 1},
+                                   {clients_are_left_alone_for_moments, 1},
+                                   {it_stops_in_a_rest, 1},
                                    {keys_that_are_not_due_are_passed_over, 1},
                                    {repairs_have_a_pause_of_their_own, 1},
                                    {a_broken_index_is_tried_again, 1},

@@ -37,6 +37,9 @@ enum status copy_start(const struct copy_spec *spec)
     len += (size_t)snprintf(text + len, sizeof text - len, "->");
     for (size_t i = 0; i < spec->target_count; i++)
         len += (size_t)snprintf(text + len, sizeof text - len, "%.2s", spec->targets[i]);
+    if (spec->value)
+        len += (size_t)snprintf(text + len, sizeof text - len, "=%.*s,%s", (int)spec->length,
+                                spec->value, spec->type ? spec->type : "");
     note("copy:%s", text);
     ck_assert_str_eq(spec->md5, MD5);
     copying.pending = true;
@@ -88,15 +91,13 @@ START_TEST(copies_go_where_placement_wants_them)
 {
     const char *old = "HASH" MD5 "v4:1,v2:1,v5:1";
     start(old, "");
-    ck_trace("lock ask:HEAD(v4:1@0mkv,v2:1@0mkv,v5:1@0mkv) ");
+    ck_trace("lock ask:HEAD(v4:1@0mkv+,v2:1@0mkv,v5:1@0mkv) ");
     volumes_answer("200=" MD5 " 200 200=" MD5);
     ck_trace("commit ");
     index_commits();
     ck_index(old, "W1;garbage 0 mkv v1:1;garbage 0 mkv v3:1;"); /* before anything is written */
     ck_trace("copy:v4v2v5->v1v3 ");
     copying_ends(ST_OK, "SS");
-    ck_trace("ask:UNLINK() ");
-    volumes_answer("");
     ck_trace("commit ");
     index_commits();
     ck_index("HASH" MD5 "v1:1,v2:1,v3:1",
@@ -132,7 +133,6 @@ START_TEST(some_targets_fail)
     volumes_all_answer("200");
     index_commits();
     copying_ends(ST_OK, "FS");
-    volumes_answer("");
     index_commits();
     /* Nothing is given up while a place is not filled; what the failed one may have is garbage. */
     ck_index("HASH" MD5 "v2:1,v3:1,v4:1,v5:1", "W1;garbage 0 mkv v1:1;");
@@ -149,7 +149,6 @@ START_TEST(lost_and_damaged_copies_are_made_anew)
     ck_index("HASH" MD5 "v1:1,v2:1,v3:1", "");
     ck_assert(strstr(trace, "copy:v3->v1v2 ") != NULL);
     copying_ends(ST_OK, "SS");
-    volumes_answer("");
     index_commits();
     ck_index("HASH" MD5 "v1:1,v2:1,v3:1", "");
 }
@@ -159,12 +158,11 @@ START_TEST(a_volume_that_is_away_is_believed)
 {
     fake_volumes[1].state = VOLUME_DOWN;
     start("HASH" MD5 "v1:1,v2:1", "W1;few 2;since 1700000000;");
-    ck_trace("lock ask:HEAD(v1:1@0mkv) ");
+    ck_trace("lock ask:HEAD(v1:1@0mkv+) ");
     volumes_answer("200");
     index_commits();
     ck_trace("commit copy:v1->v3 ");
     copying_ends(ST_OK, "S");
-    volumes_answer("");
     index_commits();
     ck_index("HASH" MD5 "v1:1,v2:1,v3:1", "");
 }
@@ -188,7 +186,6 @@ START_TEST(too_few_volumes_for_all_copies)
     volumes_answer("200");
     index_commits();
     copying_ends(ST_OK, "S");
-    volumes_answer("");
     index_commits();
     ck_index("HASH" MD5 "v1:1,v2:1", "W1;few 2;since 1700000000;");
 }
@@ -202,7 +199,6 @@ START_TEST(a_place_without_its_copy_is_not_forgotten)
     volumes_answer("404 404 200");
     index_commits();
     copying_ends(ST_OK, "FS");
-    volumes_answer("");
     index_commits();
     ck_index("HASH" MD5 "v2:1,v3:1",
              "W1;few 2;since 1700000000;due 1700003000;garbage 0 mkv v1:1;");
@@ -229,6 +225,97 @@ START_TEST(unlinked_stays_unlinked)
     volumes_answer("-"); /* the index is what counts */
     index_commits();
     ck_index("DELETEDHASH" MD5 "v1:1,v2:1,v3:1", "W1;due 1700003000;garbage 0 mkv v4:1;");
+}
+END_TEST
+
+/* --- copies that do not count, as those of a volume that is drained --- */
+
+static void drain(size_t i)
+{
+    fake_volumes[i].discounted = true;
+    fake_volumes[i].state = VOLUME_READ_ONLY;
+}
+
+START_TEST(a_drained_volume_is_not_asked)
+{
+    drain(0);
+    start("HASH" MD5 "v1:1,v2:1,v3:1", "W1;few 3;since 1700000000;");
+    ck_trace("lock ask:HEAD(v2:1@0mkv+,v3:1@0mkv) ");
+    volume_sends("value", "image/png");
+    volumes_all_answer("200");
+    index_commits();
+    /* It is the last source: where the others turn out to be damaged. */
+    ck_trace("commit copy:v2v3v1->v4=value,image/png ");
+    copying_ends(ST_OK, "S");
+    index_commits();
+    ck_index("HASH" MD5 "v2:1,v3:1,v4:1", "W1;due 1700003000;garbage 0 mkv v1:1;");
+}
+END_TEST
+
+START_TEST(a_drained_volume_has_the_only_copy)
+{
+    static const char *const answers[] = {"404", "-", "200=" OTHER};
+    static const char *const again[] = {"200=" MD5 " 404", "200=" MD5 " -",
+                                        "200=" MD5 " 200=" OTHER};
+    drain(0);
+    start("HASH" MD5 "v1:1,v2:1", "W1;few 1;since 1700000000;");
+    ck_trace("lock ask:HEAD(v2:1@0mkv+) ");
+    if (_i == 2)
+        volume_sends("other", ""); /* must not be sent on */
+    volumes_answer(answers[_i]);
+    ck_trace("ask:HEAD(v1:1@0mkv+,v2:1@0mkv) ");
+    volume_sends("value", "");
+    volumes_answer(again[_i]);
+    index_commits();
+    /* A volume that does not answer is believed, and is no source. */
+    ck_trace(_i == 1 ? "commit copy:v1->v3v4=value, " : "commit copy:v1->v2v3v4=value, ");
+    copying_ends(ST_OK, _i == 1 ? "SF" : "FSS");
+    index_commits();
+    /* While a place is not filled nothing is given up. */
+    ck_index(_i == 1 ? "HASH" MD5 "v2:1,v3:1,v1:1" : "HASH" MD5 "v3:1,v4:1,v1:1",
+             _i == 1 ? "W1;few 3;since 1700000000;garbage 0 mkv v4:1;"
+                     : "W1;few 3;since 1700000000;due 1700003000;garbage 0 mkv v2:1;");
+}
+END_TEST
+
+START_TEST(a_key_with_only_drained_copies)
+{
+    drain(0);
+    drain(1);
+    start("HASH" MD5 "v1:1,v2:1", "W1;few 1;since 1700000000;");
+    ck_trace("lock ask:HEAD(v1:1@0mkv+,v2:1@0mkv) ");
+    volumes_answer("404 404");
+    ck_assert(strstr(trace, "unlock reply:503 ") != NULL); /* nobody is asked twice */
+}
+END_TEST
+
+/* Each copy of a suspect is looked at, and what a copy says against the index is not sent on. */
+START_TEST(a_suspect_on_a_drained_volume)
+{
+    drain(0);
+    start("HASH" MD5 "v1:1,v2:1", "W1;few 2;suspect;since 1700000000;");
+    ck_trace("lock ask:HEAD(v1:1@0mkv+,v2:1@0mkv) ");
+    volume_sends("other", "");
+    volumes_answer("200=" OTHER " 200=" MD5);
+    index_commits();
+    ck_trace("commit copy:v2->v3v4 ");
+    copying_ends(ST_OK, "SS");
+    index_commits();
+    ck_index("HASH" MD5 "v2:1,v3:1,v4:1", "W1;due 1700003000;garbage 0 mkv v1:1;");
+}
+END_TEST
+
+START_TEST(others_volumes_are_not_asked_for_the_value)
+{
+    fake_volumes[3].kind = VOLUME_PLAIN;
+    start("HASH" MD5 "v4:1,v2:1", "");
+    ck_trace("lock ask:HEAD(v4:1@0mkv,v2:1@0mkv+) ");
+    volume_sends("value", "");
+    volumes_all_answer("200");
+    index_commits();
+    ck_trace("commit copy:v2v4->v1v3=value, ");
+    copying_ends(ST_OK, "SS");
+    index_commits();
 }
 END_TEST
 
@@ -263,7 +350,8 @@ END_TEST
 
 START_TEST(a_step_fails)
 {
-    const char *old = "HASH" MD5 "v1:1,v2:1,v4:1";
+    /* The mark of an unlinked key is a question of its own. */
+    const char *old = _i == 4 ? "DELETEDHASH" MD5 "v1:1,v2:1,v4:1" : "HASH" MD5 "v1:1,v2:1,v4:1";
     const char *intent = "W1;garbage 0 mkv v3:1;";
     questions.fail_at = _i == 0 ? 1 : _i == 4 ? 2 : 0;
     fake_index.fail_at = 0;
@@ -397,6 +485,11 @@ int main(void)
                                    {unlinked_stays_unlinked, 1},
                                    {refuses_what_is_not_there, 4},
                                    {refuses_a_key_that_another_writes, 1},
+                                   {a_drained_volume_is_not_asked, 1},
+                                   {a_drained_volume_has_the_only_copy, 3},
+                                   {a_key_with_only_drained_copies, 1},
+                                   {a_suspect_on_a_drained_volume, 1},
+                                   {others_volumes_are_not_asked_for_the_value, 1},
                                    {no_copy_can_be_found, 2},
                                    {a_step_fails, 6},
                                    {knows_when_it_would_help, 1},

@@ -187,6 +187,17 @@ START_TEST(queries_that_are_broken_or_too_long)
 }
 END_TEST
 
+START_TEST(a_parameter_is_there_whatever_its_value)
+{
+    static const char *const with[] = {"list", "list=", "a&list=1&b", "list=%zz", "=&list"};
+    static const char *const without[] = {"", "lists", "mylist", "a=list", "&&=&", "lis", "List"};
+    for (size_t i = 0; i < sizeof with / sizeof *with; i++)
+        ck_assert_msg(key_query_has(with[i], strlen(with[i]), "list"), "%s", with[i]);
+    for (size_t i = 0; i < sizeof without / sizeof *without; i++)
+        ck_assert_msg(!key_query_has(without[i], strlen(without[i]), "list"), "%s", without[i]);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {paths_are_decoded_once,
@@ -201,6 +212,7 @@ int main(void)
                                   queries_give_their_parameters,
                                   queries_without_the_parameter,
                                   queries_that_are_broken_or_too_long,
+                                  a_parameter_is_there_whatever_its_value,
                                   NULL};
     Suite *suite = suite_create("key");
     suite_case(suite, "key", tests);

@@ -359,6 +359,14 @@ static const char *scan(const char *prefix, const char *start, int most)
     return seen;
 }
 
+static const char *scan_naming(const char *text)
+{
+    seen[0] = 0;
+    stop_after = 0;
+    ck_assert_int_eq(index_scan_naming(index_of_test, text, see_key, NULL), ST_OK);
+    return seen;
+}
+
 static const char *scan_work(const char *start, int most)
 {
     struct buf from = BUF_INIT;
@@ -389,6 +397,19 @@ START_TEST(scans_begin_and_end_where_they_should)
     ck_assert_str_eq(scan("/b/", "/b", 0), "/b/1 /b/2 /b/21 /b/3 ");
     ck_assert_str_eq(scan("", "/b/2", 2), "/b/2 /b/21 ");
     ck_assert_str_eq(scan("/none", "", 0), "");
+}
+END_TEST
+
+/* Whether a place is the one that is meant is the caller's to find out. */
+START_TEST(keys_that_name_a_volume_are_found)
+{
+    ck_assert_int_eq(save("/a", "v:1", ""), ST_OK);
+    ck_assert_int_eq(save("/b", "v:10/sv00", ""), ST_OK);
+    ck_assert_int_eq(save("/v:1", "w:1", "W1\ngarbage 1 larder v:1\n"), ST_OK);
+    ck_assert_str_eq(scan_naming("v:1"), "/a /b ");
+    ck_assert_str_eq(scan_naming("v:10"), "/b ");
+    ck_assert_str_eq(scan_naming("w:1"), "/v:1 ");
+    ck_assert_str_eq(scan_naming("x:1"), "");
 }
 END_TEST
 
@@ -481,6 +502,7 @@ int main(void)
                                   damage_is_no_absence,
                                   scans_begin_and_end_where_they_should,
                                   work_is_found,
+                                  keys_that_name_a_volume_are_found,
                                   volumes_are_kept,
                                   after_a_failed_write_the_database_is_opened_anew,
                                   NULL};

@@ -194,6 +194,33 @@ START_TEST(test_adopted_and_copied)
     ck_assert_int_eq(symlink("sv00", full("sv07")), 0);
     ck_assert_int_eq(state(8), SUBVOLUME_MISSING);
     ck_assert_int_eq(state(1), SUBVOLUME_UP);
+
+    /* Masters are told, or they would take it for one that is only to be made, and go on writing
+     * there; and it can be made once nothing is there any more. */
+    struct subvolume_report report;
+    struct subvolume *twice = subvolumes_find(all, 8);
+    subvolume_report(twice, &report);
+    ck_assert(report.present && report.state == SUBVOLUME_MISSING);
+    ck_assert_int_eq(subvolume_admit(twice, SUBVOLUME_WRITE, 0), ST_UNAVAILABLE);
+    ck_assert_int_eq(unlink(full("sv07")), 0);
+    ck_assert_int_eq(state(8), SUBVOLUME_MISSING);
+    subvolume_report(twice, &report);
+    ck_assert(!report.present);
+    ck_assert_int_eq(subvolume_admit(twice, SUBVOLUME_WRITE, 0), ST_OK);
+}
+END_TEST
+
+/* The disk has its identity, the record of it has not got its name yet. */
+START_TEST(test_killed_while_it_recorded_an_identity)
+{
+    ck_assert_int_eq(put("x", "x"), ST_OK);
+    dir_close();
+    move(".larder/subvolumes/sv00", ".larder/subvolumes/sv00.new");
+    dir_open();
+    ck_assert_int_eq(state(1), SUBVOLUME_UP);
+    ck_assert_int_eq(look("x"), ST_OK);
+    ck_assert_int_eq(put("y", "y"), ST_OK);
+    ck_assert(exists(".larder/subvolumes/sv00") && !exists(".larder/subvolumes/sv00.new"));
 }
 END_TEST
 
@@ -298,6 +325,7 @@ int main(void)
     const TTest *const tests[] = {test_new_directory,
                                   test_second_process,
                                   test_identity_that_is_gone,
+                                  test_killed_while_it_recorded_an_identity,
                                   test_subvolume_is_no_volume,
                                   test_missing_mount,
                                   test_no_descriptors,

@@ -8,9 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/json.h"
-#include "tools/larder/client.h"
 #include "tools/larder/say.h"
+#include "tools/larder/volumelist.h"
 
 /* One for each volume of the master's list, also where name and address are the same: so a place on
  * a volume whose name begins with another's is not taken for that one's. */
@@ -66,31 +65,20 @@ enum status addresses_add(struct addresses *addresses, const char *name, const c
 }
 
 /* A master that tells no addresses has no volumes that have moved. */
-static enum status take(struct addresses *addresses, const struct json *volumes)
-{
-    enum status st = volumes ? ST_OK : ST_PEER;
-    for (size_t i = 0; i < json_count(volumes) && !st; i++) {
-        const char *name = json_text(json_member(json_item(volumes, i), "name"));
-        const char *address = json_text(json_member(json_item(volumes, i), "address"));
-        if (name && address)
-            st = addresses_add(addresses, name, address);
-    }
-    return st;
-}
-
-/* Blocks for a request; the client's last answer is that one afterwards. */
 enum status addresses_fetch(struct addresses *addresses, struct client *client)
 {
-    enum status st = client_request(client, "GET", "/admin/volumes");
-    if (st || client_status(client) != 200) {
-        client_explain(client, st, "ask for the volumes", NULL);
-        return st ? st : ST_PEER;
-    }
-    struct json *json = client_json(client);
-    st = take(addresses, json_member(json, "volumes"));
+    struct volumelist *list;
+    enum status st = volumelist_fetch(&list, client);
     if (st)
-        say_error("the master's list of volumes is not understood: %s", status_text(st));
-    json_free(json);
+        return st;
+    for (size_t i = 0; i < volumelist_count(list) && !st; i++) {
+        struct volumelist_item volume = volumelist_item(list, i);
+        if (volume.address)
+            st = addresses_add(addresses, volume.name, volume.address);
+    }
+    if (st)
+        say_error("the master's list of volumes cannot be used: %s", status_text(st));
+    volumelist_free(list);
     return st;
 }
 

@@ -22,7 +22,7 @@ void addresses_free(struct addresses *addresses);
 enum status addresses_add(struct addresses *addresses, const char *name,
                           const char *address) MUST_CHECK;
 
-/* Asks the master for those of all volumes; says why where it fails. */
+/* Asks the master for those of all volumes; blocks, and says why where it fails. */
 enum status addresses_fetch(struct addresses *addresses, struct client *client) MUST_CHECK;
 
 /* A place ("name[/svXX]") as it is reached, into `reached` (cut off where it is longer than any

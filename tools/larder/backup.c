@@ -19,7 +19,6 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/buf.h"
@@ -28,13 +27,12 @@
 #include "common/options.h"
 #include "common/swap.h"
 #include "tools/larder/arguments.h"
+#include "tools/larder/backupfile.h"
 #include "tools/larder/client.h"
 #include "tools/larder/commands.h"
 #include "tools/larder/interrupt.h"
 #include "tools/larder/progress.h"
 #include "tools/larder/say.h"
-
-enum { PIECE = 256 * 1024 };
 
 struct backup {
     const char *file; /* as the operator wrote it */
@@ -124,28 +122,13 @@ static enum status start_over(void *arg)
     return ST_GONE;
 }
 
-/* Reads what a run that broke off has left. The last block may be cut, which is no fault. */
-static enum status read_part(struct backup *backup)
-{
-    char *piece = malloc(PIECE);
-    enum status st = piece ? ST_OK : ST_NO_MEMORY;
-    ssize_t n = 0;
-    backup->replaying = true;
-    while (!st && !interrupt_seen() && (n = read(backup->fd, piece, PIECE)) != 0) {
-        if (n > 0)
-            st = checkpoint_reader_take(backup->reader, piece, (size_t)n);
-        else if (errno != EINTR)
-            st = complain(backup, "read", backup->part);
-    }
-    backup->replaying = false;
-    free(piece);
-    return st;
-}
-
-/* One that is whole, or damaged, is begun anew: whoever asks for a backup wants one of now. */
+/* Reads what a run that broke off has left, of which the last block may be cut. One that is whole,
+ * or damaged, is begun anew: whoever asks for a backup wants one of now. */
 static enum status resume_part(struct backup *backup)
 {
-    enum status st = read_part(backup);
+    backup->replaying = true;
+    enum status st = backupfile_read(backup->fd, backup->part, backup->reader);
+    backup->replaying = false;
     bool damaged = st == ST_CORRUPT || st == ST_NOT_IMPLEMENTED;
     if (damaged)
         say_error("%s is left of something else, or damaged (%s); beginning anew", backup->part,
@@ -233,16 +216,12 @@ static void report(const struct backup *backup)
 {
     const struct checkpoint_head *head = checkpoint_reader_head(backup->reader);
     struct buf text = BUF_INIT;
-    char when[32] = "";
-    time_t seconds = (time_t)(head->made_ms / 1000);
-    struct tm parts;
-    if (gmtime_r(&seconds, &parts))
-        (void)strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &parts);
     progress_number(&text, backup->keys);
     buf_adds(&text, " keys, ");
     progress_number(&text, checkpoint_reader_offset(backup->reader));
-    say("%s: %s bytes, the index of %s at sequence %" PRIu64 "\n", backup->file, buf_text(&text),
-        when, head->sequence);
+    buf_adds(&text, " bytes, the index of ");
+    backupfile_when(backup->reader, &text);
+    say("%s: %s at sequence %" PRIu64 "\n", backup->file, buf_text(&text), head->sequence);
     buf_free(&text);
 }
 

@@ -13,10 +13,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/http_answer.h"
 #include "common/json.h"
 #include "common/md5.h"
 #include "tools/larder/benchplan.h"
-#include "tools/larder/benchreply.h"
 #include "tools/larder/benchvalue.h"
 
 enum {
@@ -26,12 +26,12 @@ enum {
 };
 
 void benchcheck_init(struct benchcheck *check, const struct benchplan *plan,
-                     const struct benchvalues *values, const struct benchreply *reply)
+                     const struct benchvalues *values, const struct http_answer *answer)
 {
     memset(check, 0, sizeof *check);
     check->plan = plan;
     check->values = values;
-    check->reply = reply;
+    check->answer = answer;
 }
 
 void benchcheck_free(struct benchcheck *check)
@@ -57,14 +57,14 @@ void benchcheck_begin(struct benchcheck *check, const struct benchvalue *value, 
 /* The body is the value, and to be compared. */
 static bool is_value(const struct benchcheck *check)
 {
-    return check->reply->status == 200 && check->plan->op != BENCHPLAN_LIST &&
+    return check->answer->status == 200 && check->plan->op != BENCHPLAN_LIST &&
            check->plan->check != BENCHPLAN_CHECK_NONE;
 }
 
 /* The body is a page of keys, and to be parsed; only where this answer is one of the sample. */
 static bool is_list(const struct benchcheck *check)
 {
-    return check->reply->status == 200 && check->plan->op == BENCHPLAN_LIST && check->deep;
+    return check->answer->status == 200 && check->plan->op == BENCHPLAN_LIST && check->deep;
 }
 
 bool benchcheck_wants(const struct benchcheck *check)
@@ -123,41 +123,47 @@ static bool end_list(const struct benchcheck *check)
     return good;
 }
 
+/* "": the answer has none. */
+static const char *sent_md5(const struct benchcheck *check)
+{
+    const char *md5 = http_answer_field(check->answer, "Content-MD5");
+    return md5 ? md5 : "";
+}
+
 /* Of the value, whatever the answer brought of it: the master tells it with a redirect. */
 static bool md5_fits(const struct benchcheck *check)
 {
-    const struct benchreply *reply = check->reply;
     char sent[MD5_HEX + 1];
     char own[MD5_HEX + 1];
-    if (!check->deep || !check->size || !reply->md5[0])
+    if (!check->deep || !check->size || !*sent_md5(check))
         return true;
     if (benchvalue_md5(check->values, check->value, check->size, own))
         return true; /* no memory to compare with is no fault of the server */
-    return md5_parse(reply->md5, sent) == 0 && strcmp(sent, own) == 0;
+    return md5_parse(sent_md5(check), sent) == 0 && strcmp(sent, own) == 0;
 }
 
 /* A HEAD tells it without a body. */
 static bool length_fits(const struct benchcheck *check)
 {
-    const struct benchreply *reply = check->reply;
+    const struct http_answer *answer = check->answer;
     if (!is_value(check))
         return true;
-    if (reply->to_head)
-        return !reply->length || reply->length == check->size;
-    return reply->got == check->size;
+    if (answer->to_head)
+        return !answer->length || answer->length == check->size;
+    return answer->got == check->size;
 }
 
 /* The first that is wrong is told: a value of the wrong length has wrong bytes as well, but that
  * would send the reader the wrong way. */
 bool benchcheck_end(const struct benchcheck *check, enum benchtally_fault *fault, char *why)
 {
-    const struct benchreply *reply = check->reply;
+    const struct http_answer *answer = check->answer;
     if (!length_fits(check)) {
         *fault = BENCHTALLY_LENGTH;
         (void)snprintf(why, BENCHTALLY_EXAMPLE,
                        "%" PRIu64 " bytes came, and %" PRIu64 " should (were they written with the "
                        "same --size, --seed and --prefix?)",
-                       reply->to_head ? reply->length : reply->got, check->size);
+                       answer->to_head ? answer->length : answer->got, check->size);
         return false;
     }
     if (is_value(check) && check->wrong) {
@@ -171,7 +177,7 @@ bool benchcheck_end(const struct benchcheck *check, enum benchtally_fault *fault
     if (!md5_fits(check)) {
         *fault = BENCHTALLY_MD5;
         (void)snprintf(why, BENCHTALLY_EXAMPLE, "Content-MD5: %.40s is not that of the value",
-                       reply->md5);
+                       sent_md5(check));
         return false;
     }
     if (is_list(check) && !end_list(check)) {

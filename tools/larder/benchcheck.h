@@ -12,14 +12,14 @@
 #include "tools/larder/benchtally.h"
 
 struct benchplan;
-struct benchreply;
+struct http_answer;
 struct benchvalue;
 struct benchvalues;
 
 struct benchcheck {
     const struct benchplan *plan;
     const struct benchvalues *values;
-    const struct benchreply *reply;
+    const struct http_answer *answer;
     const struct benchvalue *value; /* which it should be */
     uint64_t size;                  /* of it */
     bool deep;                      /* MD5s and lists, too */
@@ -30,7 +30,7 @@ struct benchcheck {
 
 /* All three stay where they are. */
 void benchcheck_init(struct benchcheck *check, const struct benchplan *plan,
-                     const struct benchvalues *values, const struct benchreply *reply);
+                     const struct benchvalues *values, const struct http_answer *answer);
 void benchcheck_free(struct benchcheck *check);
 
 /* A request was sent, number `number` of all. */
@@ -41,7 +41,7 @@ void benchcheck_begin(struct benchcheck *check, const struct benchvalue *value, 
  * where nobody looks at it. */
 bool benchcheck_wants(const struct benchcheck *check) MUST_CHECK;
 
-/* Bytes of the body; a benchreply_sink. */
+/* Bytes of the body; the take() of a http_answer_sink. */
 void benchcheck_take(void *arg, uint64_t offset, const char *data, size_t len);
 
 /* A whole answer with the right status. False where it is wrong: *fault is what it is, and `why`

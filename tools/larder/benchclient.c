@@ -24,10 +24,10 @@
 #include <time.h>
 
 #include "common/buf.h"
+#include "common/http_answer.h"
 #include "common/key.h"
 #include "tools/larder/benchcheck.h"
 #include "tools/larder/benchplan.h"
-#include "tools/larder/benchreply.h"
 #include "tools/larder/benchtally.h"
 #include "tools/larder/benchvalue.h"
 #include "tools/larder/benchwire.h"
@@ -56,7 +56,8 @@ struct benchclient {
     struct benchvalue value;
     uint64_t size; /* of the value */
     struct benchwire_request request;
-    struct benchreply reply;
+    struct http_answer answer;
+    struct http_answer_sink sink; /* of its body: `check` */
     struct benchcheck check;
     int hops;        /* redirects followed in this step */
     bool tried_anew; /* this request was sent a second time */
@@ -114,8 +115,9 @@ struct benchclient *benchclient_new(struct benchthread *thread)
     if (!client)
         return NULL;
     client->thread = thread;
-    benchreply_init(&client->reply);
-    benchcheck_init(&client->check, thread->plan, thread->values, &client->reply);
+    benchcheck_init(&client->check, thread->plan, thread->values, &client->answer);
+    client->sink = (struct http_answer_sink){benchcheck_take, &client->check};
+    client->answer.sink = &client->sink;
     return client;
 }
 
@@ -131,7 +133,7 @@ void benchclient_free(struct benchclient *client)
     buf_free(&client->key);
     buf_free(&client->head);
     buf_free(&client->path);
-    benchreply_free(&client->reply);
+    http_answer_free(&client->answer);
     benchcheck_free(&client->check);
     free(client);
 }
@@ -252,7 +254,7 @@ static void request_begin(struct benchclient *client, int server)
 {
     client->wire = wire_to(client, server);
     write_head(client, server);
-    benchreply_begin(&client->reply, request_of(client) == BENCHPLAN_HEAD);
+    http_answer_begin(&client->answer, request_of(client) == BENCHPLAN_HEAD);
     benchcheck_begin(&client->check, &client->value, client->size, client->number);
     client->tried_anew = false;
     if (!client->wire || !buf_ok(&client->key) || !buf_ok(&client->path) || !buf_ok(&client->head))
@@ -287,32 +289,31 @@ static void request_send(struct benchclient *client)
  * copying it would cost as much as its sending. An error of the socket ends the connection. */
 static bool receive(struct benchclient *client)
 {
-    struct benchthread *thread = client->thread;
-    const struct benchreply_sink sink = {benchcheck_take, &client->check};
-    uint64_t left = benchreply_left(&client->reply);
+    struct http_answer *answer = &client->answer;
+    char *scratch = client->thread->scratch;
+    uint64_t left = http_answer_left(answer);
     bool drop = left > 0 && !benchcheck_wants(&client->check);
     size_t room = drop && left < BENCHCLIENT_SCRATCH ? (size_t)left : BENCHCLIENT_SCRATCH;
-    ssize_t got = benchwire_receive(client->wire, thread->scratch, room, drop);
+    ssize_t got = benchwire_receive(client->wire, scratch, room, drop);
     if (got < 0 && errno == EAGAIN)
         return false;
-    if (got <= 0) {
-        benchreply_end(&client->reply);
-    } else if (drop) {
-        benchreply_skip(&client->reply, (size_t)got);
-    } else {
-        benchreply_feed(&client->reply, thread->scratch, (size_t)got, &sink);
-    }
+    if (got <= 0)
+        http_answer_end(answer);
+    else if (drop)
+        http_answer_skip(answer, (size_t)got);
+    else if (http_answer_feed(answer, scratch, (size_t)got) < (size_t)got)
+        http_answer_spoil(answer); /* more than was asked for: there is no second request */
     return true;
 }
 
 /* Reads until the answer is whole or the socket empty: its next readiness is told only once. */
 static void answer_arrives(struct benchclient *client)
 {
-    const struct benchreply *reply = &client->reply;
-    while (reply->state == BENCHREPLY_HEAD || reply->state == BENCHREPLY_BODY)
+    const struct http_answer *answer = &client->answer;
+    while (answer->state == HTTP_ANSWER_HEAD || answer->state == HTTP_ANSWER_BODY)
         if (!receive(client))
             return;
-    if (reply->state == BENCHREPLY_DONE)
+    if (answer->state == HTTP_ANSWER_DONE)
         answered(client);
     else
         connection_lost(client);
@@ -323,19 +324,19 @@ static void answer_arrives(struct benchclient *client)
 static void connection_lost(struct benchclient *client)
 {
     benchwire_close(client->wire);
-    if (!client->reply.cut) {
+    if (!client->answer.cut) {
         fail(client, BENCHTALLY_MALFORMED,
              "what came is no HTTP, or has a head of more than 16 KiB");
         return;
     }
-    if (!client->wire->used || client->tried_anew || benchreply_begun(&client->reply)) {
+    if (!client->wire->used || client->tried_anew || client->answer.begun) {
         fail(client, BENCHTALLY_BROKEN, "the connection ended before the answer did");
         return;
     }
     client->thread->tally->reconnects++;
     client->tried_anew = true;
     client->request.sent = 0;
-    benchreply_begin(&client->reply, client->reply.to_head);
+    http_answer_begin(&client->answer, client->answer.to_head);
     open_wire(client);
 }
 
@@ -365,21 +366,21 @@ static bool good_status(enum benchplan_op op, int status)
 /* A whole answer. From here on the connection is free for the next request, or closed. */
 static void answered(struct benchclient *client)
 {
-    const struct benchreply *reply = &client->reply;
+    const struct http_answer *answer = &client->answer;
     enum benchplan_op op = request_of(client);
     char why[BENCHTALLY_EXAMPLE] = "";
     enum benchtally_fault fault = BENCHTALLY_STATUS;
     client->wire->used = true;
     /* What has not left of a request that was answered early would be taken for the next one. */
-    if (reply->closes || client->phase == PHASE_SENDING)
+    if (!answer->reusable || client->phase == PHASE_SENDING)
         benchwire_close(client->wire);
     bool missing = op == BENCHPLAN_MISSING;
-    if (op == BENCHPLAN_GET_FOLLOW && is_redirect(reply->status)) {
+    if (op == BENCHPLAN_GET_FOLLOW && is_redirect(answer->status)) {
         redirected(client);
         return;
     }
-    if (!good_status(op, reply->status)) {
-        (void)snprintf(why, sizeof why, "answered %d", reply->status);
+    if (!good_status(op, answer->status)) {
+        (void)snprintf(why, sizeof why, "answered %d", answer->status);
         fail(client, BENCHTALLY_STATUS, why);
     } else if (!missing && !benchcheck_end(&client->check, &fault, why)) {
         fail(client, fault, why);
@@ -392,11 +393,12 @@ static void answered(struct benchclient *client)
 static void redirected(struct benchclient *client)
 {
     static const char scheme[] = "http://";
-    const char *name = client->reply.location + sizeof scheme - 1;
+    const char *location = http_answer_field(&client->answer, "Location");
     const char *why = "not to http://HOST:PORT/PATH, or more than five times";
     int server = -1;
-    if (strncmp(client->reply.location, scheme, sizeof scheme - 1) == 0 &&
+    if (location && strncmp(location, scheme, sizeof scheme - 1) == 0 &&
         client->hops++ < HOPS_MAX) {
+        const char *name = location + sizeof scheme - 1;
         size_t len = strcspn(name, "/");
         server = name[len] ? benchservers_find(&client->thread->servers, name, len, &why) : -1;
         buf_clear(&client->path);
@@ -419,8 +421,8 @@ static void step_ended(struct benchclient *client)
     uint64_t now = benchclient_now(thread);
     if (client->request.size)
         tally->bytes += client->request.size;
-    else if (client->reply.status == 200)
-        tally->bytes += client->reply.got;
+    else if (client->answer.status == 200)
+        tally->bytes += client->answer.got;
     if (thread->plan->op == BENCHPLAN_CYCLE) {
         benchhist_add(&tally->steps[client->step], now - client->step_ns);
         if (++client->step < BENCHTALLY_STEPS) {
@@ -442,7 +444,7 @@ static void fail(struct benchclient *client, enum benchtally_fault fault, const 
     const char *server = client->wire ? thread->servers.list[client->wire->server].name : "";
     (void)snprintf(text, sizeof text, "%.60s at %.60s: %.120s", buf_text(&client->key), server,
                    why);
-    benchtally_fail(thread->tally, fault, client->reply.status, text);
+    benchtally_fail(thread->tally, fault, client->answer.status, text);
     bool kept = fault == BENCHTALLY_STATUS || fault == BENCHTALLY_MD5 || fault == BENCHTALLY_LIST ||
                 fault == BENCHTALLY_BYTES || fault == BENCHTALLY_LENGTH;
     if (!kept && client->wire)

@@ -1,6 +1,6 @@
 /*
  * The rules stand in the header; here is the order in which they are applied: chooser_run →
- * rank_volumes → add_tombstones → (files sorted) → choose_version → make_record → choose_content →
+ * rank_volumes → add_tombstones → (files sorted) → choose_version → make_record → content_choose →
  * add_copies, add_other_versions → add_unseen.
  *
  * After the sort, files of one generation stand together, newest first, and within one the best
@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "tools/larder/again.h"
+#include "tools/larder/content.h"
 #include "tools/larder/places.h"
 #include "tools/larder/scan.h"
 
@@ -33,13 +34,6 @@ struct chooser {
     struct rank *ranks;            /* scratch, by position in the list of volumes */
     const struct record *known;    /* of the key at hand; NULL: nothing is */
     bool again; /* a version 0 came after `known`, of a key that was gone by then (choose.h) */
-};
-
-/* What decides between copies of one generation. */
-struct kind {
-    const struct scan_file *first; /* the best placed one of them */
-    size_t copies;
-    uint64_t newest; /* when the newest of them was made */
 };
 
 struct chooser *chooser_new(const struct choose_options *options)
@@ -103,20 +97,6 @@ static int compare_files(const void *a, const void *b, void *arg)
 
 /* --- which version --- */
 
-/* Whether the file is whole, as far as a listing tells; its bytes are for `verify --deep`. */
-static bool is_sound(const struct scan_file *file)
-{
-    return file->size > 0 && (!file->has_expected || file->expected == file->size);
-}
-
-static bool has_sound_copy(const struct scan_file *files, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (is_sound(&files[i]))
-            return true;
-    return false;
-}
-
 /* How many files from the first on are of its generation. */
 static size_t generation_length(const struct scan_file *files, size_t count)
 {
@@ -142,12 +122,6 @@ static bool is_past(const struct chooser *chooser, const struct record *record, 
     return was_visible(chooser->known) && generation < chooser->known->generation;
 }
 
-/* A run of copies of one generation. */
-struct version {
-    const struct scan_file *files;
-    size_t count;
-};
-
 /* The version that readers should see, of those that are not past; count 0: none. A PUT is
  * acknowledged when its copies are synced, so a newest version without one sound copy was none yet,
  * or its disks failed. */
@@ -161,7 +135,7 @@ static struct version choose_version(const struct chooser *chooser, const struct
         version.count = length = generation_length(version.files, group->file_count - at);
         if (is_past(chooser, &choice->record, version.files[0].generation))
             continue;
-        if (has_sound_copy(version.files, version.count)) {
+        if (content_any_sound(&version)) {
             choice->fell_back = newest.count > 0;
             return version;
         }
@@ -170,92 +144,6 @@ static struct version choose_version(const struct chooser *chooser, const struct
     }
     choice->none_is_sound = newest.count > 0;
     return newest;
-}
-
-/* --- which copies of it --- */
-
-/* Of the same kind: the same MD5; or, while `by_size`, the same size. */
-static bool same_kind(const struct scan_file *a, const struct scan_file *b, bool by_size)
-{
-    return by_size ? a->size == b->size : strcmp(a->md5, b->md5) == 0;
-}
-
-/* More copies beat fewer. Age decides a tie: a copy that was left behind on a volume which was
- * away is the older one. */
-static bool is_better(const struct kind *a, const struct kind *b)
-{
-    if (a->copies != b->copies)
-        return a->copies > b->copies;
-    return a->newest > b->newest;
-}
-
-/* Which copies take part: sound ones; when the MD5 is looked for, those that have one; when the
- * size is, those of the MD5 that was found (all, where none was). */
-static bool takes_part(const struct scan_file *file, bool by_size, const char *md5)
-{
-    if (!is_sound(file))
-        return false;
-    return by_size ? !*md5 || strcmp(file->md5, md5) == 0 : file->md5[0] != 0;
-}
-
-/* The kind that most copies are of; its `first` is NULL where no copy takes part. *kinds is how
- * many different ones there are. Each copy is compared with each: there are a handful. A kind is
- * counted at its first copy, which is its best placed one, so a full tie goes to placement. */
-static struct kind majority(const struct version *version, bool by_size, const char *md5,
-                            unsigned *kinds)
-{
-    struct kind best = {NULL, 0, 0};
-    *kinds = 0;
-    for (size_t i = 0; i < version->count; i++) {
-        const struct scan_file *file = &version->files[i];
-        struct kind kind = {file, 0, 0};
-        bool counted = false;
-        if (!takes_part(file, by_size, md5))
-            continue;
-        for (size_t j = 0; j < version->count; j++) {
-            const struct scan_file *other = &version->files[j];
-            if (!takes_part(other, by_size, md5) || !same_kind(file, other, by_size))
-                continue;
-            counted = counted || j < i;
-            kind.copies++;
-            kind.newest = other->created > kind.newest ? other->created : kind.newest;
-        }
-        *kinds += !counted;
-        if (!counted && (!best.first || is_better(&kind, &best)))
-            best = kind;
-    }
-    return best;
-}
-
-/* What the chosen copies have in common. */
-struct content {
-    const char *md5; /* "": not known */
-    uint64_t size;
-    enum naming naming;
-};
-
-/* A copy without an MD5 is judged by its size alone: a plain server cannot tell more. */
-static bool has_content(const struct scan_file *file, const struct content *content)
-{
-    if (!is_sound(file) || file->size != content->size)
-        return false;
-    return !content->md5[0] || !file->md5[0] || strcmp(file->md5, content->md5) == 0;
-}
-
-/* The naming that more of the good copies have; larder's where it is the same. */
-static enum naming choose_naming(const struct version *version, const struct content *content)
-{
-    size_t old = 0;
-    size_t ours = 0;
-    for (size_t i = 0; i < version->count; i++) {
-        if (!has_content(&version->files[i], content))
-            continue;
-        if (version->files[i].naming == NAMING_MKV)
-            old++;
-        else
-            ours++;
-    }
-    return old > ours ? NAMING_MKV : NAMING_LARDER;
 }
 
 /* Whether the earlier index shows this very version, and no other of its number. */
@@ -271,35 +159,6 @@ static bool is_known(const struct chooser *chooser, const struct version *versio
 static const char *known_md5(const struct chooser *chooser, const struct version *version)
 {
     return is_known(chooser, version) ? chooser->known->md5 : "";
-}
-
-static bool any_has_md5(const struct version *version, const char *md5)
-{
-    for (size_t i = 0; i < version->count; i++)
-        if (takes_part(&version->files[i], false, "") && strcmp(version->files[i].md5, md5) == 0)
-            return true;
-    return false;
-}
-
-/* MD5 first, then the size among the copies of that MD5, so that both come from the same copies. */
-static struct content choose_content(const struct chooser *chooser, const struct version *version,
-                                     struct choice *choice)
-{
-    const char *known = known_md5(chooser, version);
-    struct content content = {"", 0, NAMING_LARDER};
-    unsigned kinds;
-    struct kind kind = majority(version, false, "", &kinds);
-    choice->conflict = kinds > 1;
-    if (*known && any_has_md5(version, known))
-        content.md5 = known; /* what a client was told outweighs any number of copies */
-    else if (kind.first)
-        content.md5 = kind.first->md5;
-    kind = majority(version, true, content.md5, &kinds);
-    choice->conflict = choice->conflict || kinds > 1;
-    if (kind.first) /* there is one: this version has a sound copy */
-        content.size = kind.first->size;
-    content.naming = choose_naming(version, &content);
-    return content;
 }
 
 /* --- the record --- */
@@ -332,7 +191,7 @@ static enum status add_copies(const struct chooser *chooser, const struct versio
     enum status st = ST_OK;
     for (size_t i = 0; i < version->count && !st; i++) {
         const struct scan_file *file = &version->files[i];
-        bool good = has_content(file, content);
+        bool good = content_is_of(content, file);
         if (good && file->naming == content->naming &&
             choice->record.place_count < RECORD_COPIES_MAX) {
             st = record_add_place(&choice->record, places_name(places, file->place));
@@ -376,7 +235,7 @@ static size_t count_volumes(const struct chooser *chooser, const struct version 
     for (size_t i = 0; i < version->count; i++) {
         const struct scan_file *file = &version->files[i];
         size_t volume = places_volume(chooser->options.places, file->place);
-        if (!has_content(file, content) || file->naming != content->naming || volume == last)
+        if (!content_is_of(content, file) || file->naming != content->naming || volume == last)
             continue;
         last = volume; /* copies of one volume stand together */
         count++;
@@ -404,8 +263,9 @@ static enum status make_record(const struct chooser *chooser, const struct scan_
     record->state = was_hidden || any_unlinked(version) ? KEY_UNLINKED : KEY_LIVE;
     if (choice->none_is_sound)
         return keep_damaged(chooser, group, version, choice);
-    struct content content = choose_content(chooser, version, choice);
-    const char *md5 = content.md5[0] ? content.md5 : known_md5(chooser, version);
+    const char *known = known_md5(chooser, version);
+    struct content content = content_choose(version, known, &choice->conflict);
+    const char *md5 = content.md5[0] ? content.md5 : known;
     choice->size = content.size;
     record->naming = content.naming;
     memcpy(record->md5, md5, strlen(md5) + 1);

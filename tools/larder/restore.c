@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/buf.h"
@@ -25,12 +24,11 @@
 #include "common/ldb.h"
 #include "common/options.h"
 #include "tools/larder/arguments.h"
+#include "tools/larder/backupfile.h"
 #include "tools/larder/commands.h"
 #include "tools/larder/interrupt.h"
 #include "tools/larder/progress.h"
 #include "tools/larder/say.h"
-
-enum { PIECE = 256 * 1024 };
 
 struct restore {
     const char *file; /* "-": standard input */
@@ -166,7 +164,8 @@ static enum status take_entry(void *arg, const char *key, size_t key_len, const 
                               size_t value_len)
 {
     struct restore *restore = arg;
-    restore->keys += key[0] == '/';
+    if (key[0] == '/' && ++restore->keys % 1000 == 0)
+        progress_add(restore->progress, 1000);
     return checkpoint_load_sink.entry(restore->load, key, key_len, value, value_len);
 }
 
@@ -200,29 +199,6 @@ static enum status open_backup(struct restore *restore)
     return ST_OK;
 }
 
-static enum status read_pieces(struct restore *restore, char *piece)
-{
-    uint64_t told = 0;
-    for (;;) {
-        ssize_t n = read(restore->fd, piece, PIECE);
-        if (interrupt_seen())
-            return ST_CLOSED;
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0) {
-            say_error("could not read %s: %s", source(restore), strerror(errno));
-            return status_of_errno(errno);
-        }
-        if (n == 0)
-            return ST_OK;
-        enum status st = checkpoint_reader_take(restore->reader, piece, (size_t)n);
-        progress_add(restore->progress, restore->keys - told);
-        told = restore->keys;
-        if (st)
-            return st;
-    }
-}
-
 static void explain(const struct restore *restore, enum status st)
 {
     struct buf why = BUF_INIT;
@@ -241,21 +217,19 @@ static void explain(const struct restore *restore, enum status st)
 
 static enum status restore_read(struct restore *restore)
 {
-    char *piece = malloc(PIECE);
     restore->reader = checkpoint_reader_new(&sink, restore);
     restore->progress = progress_new("restoring", "keys", 0);
     enum status st = ST_NO_MEMORY;
-    if (piece && restore->reader && restore->progress)
+    if (restore->reader && restore->progress)
         st = open_backup(restore);
     if (!st) {
-        st = read_pieces(restore, piece);
+        st = backupfile_read(restore->fd, source(restore), restore->reader);
         if (st || !checkpoint_reader_whole(restore->reader)) {
             explain(restore, st);
             st = st ? st : ST_CORRUPT;
         }
     }
     progress_free(restore->progress);
-    free(piece);
     return st;
 }
 
@@ -277,19 +251,15 @@ static enum status restore_finish(struct restore *restore)
 
 static void report(const struct restore *restore)
 {
-    const struct checkpoint_head *head = checkpoint_reader_head(restore->reader);
-    struct buf number = BUF_INIT;
-    char when[32] = "";
-    time_t seconds = (time_t)(head->made_ms / 1000);
-    struct tm parts;
-    if (gmtime_r(&seconds, &parts))
-        (void)strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &parts);
-    progress_number(&number, restore->keys);
-    say("The index in %s has %s keys, as of %s.\n"
+    struct buf text = BUF_INIT;
+    progress_number(&text, restore->keys);
+    buf_adds(&text, " keys, as of ");
+    backupfile_when(restore->reader, &text);
+    say("The index in %s has %s.\n"
         "Start its master; it serves reads, and refuses writes until 'larder verify --repair' has\n"
         "brought index and volumes together.\n",
-        restore->db, buf_text(&number), when);
-    buf_free(&number);
+        restore->db, buf_text(&text));
+    buf_free(&text);
 }
 
 static int restore_all(struct restore *restore)

@@ -7,55 +7,40 @@
 #include <unistd.h>
 
 #include "common/http_fetch.h"
-#include "common/json.h"
-#include "tools/larder/client.h"
+#include "common/options.h"
 #include "tools/larder/roster.h"
 #include "tools/larder/say.h"
 #include "tools/larder/scan.h"
+#include "tools/larder/volumelist.h"
 
-/* Those that are reached elsewhere than their names say. */
-static void take_addresses(struct survey *survey, const struct json *list)
+/* The roster of those in the list. roster_new() copies the names, and checks them. */
+static enum status make_roster(struct survey *survey, const struct volumelist *list,
+                               const struct option_list *without)
 {
-    for (size_t i = 0; i < json_count(list); i++) {
-        const char *name = json_text(json_member(json_item(list, i), "name"));
-        const char *address = json_text(json_member(json_item(list, i), "address"));
-        if (name && address)
-            roster_moved(survey->roster, name, address);
-    }
-}
-
-/* The names as the master has them; roster_new() checks them again. */
-static enum status take_names(struct survey *survey, const struct json *list)
-{
-    size_t count = json_count(list);
-    survey->volumes.items = calloc(count + 1, sizeof *survey->volumes.items);
-    if (!survey->volumes.items)
+    size_t count = volumelist_count(list);
+    struct option_list names = {calloc(count + 1, sizeof *names.items), count};
+    if (!names.items)
         return ST_NO_MEMORY;
-    for (size_t i = 0; i < count; i++) {
-        const char *name = json_text(json_member(json_item(list, i), "name"));
-        survey->volumes.items[i] = name ? strdup(name) : NULL;
-        if (!survey->volumes.items[i])
-            return name ? ST_NO_MEMORY : ST_PEER;
-        survey->volumes.count++;
+    for (size_t i = 0; i < count; i++)
+        names.items[i] = (char *)volumelist_item(list, i).name;
+    enum status st = roster_new(&survey->roster, &names, without);
+    free((void *)names.items);
+    for (size_t i = 0; i < count && !st; i++) {
+        struct volumelist_item volume = volumelist_item(list, i);
+        if (volume.address)
+            roster_moved(survey->roster, volume.name, volume.address);
     }
-    return ST_OK;
+    return st;
 }
 
 enum status survey_begin(struct survey *survey, struct client *client,
                          const struct option_list *without)
 {
-    enum status st = client_request(client, "GET", "/admin/volumes");
-    if (st || client_status(client) != 200) {
-        client_explain(client, st, "list the volumes", NULL);
-        return st ? st : ST_PEER;
-    }
-    struct json *json = client_json(client);
-    st = take_names(survey, json_member(json, "volumes"));
+    struct volumelist *list;
+    enum status st = volumelist_fetch(&list, client);
     if (!st)
-        st = roster_new(&survey->roster, &survey->volumes, without);
-    if (!st)
-        take_addresses(survey, json_member(json, "volumes"));
-    json_free(json);
+        st = make_roster(survey, list, without);
+    volumelist_free(list);
     if (!st && !roster_check_left_out(survey->roster, NULL))
         st = ST_BAD_REQUEST;
     struct http_fetcher *fetcher = http_fetcher_new();
@@ -67,43 +52,34 @@ enum status survey_begin(struct survey *survey, struct client *client,
 
 /* Two volumes may have changed places, or one been made anew: then what is there tells nothing of
  * the one that the master means. */
-static bool is_the_same(const struct survey *survey, const struct json *volume)
+static bool is_the_same(const struct survey *survey, const struct volumelist_item *volume)
 {
-    const char *name = json_text(json_member(volume, "name"));
-    const char *state = json_text(json_member(volume, "state"));
-    const char *id = json_text(json_member(volume, "id"));
     size_t count;
     const char *const *names = roster_volumes(survey->roster, &count);
-    if (state && strcmp(state, "foreign") == 0)
+    if (strcmp(volume->state, "foreign") == 0)
         return false;
-    for (size_t i = 0; i < count && name && id && *id; i++)
-        if (strcmp(names[i], name) == 0)
-            return strcmp(roster_identity(survey->roster, i), id) == 0;
+    for (size_t i = 0; i < count && *volume->id; i++)
+        if (strcmp(names[i], volume->name) == 0)
+            return strcmp(roster_identity(survey->roster, i), volume->id) == 0;
     return true;
 }
 
 enum status survey_check(const struct survey *survey, struct client *client)
 {
-    enum status st = client_request(client, "GET", "/admin/volumes");
-    if (st || client_status(client) != 200) {
-        client_explain(client, st, "list the volumes", NULL);
-        return st ? st : ST_PEER;
-    }
-    struct json *json = client_json(client);
-    const struct json *list = json_member(json, "volumes");
-    if (!json)
-        st = ST_PEER;
-    for (size_t i = 0; i < json_count(list); i++) {
-        const char *name = json_text(json_member(json_item(list, i), "name"));
-        if (!name || roster_left_out(survey->roster, name) ||
-            is_the_same(survey, json_item(list, i)))
+    struct volumelist *list;
+    enum status st = volumelist_fetch(&list, client);
+    if (st)
+        return st;
+    for (size_t i = 0; i < volumelist_count(list); i++) {
+        struct volumelist_item volume = volumelist_item(list, i);
+        if (roster_left_out(survey->roster, volume.name) || is_the_same(survey, &volume))
             continue;
         say_error("who answers for %s is not the volume that the master knows by that name; see to "
                   "its address (larder add-volume), or leave it out with --without %s",
-                  name, name);
+                  volume.name, volume.name);
         st = ST_CONFLICT;
     }
-    json_free(json);
+    volumelist_free(list);
     return st;
 }
 
@@ -154,7 +130,4 @@ void survey_end(struct survey *survey)
     free(survey->temp);
     walk_result_free(&survey->found);
     roster_free(survey->roster);
-    for (size_t i = 0; i < survey->volumes.count; i++)
-        free(survey->volumes.items[i]);
-    free((void *)survey->volumes.items);
 }

@@ -6,18 +6,17 @@
 #define LARDER_TOOLS_SURVEY_H
 
 #include "common/attr.h"
-#include "common/options.h"
 #include "common/status.h"
 #include "tools/larder/walk.h"
 
 struct client;
+struct option_list;
 struct roster;
 struct scan;
 
 /* Zero it to make an empty one. */
 struct survey {
-    char *temp;                 /* a directory of our own */
-    struct option_list volumes; /* as the master has them */
+    char *temp; /* a directory of our own */
     struct roster *roster;
     struct scan *scan;
     struct walk_result found;

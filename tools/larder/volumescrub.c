@@ -16,9 +16,9 @@
 #include "common/http_fetch.h"
 #include "common/json.h"
 #include "common/placement.h"
-#include "tools/larder/client.h"
 #include "tools/larder/say.h"
 #include "tools/larder/volume.h"
+#include "tools/larder/volumelist.h"
 
 enum {
     QUIET_MIN = 3,   /* looks at which it is not at it: a scrub may take a moment to begin */
@@ -62,51 +62,44 @@ static void add_larder(struct volumescrub *scrub, const char *name, const char *
     memcpy(volume->address, address, strlen(address) + 1);
 }
 
-static void add_volume(struct volumescrub *scrub, const struct json *volume)
+static void add_volume(struct volumescrub *scrub, const struct volumelist_item *volume)
 {
-    const char *name = json_text(json_member(volume, "name"));
-    const char *address = json_text(json_member(volume, "address"));
-    const char *kind = json_text(json_member(volume, "kind"));
-    const char *state = json_text(json_member(volume, "state"));
-    if (!address)
-        address = name;
-    if (!name || !kind || !state || strlen(name) > VOLUME_NAME_MAX ||
+    const char *name = volume->name;
+    const char *address = volume->address ? volume->address : name;
+    if (!*volume->kind || !*volume->state || strlen(name) > VOLUME_NAME_MAX ||
         strlen(address) > VOLUME_NAME_MAX)
         return;
-    if (is_away(state))
-        say_error("%s is %s: it is not scrubbed", name, state);
-    else if (strcmp(kind, "larder") != 0)
+    if (is_away(volume->state))
+        say_error("%s is %s: it is not scrubbed", name, volume->state);
+    else if (strcmp(volume->kind, "larder") != 0)
         say_error("%s is not larder's: it cannot scrub; 'larder verify --deep' reads its values",
                   name);
     else
         add_larder(scrub, name, address);
 }
 
-/* All texts are copied out of the answer, so it is freed here. */
+/* All texts are copied out of the list, which is freed here. */
 struct volumescrub *volumescrub_new(struct client *client)
 {
-    enum status st = client_request(client, "GET", "/admin/volumes");
-    struct json *json = !st && client_status(client) == 200 ? client_json(client) : NULL;
-    const struct json *volumes = json_member(json, "volumes");
-    if (!volumes) {
-        client_explain(client, st, "ask for the volumes", NULL);
-        json_free(json);
+    struct volumelist *volumes;
+    if (volumelist_fetch(&volumes, client))
         return NULL;
-    }
     struct volumescrub *scrub = calloc(1, sizeof *scrub);
     if (scrub) {
         scrub->fetcher = http_fetcher_new();
-        scrub->list = calloc(json_count(volumes) + 1, sizeof *scrub->list);
+        scrub->list = calloc(volumelist_count(volumes) + 1, sizeof *scrub->list);
     }
     if (!scrub || !scrub->fetcher || !scrub->list) {
         say_error("%s", status_text(ST_NO_MEMORY));
         volumescrub_free(scrub);
-        json_free(json);
+        volumelist_free(volumes);
         return NULL;
     }
-    for (size_t i = 0; i < json_count(volumes); i++)
-        add_volume(scrub, json_item(volumes, i));
-    json_free(json);
+    for (size_t i = 0; i < volumelist_count(volumes); i++) {
+        struct volumelist_item volume = volumelist_item(volumes, i);
+        add_volume(scrub, &volume);
+    }
+    volumelist_free(volumes);
     return scrub;
 }
 
