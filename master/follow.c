@@ -21,11 +21,13 @@
 #include "master/oplog.h"
 
 enum {
-    IDLE_MS = 50,       /* between two looks where there was nothing */
-    FAILED_MS = 500,    /* after etcd or the disk failed */
-    DEADLINE_MS = 5000, /* for a fetch: 16 MiB at most */
-    PACE_MOST = 4,      /* far behind, it pauses so many times as long as it works */
-    PACE_MS = 1000      /* so often it looks whether it gains */
+    IDLE_MS = 50,                  /* between two looks where there was nothing */
+    FAILED_MS = 500,               /* after etcd or the disk failed */
+    DEADLINE_MS = 5000,            /* for a fetch: 16 MiB at most */
+    FETCH_BYTES = 4 * 1024 * 1024, /* of entries are wanted at once, */
+    FETCH_MOST = 256,              /* in so many, where they are small */
+    PACE_MOST = 4,                 /* far behind, it pauses so many times as long as it works */
+    PACE_MS = 1000                 /* so often it looks whether it gains */
 };
 
 /* While an index that was away catches up, whoever writes shall notice little of it, on a machine
@@ -48,7 +50,10 @@ struct follow {
     bool refuse;     /* the log is not ours any more */
     enum follow_state state;
 
-    struct pace pace; /* the thread's own */
+    /* the thread's own: */
+    struct pace pace;
+    unsigned limit; /* entries that are asked for at once */
+    size_t bytes;   /* that have come */
 };
 
 enum follow_state follow_state(struct follow *follow)
@@ -215,8 +220,9 @@ static void join(struct follow *follow)
  * or our disk was full), comes back this way. */
 static enum status apply(void *arg, const struct entry *entry, size_t size)
 {
-    const struct follow *follow = arg;
+    struct follow *follow = arg;
     enum status st = index_apply(follow->options.index, entry);
+    follow->bytes += size;
     if (!st)
         follow->options.fetched(follow->options.arg, entry_last(entry), size);
     return st;
@@ -243,6 +249,20 @@ static bool is_trimmed(struct follow *follow)
     if (!st)
         clamp_wanted(follow, head);
     return !st && sequence < head && sequence == index_sequence(follow->options.index);
+}
+
+/* The next ones are probably as large as the last ones were. Where they are not, etcd's answer is
+ * too long for its client at worst, and fails. */
+static void set_limit(struct follow *follow, enum status st, size_t count)
+{
+    size_t limit = OPLOG_FETCH;
+    if (!st && count == follow->limit && follow->bytes)
+        limit = count * FETCH_BYTES / follow->bytes;
+    if (limit > 2 * (size_t)follow->limit)
+        limit = 2 * (size_t)follow->limit;
+    if (limit > FETCH_MOST)
+        limit = FETCH_MOST;
+    follow->limit = limit > OPLOG_FETCH ? (unsigned)limit : OPLOG_FETCH;
 }
 
 /* After a fetch that took so long, and brought as much as one can. One that has been at the end
@@ -274,8 +294,11 @@ static void fetch(struct follow *follow)
     uint64_t began_ms = loop_now_ms();
     /* What the nearest etcd has is cheap to ask for, and may be old. */
     bool local = !is_behind(follow);
+    unsigned limit = follow->limit;
+    follow->bytes = 0;
     enum status st = oplog_fetch(options->keys, follow->etcd, index_sequence(options->index) + 1,
-                                 local, loop_now_ms() + DEADLINE_MS, apply, follow, &count);
+                                 limit, local, loop_now_ms() + DEADLINE_MS, apply, follow, &count);
+    set_limit(follow, st, count);
     if (!st)
         note_end(follow);
     /* A gap in front of what came, or nothing where there must be something: the entries that
@@ -286,7 +309,7 @@ static void fetch(struct follow *follow)
         wait_ms(follow, FAILED_MS, false);
     else if (!count)
         wait_ms(follow, IDLE_MS, true);
-    else if (count == OPLOG_FETCH)
+    else if (count == limit)
         keep_pace(follow, loop_now_ms() - began_ms);
 }
 
@@ -334,6 +357,7 @@ struct follow *follow_new(const struct follow_options *options)
     if (!follow)
         return NULL;
     follow->options = *options;
+    follow->limit = OPLOG_FETCH;
     (void)pthread_mutex_init(&follow->lock, NULL);
     thread_condition_init(&follow->poked);
     follow->etcd = etcd_new(options->endpoints, options->endpoint_count);

@@ -174,15 +174,15 @@ end:
 
 /* Entries never change once they are there, so an etcd that is behind has fewer of them, and
  * none that is wrong. */
-enum status oplog_fetch(const struct oplog_keys *keys, struct etcd *etcd, uint64_t from, bool local,
-                        uint64_t deadline_ms,
+enum status oplog_fetch(const struct oplog_keys *keys, struct etcd *etcd, uint64_t from,
+                        unsigned limit, bool local, uint64_t deadline_ms,
                         enum status (*fn)(void *arg, const struct entry *entry, size_t size),
                         void *arg, size_t *count)
 {
     char key[OPLOG_KEY_MAX];
     oplog_entry_key(keys, from, key);
     const struct etcd_range range = {
-        .key = key, .end = keys->log_end, .limit = OPLOG_FETCH, .local = local};
+        .key = key, .end = keys->log_end, .limit = limit, .local = local};
     struct etcd_answer answer;
     enum status st = etcd_range(etcd, &range, deadline_ms, &answer);
     *count = st ? 0 : answer.count;

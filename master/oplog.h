@@ -60,13 +60,13 @@ struct oplog_claim {
 enum status oplog_append(const struct oplog_keys *keys, struct etcd *etcd,
                          const struct oplog_claim *claim, struct entry *entry) MUST_CHECK;
 
-enum { OPLOG_FETCH = 16 }; /* entries that are fetched at once: 16 MiB at most */
+enum { OPLOG_FETCH = 16 }; /* entries of 1 MiB that may be fetched at once */
 
 /* Fetches some entries from sequence `from` on, and calls fn with each until it returns other than
  * ST_OK, which is returned then. `local`: what the nearest etcd has already. *count: how many came.
  * ST_UNAVAILABLE; ST_CORRUPT (logged). */
-enum status oplog_fetch(const struct oplog_keys *keys, struct etcd *etcd, uint64_t from, bool local,
-                        uint64_t deadline_ms,
+enum status oplog_fetch(const struct oplog_keys *keys, struct etcd *etcd, uint64_t from,
+                        unsigned limit, bool local, uint64_t deadline_ms,
                         enum status (*fn)(void *arg, const struct entry *entry, size_t size),
                         void *arg, size_t *count) MUST_CHECK;
 

@@ -56,16 +56,17 @@ class WriterTest(SeveralTest):
     def test_writers(self):
         rounds = means.rounds(4, 50)
         rng, store = random.Random(self.seed), self.new_several()
-        slowest = 0
+        times = []
         with store.workload(self.seed, sizes=(300, 3000), weights=(1, 1), timeout=5) as load:
             for _ in range(rounds):
                 load.more(rng.randrange(20, 200), 30)
                 time.sleep(rng.random() * 0.1)
-                slowest = max(slowest, self.outage(store, rng, store.writer(60)))
+                times.append(self.outage(store, rng, store.writer(60)))
                 store.start_again()
-        self.assertLess(slowest, TTL + 2)
+        times.sort()
         self.end(store, "several masters: the writer killed, or frozen and woken", rounds,
-                 "writes again after %.1f s at most" % slowest)
+                 "writes again after %.1f s (median %.1f)" % (times[-1], times[len(times) // 2]))
+        self.assertLess(times[-1], TTL + 2)
 
     def test_everything(self):
         """Masters, etcd nodes and volumes, one, some, all of them."""

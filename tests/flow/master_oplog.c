@@ -190,15 +190,17 @@ START_TEST(entries_are_fetched_and_damaged_ones_refused)
     size_t count;
     seen = 0;
     ck_assert_int_eq(append(&entry), ST_OK);
-    ck_assert_int_eq(oplog_fetch(&keys, &etcd, 11, true, 0, see, NULL, &count), ST_OK);
+    ck_assert_int_eq(oplog_fetch(&keys, &etcd, 11, OPLOG_FETCH, true, 0, see, NULL, &count), ST_OK);
     ck_assert_uint_eq(count, 1);
     ck_assert_uint_eq(seen, 1);
-    ck_assert_int_eq(oplog_fetch(&keys, &etcd, 14, false, 0, see, NULL, &count), ST_OK);
+    ck_assert_int_eq(oplog_fetch(&keys, &etcd, 14, OPLOG_FETCH, false, 0, see, NULL, &count),
+                     ST_OK);
     ck_assert_uint_eq(count, 0);
     char key[OPLOG_KEY_MAX];
     oplog_entry_key(&keys, 11, key);
     fake_key_find(key)->value[20] ^= 1;
-    ck_assert_int_eq(oplog_fetch(&keys, &etcd, 11, true, 0, see, NULL, &count), ST_CORRUPT);
+    ck_assert_int_eq(oplog_fetch(&keys, &etcd, 11, OPLOG_FETCH, true, 0, see, NULL, &count),
+                     ST_CORRUPT);
     ck_assert_uint_eq(seen, 1);
 }
 END_TEST
