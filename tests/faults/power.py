@@ -71,7 +71,8 @@ class Disks:
         return self.disks[name].path + "/data"
 
     def power_off(self, servers, rng, names=None):
-        """Of all disks, or of those that `names` has, with the servers on them. The processors stop, then the disks, then the processes are gone and the disks come back.
+        """The processors stop, then the disks (all of them, or those that `names` has), then the
+        processes are gone and the disks come back.
 
         The processes must stand still first: a sync that is under way when a file system is shut
         down may say that it succeeded (seen with ext4 and XFS), and in a real power loss nobody

@@ -4,7 +4,7 @@ import random
 import means
 import masters as cluster_masters
 from harness import free_port, poll
-from store import Store
+from store import FaultTest, Store
 from workload import Client
 
 
@@ -101,4 +101,12 @@ class Several(cluster_masters.Masters, Store):
         return complaints
 
 
-__all__ = ["Several", "need_etcd"]
+class SeveralTest(FaultTest):
+    def new_several(self, **options):
+        need_etcd()
+        store = Several(**options)
+        self.addCleanup(store.close, False)
+        return store
+
+
+__all__ = ["Several", "SeveralTest"]
