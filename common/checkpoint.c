@@ -44,7 +44,7 @@ struct checkpoint_reader {
     char fault[200];
 };
 
-/* --- numbers --- */
+/* --- numbers: most significant byte first, on every machine --- */
 
 static void put_number(unsigned char *to, size_t size, uint64_t number)
 {
@@ -78,6 +78,9 @@ static enum status chain(const unsigned char before[MD5_SIZE], const char *block
 
 /* --- writing --- */
 
+/* The digest is over type, length and payload, and the one before: it becomes the point's, so the
+ * order of calls is the order of blocks. Magic and version in front are in no digest; the reader
+ * compares them. */
 static enum status write_block(struct buf *out, char type, const void *payload, size_t len,
                                struct checkpoint_point *point)
 {

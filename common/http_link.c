@@ -1,3 +1,8 @@
+/*
+ * A link is born connecting, is busy while an exchange has it, and idle between two of them; only
+ * idle links are in a bucket, and only those are closed without asking their user. One that was
+ * handed out is freed in http_link_close() alone.
+ */
 #include "common/http_link.h"
 
 #include <errno.h>
@@ -13,7 +18,9 @@ enum { IDLE_MS = 50000 };
 
 /* --- opening and closing --- */
 
-/* A socket that connects; -1 where there can be none. */
+/* A socket that connects; -1 where there can be none. TCP_NODELAY: a request leaves in one send,
+ * and waiting for more would only delay it. *refused: the socket is no use, but its owner is told
+ * later as of any other failure. */
 static int start_connecting(const struct http_peer *peer, bool *refused)
 {
     const int one = 1;
@@ -26,6 +33,8 @@ static int start_connecting(const struct http_peer *peer, bool *refused)
     return fd;
 }
 
+/* A refusal at once is told here, too, by a deadline of 0: never before http_link_open() returned.
+ */
 static void link_late(void *arg)
 {
     struct http_link *link = arg;
@@ -80,6 +89,7 @@ struct http_link *http_link_open(struct http_links *links, const struct http_pee
     return link;
 }
 
+/* Readiness comes for a failure, too; the socket knows which. */
 bool http_link_connected(struct http_link *link)
 {
     int err = 0;
@@ -157,6 +167,8 @@ void http_link_close_idle(struct http_links *links)
 
 /* --- while it is busy --- */
 
+/* A watch of its own beside the one for reading, which stays for good (http_link.h): most requests
+ * leave at once and never need it. */
 bool http_link_watch_writing(struct http_link *link, bool wanted)
 {
     if (wanted == (link->writing != NULL))

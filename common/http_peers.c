@@ -1,3 +1,9 @@
+/*
+ * Few names are in use at once (a store has tens of volumes), and a URL is looked up for every
+ * exchange: so a small array that is searched, overwritten in turn, and no allocation.
+ *
+ * It is strict with URLs: what it does not take goes libcurl's way, which knows the rest.
+ */
 #include "common/http_peers.h"
 
 #include <arpa/inet.h>
@@ -59,6 +65,8 @@ static bool parse_port(const char *text, size_t len, uint16_t *port)
     return value > 0 && value <= UINT16_MAX;
 }
 
+/* False also for https, and for user names: none of that is for connections of our own. `after` is
+ * where the port begins: behind the bracket of an IPv6 address. */
 static bool cut(const char *url, struct parts *parts)
 {
     if (strncmp(url, "http://", 7) != 0)
@@ -88,6 +96,9 @@ static bool cut(const char *url, struct parts *parts)
     return parse_port(parts->name + after, parts->name_len - after, &parts->port);
 }
 
+/* False where the host is a name. The address is zeroed first: http_peers_same() compares all of
+ * it.
+ */
 static bool set_address(struct http_peer *peer, const char *numeric, uint16_t port)
 {
     memset(&peer->address, 0, sizeof peer->address);
@@ -141,6 +152,7 @@ bool http_peers_find(const struct http_peers *peers, const char *url, struct htt
     return true;
 }
 
+/* A name that is known already keeps its place, so that one name never has two addresses. */
 void http_peers_know(struct http_peers *peers, const char *url, const char *address)
 {
     struct parts parts;

@@ -1,3 +1,9 @@
+/*
+ * The order in which a caller uses these is what makes the swap durable: the new files are synced
+ * (swap_sync_files), then the names change (swap_exchange), then the directory that has the names
+ * is synced (swap_sync_parent). After a power failure at any point the name is that of one whole
+ * directory, the old one or the new one.
+ */
 #include "common/swap.h"
 
 #include <dirent.h>
@@ -38,6 +44,7 @@ enum status swap_sync_files(const char *dir)
     return st ? st : sync_path(dir);
 }
 
+/* dirname() may write into what it is given, so it gets a copy. */
 enum status swap_sync_parent(const char *path)
 {
     char *copy = strdup(path);
@@ -48,6 +55,9 @@ enum status swap_sync_parent(const char *path)
     return st;
 }
 
+/* Where the file system cannot exchange (RENAME_EXCHANGE: EINVAL on some), there is a moment
+ * between two renames in which `dir` is not there; a crash in it leaves both under their other
+ * names. */
 bool swap_exchange(const char *dir, const char *path, const char *old)
 {
     bool exchanged = renameat2(AT_FDCWD, path, AT_FDCWD, dir, RENAME_EXCHANGE) == 0;

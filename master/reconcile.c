@@ -1,8 +1,12 @@
 /*
  * POST /admin/reconcile: what `larder verify --repair` has found out about keys of an index that
- * was restored. The path: reconcile_start      ?begin and ?end change the state of the index; else
- * the body is read reconcile_data reconcile_arrived    every record in it is good, or nothing is
- * done reconcile_committed  they are in the index reconcile_finish
+ * was restored. The path:
+ *
+ *   reconcile_start      ?begin and ?end change the state of the index; else the body is read
+ *   reconcile_data
+ *   reconcile_arrived    every record in it is good, or nothing is done
+ *   reconcile_committed  they are in the index
+ *   reconcile_finish
  *
  * While an index counts as restored nobody else writes it: key locks are not given out.
  */

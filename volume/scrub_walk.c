@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "common/buf.h"
+#include "common/grow.h"
 #include "common/log.h"
 #include "volume/disk.h"
 #include "volume/path.h"
@@ -96,14 +97,10 @@ static bool is_wanted(const struct level *level, const char *name)
 
 static enum status add_name(struct level *level, char type, const char *name)
 {
-    if (level->count == level->cap) {
-        size_t cap = level->cap ? level->cap * 2 : 64;
-        char **names = realloc(level->names, cap * sizeof *names);
-        if (!names)
-            return ST_NO_MEMORY;
-        level->names = names;
-        level->cap = cap;
-    }
+    char **names = grow_list((void *)level->names, level->count, &level->cap, sizeof *names);
+    if (!names)
+        return ST_NO_MEMORY;
+    level->names = names;
     size_t len = strlen(name);
     char *copy = malloc(len + 2);
     if (!copy)

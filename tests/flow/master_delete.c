@@ -1,6 +1,6 @@
 /* DELETE, over fakes: the tombstone is durable before any volume is asked for anything. */
-#include "master/bury.h"
 #include "master/flows.h"
+#include "tests/flow/fake_bury.h"
 #include "tests/flow/fake_http.h"
 #include "tests/flow/fake_index.h"
 #include "tests/flow/fake_keylock.h"
@@ -11,36 +11,12 @@
 #define VALUE     "HASH00000000000000000000000000000001v1:1,v2:1,v3:1"
 #define TOMBSTONE "W1;tombstone 0;garbage 0 mkv v1:1;garbage 0 mkv v2:1;garbage 0 mkv v3:1;"
 
-/* --- burying, as far as the flow sees it --- */
-
-static struct {
-    bool cannot_start;
-    struct record *rec; /* under way */
-    void (*buried)(void *arg);
-    void *arg;
-} burial;
-
-enum status bury_start(struct worker *worker UNUSED, const char *request UNUSED,
-                       const struct key *key UNUSED, struct record *rec, bool careful,
-                       void (*buried)(void *arg), void *arg)
-{
-    ck_assert(!careful); /* what was acknowledged is deleted everywhere, at once */
-    ck_assert_ptr_null(burial.rec);
-    if (burial.cannot_start || memory_is_short())
-        return ST_NO_MEMORY;
-    burial.rec = rec;
-    burial.buried = buried;
-    burial.arg = arg;
-    note("bury");
-    return ST_OK;
-}
-
 /* The copy at `left` (or none) could not be removed; `holder` (or none) keeps the tombstone. */
 static void burial_ends(const char *left, const char *holder)
 {
     struct record *rec = burial.rec;
     static const char *const places[] = {"v1:1", "v2:1", "v3:1"};
-    burial.rec = NULL;
+    ck_assert(!burial.careful); /* what was acknowledged is deleted everywhere, at once */
     for (size_t i = 0; i < 3; i++)
         if (!left || strcmp(left, places[i]) != 0)
             record_drop_garbage(rec, 0, places[i]);
@@ -48,7 +24,7 @@ static void burial_ends(const char *left, const char *holder)
         ck_assert_int_eq(record_add_holder(rec, holder), ST_OK);
     if (rec->garbage.count == 0 && rec->holder_count == 0)
         rec->has_tombstone = false;
-    burial.buried(burial.arg);
+    burial_is_over();
 }
 
 static void setup(void)

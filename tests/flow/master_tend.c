@@ -1,7 +1,7 @@
 /* What the janitor does for one key, over fakes. */
-#include "master/bury.h"
 #include "master/spread.h"
 #include "master/tend.h"
+#include "tests/flow/fake_bury.h"
 #include "tests/flow/fake_index.h"
 #include "tests/flow/fake_keylock.h"
 #include "tests/flow/fake_loop.h"
@@ -9,14 +9,7 @@
 
 #define VALUE "HASH00000000000000000000000000000001v1:1,v2:1"
 
-/* --- burying and spreading, as far as the flow sees them --- */
-
-static struct {
-    bool cannot_start;
-    struct record *rec; /* under way */
-    void (*buried)(void *arg);
-    void *arg;
-} burial;
+/* --- spreading, as far as the flow sees it --- */
 
 static struct {
     bool cannot_start, would_not_help;
@@ -25,24 +18,10 @@ static struct {
     void *arg;
 } spreading;
 
-enum status bury_start(struct worker *worker UNUSED, const char *request UNUSED,
-                       const struct key *key UNUSED, struct record *rec, bool careful,
-                       void (*buried)(void *arg), void *arg)
-{
-    ck_assert(careful);
-    if (burial.cannot_start || memory_is_short())
-        return ST_NO_MEMORY;
-    burial.rec = rec;
-    burial.buried = buried;
-    burial.arg = arg;
-    note("bury");
-    return ST_OK;
-}
-
 static void burial_ends(void)
 {
-    burial.rec = NULL;
-    burial.buried(burial.arg);
+    ck_assert(burial.careful);
+    burial_is_over();
 }
 
 enum status spread_start(struct worker *worker UNUSED, const char *request UNUSED,

@@ -101,6 +101,21 @@ static void check_output(const char *piece)
 
 static const char *const two_keys[] = {"/a", "/b", NULL};
 
+/* Both keys, as the index has them and with both copies. */
+static void two_keys_stand(const char *md5)
+{
+    index_has(two_keys, md5, "");
+    both_copies("/a", md5);
+    both_copies("/b", md5);
+}
+
+/* Verifies, and looks for the text in what it prints. */
+static void verify_says(const char *more, int result, const char *text)
+{
+    ck_assert_int_eq(verify(more), result);
+    check_output(text);
+}
+
 /* Records name b:1; it is reached at c:1. */
 START_TEST(a_volume_that_has_moved)
 {
@@ -115,21 +130,16 @@ START_TEST(a_volume_that_has_moved)
         (void)fake_copy("a:1/sv00", two_keys[i], 3, 5, MD5_X, "");
         moved = fake_copy("c:1/sv00", two_keys[i], 3, 5, MD5_X, "");
     }
-    ck_assert_int_eq(verify("--deep"), EXIT_WELL);
-    check_output("2 keys, 4 files, 20 bytes; every copy was read; all is well");
+    verify_says("--deep", EXIT_WELL, "2 keys, 4 files, 20 bytes; every copy was read; all is well");
     moved->gone = true;
-    ck_assert_int_eq(verify("--deep"), EXIT_FAILED);
-    check_output("missing   /b on b:1/sv00");
+    verify_says("--deep", EXIT_FAILED, "missing   /b on b:1/sv00");
 }
 END_TEST
 
 START_TEST(all_is_well)
 {
-    index_has(two_keys, MD5_A, "");
-    both_copies("/a", MD5_A);
-    both_copies("/b", MD5_A);
-    ck_assert_int_eq(verify(""), EXIT_WELL);
-    check_output("2 keys, 4 files, 20 bytes; all is well");
+    two_keys_stand(MD5_A);
+    verify_says("", EXIT_WELL, "2 keys, 4 files, 20 bytes; all is well");
 }
 END_TEST
 
@@ -138,22 +148,18 @@ START_TEST(a_missing_copy)
     index_has(two_keys, MD5_A, "");
     both_copies("/a", MD5_A);
     (void)fake_copy("a:1/sv00", "/b", 3, 5, MD5_A, "");
-    ck_assert_int_eq(verify(""), EXIT_FAILED);
-    check_output("missing   /b on b:1/sv00, generation 3: ");
+    verify_says("", EXIT_FAILED, "missing   /b on b:1/sv00, generation 3: ");
     check_output("1 problems: 1 missing\n");
 }
 END_TEST
 
 START_TEST(a_file_of_a_key_before_between_and_behind)
 {
-    index_has(two_keys, MD5_A, "");
-    both_copies("/a", MD5_A);
-    both_copies("/b", MD5_A);
+    two_keys_stand(MD5_A);
     (void)fake_copy("a:1/sv00", "/A", 0, 5, MD5_A, "");
     (void)fake_copy("a:1/sv00", "/aa", 0, 5, MD5_A, "");
     (void)fake_copy("a:1/sv00", "/c", 0, 5, MD5_A, "");
-    ck_assert_int_eq(verify(""), EXIT_FAILED);
-    check_output("extra     /A on a:1/sv00: 5 bytes");
+    verify_says("", EXIT_FAILED, "extra     /A on a:1/sv00: 5 bytes");
     check_output("3 problems: 3 extra\n");
 }
 END_TEST
@@ -182,12 +188,9 @@ END_TEST
 
 START_TEST(only_a_deep_check_reads_the_values)
 {
-    index_has(two_keys, MD5_A, ""); /* the fixture's values have another */
-    both_copies("/a", MD5_A);
-    both_copies("/b", MD5_A);
+    two_keys_stand(MD5_A); /* the fixture's values have another */
     ck_assert_int_eq(verify(""), EXIT_WELL);
-    ck_assert_int_eq(verify("--deep"), EXIT_FAILED);
-    check_output("4 problems: 4 md5\n");
+    verify_says("--deep", EXIT_FAILED, "4 problems: 4 md5\n");
 }
 END_TEST
 
@@ -196,8 +199,7 @@ START_TEST(a_deep_check_of_good_values)
     index_has(two_keys, MD5_X, "");
     both_copies("/a", MD5_X);
     both_copies("/b", NULL);
-    ck_assert_int_eq(verify("--deep"), EXIT_WELL);
-    check_output("every copy was read; all is well");
+    verify_says("--deep", EXIT_WELL, "every copy was read; all is well");
 }
 END_TEST
 
@@ -206,8 +208,7 @@ START_TEST(few_copies_are_told)
     index_has(two_keys, MD5_A, ",\"few\":true");
     both_copies("/a", MD5_A);
     both_copies("/b", MD5_A);
-    ck_assert_int_eq(verify(""), EXIT_FAILED);
-    check_output("2 problems: 2 few\n");
+    verify_says("", EXIT_FAILED, "2 problems: 2 few\n");
 }
 END_TEST
 
@@ -215,9 +216,7 @@ END_TEST
 
 START_TEST(a_value_written_after_the_scan_is_no_fault)
 {
-    index_has(two_keys, MD5_A, "");
-    both_copies("/a", MD5_A);
-    both_copies("/b", MD5_A);
+    two_keys_stand(MD5_A);
     /* The listings are older than the record. */
     (void)fake_answer("http://a:1/sv00/?meta", 200, "[]");
     ck_assert_int_eq(verify(""), EXIT_WELL);
@@ -270,8 +269,7 @@ START_TEST(a_key_that_changes_all_the_time_is_not_checked)
     index_has(one_key, MD5_A, "");
     (void)fake_copy("a:1/sv00", "/a", 3, 5, MD5_A, "");
     fake_before = change_record;
-    ck_assert_int_eq(verify("--json"), EXIT_TROUBLE);
-    check_output("\"unchecked\":1");
+    verify_says("--json", EXIT_TROUBLE, "\"unchecked\":1");
     check_output("\"complete\":false");
     check_output("\"findings\":[]");
 }
@@ -302,8 +300,7 @@ START_TEST(an_interruption_makes_no_findings)
     index_has(one_key, MD5_X, "");
     (void)fake_copy("a:1/sv00", "/b", 3, 5, MD5_X, "");
     fake_before = interrupt_the_second_look;
-    ck_assert_int_eq(verify("--deep"), EXIT_TROUBLE);
-    check_output("1 keys could not be looked at");
+    verify_says("--deep", EXIT_TROUBLE, "1 keys could not be looked at");
     struct buf text = output();
     ck_assert_msg(!strstr(buf_text(&text), "missing"), "%s", buf_text(&text));
     buf_free(&text);
@@ -312,9 +309,7 @@ END_TEST
 
 START_TEST(unless_it_is_left_out)
 {
-    index_has(two_keys, MD5_A, "");
-    both_copies("/a", MD5_A);
-    both_copies("/b", MD5_A);
+    two_keys_stand(MD5_A);
     fake_server_count = 2;
     ck_assert_int_eq(verify("--without b:1"), EXIT_WELL);
     ck_assert_int_eq(verify("--without b:1 --deep"), EXIT_FAILED); /* a:1 is read */

@@ -7,8 +7,9 @@
 #include "common/buf.h"
 #include "tests/unit/suite.h"
 
-static void check_path(const char *path, const char *bytes, size_t len)
+static void check_path(const char *path, const char *bytes)
 {
+    size_t len = strlen(bytes);
     struct key key;
     ck_assert_int_eq(key_from_path(&key, path, strlen(path)), ST_OK);
     ck_assert_uint_eq(key.len, len);
@@ -18,26 +19,26 @@ static void check_path(const char *path, const char *bytes, size_t len)
 
 START_TEST(paths_are_decoded_once)
 {
-    check_path("/a", "/a", 2);
-    check_path("/a%20b", "/a b", 4);
-    check_path("/%41%62", "/Ab", 3);
-    check_path("/%c3%A9", "/\xc3\xa9", 3);
-    check_path("/%2525", "/%25", 4);
-    check_path("/a+b", "/a+b", 4);
-    check_path("%2Fa", "/a", 2);
+    check_path("/a", "/a");
+    check_path("/a%20b", "/a b");
+    check_path("/%41%62", "/Ab");
+    check_path("/%c3%A9", "/\xc3\xa9");
+    check_path("/%2525", "/%25");
+    check_path("/a+b", "/a+b");
+    check_path("%2Fa", "/a");
 }
 END_TEST
 
 START_TEST(nothing_is_normalized)
 {
-    check_path("//", "//", 2);
-    check_path("/a//b", "/a//b", 5);
-    check_path("/../x", "/../x", 5);
-    check_path("/./.", "/./.", 4);
-    check_path("/%2e%2e/x", "/../x", 5);
-    check_path("/a%2Fb", "/a/b", 4);
-    check_path("/a/", "/a/", 3);
-    check_path("/\xff\xfe", "/\xff\xfe", 3);
+    check_path("//", "//");
+    check_path("/a//b", "/a//b");
+    check_path("/../x", "/../x");
+    check_path("/./.", "/./.");
+    check_path("/%2e%2e/x", "/../x");
+    check_path("/a%2Fb", "/a/b");
+    check_path("/a/", "/a/");
+    check_path("/\xff\xfe", "/\xff\xfe");
 }
 END_TEST
 

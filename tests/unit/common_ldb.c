@@ -220,8 +220,8 @@ START_TEST(exclusive_refuses_one_that_is_there)
 }
 END_TEST
 
-/* Flips a byte in the middle of each file whose name ends so. */
-static void damage(const char *ending)
+/* Changes each file of the database whose name ends so. */
+static void damage(const char *ending, void (*change)(int fd, off_t size))
 {
     DIR *list = opendir(path);
     ck_assert_ptr_nonnull(list);
@@ -234,11 +234,8 @@ static void damage(const char *ending)
         int fd = openat(dirfd(list), entry->d_name, O_RDWR);
         struct stat is;
         ck_assert_int_eq(fstat(fd, &is), 0);
-        unsigned char byte = 0;
         if (is.st_size > 100) {
-            ck_assert_int_eq(pread(fd, &byte, 1, is.st_size / 2), 1);
-            byte ^= 1;
-            ck_assert_int_eq(pwrite(fd, &byte, 1, is.st_size / 2), 1);
+            change(fd, is.st_size);
             done++;
         }
         close(fd);
@@ -247,8 +244,20 @@ static void damage(const char *ending)
     ck_assert_int_gt(done, 0);
 }
 
-/* One flipped bit in the log once hid synced keys in silence; it must be an error. */
-START_TEST(damaged_log_is_an_error)
+static void flip_a_byte(int fd, off_t size)
+{
+    unsigned char byte = 0;
+    ck_assert_int_eq(pread(fd, &byte, 1, size / 2), 1);
+    byte ^= 1;
+    ck_assert_int_eq(pwrite(fd, &byte, 1, size / 2), 1);
+}
+
+static void cut_half(int fd, off_t size)
+{
+    ck_assert_int_eq(ftruncate(fd, size / 2), 0);
+}
+
+static void make_many_keys(void)
 {
     struct ldb *db = open_db();
     for (int i = 0; i < 1000; i++) {
@@ -257,46 +266,25 @@ START_TEST(damaged_log_is_an_error)
         put(db, key, "a value of some length");
     }
     ldb_close(db);
-    damage(".log");
+}
+
+/* One flipped bit in the log once hid synced keys in silence; it must be an error. */
+START_TEST(damaged_log_is_an_error)
+{
+    make_many_keys();
+    damage(".log", flip_a_byte);
     check_cannot_open((struct ldb_options){.create = true}, ST_CORRUPT);
 }
 END_TEST
-
-/* Cuts half of every table away, under a database that has them open. */
-static void cut_tables(void)
-{
-    DIR *list = opendir(path);
-    ck_assert_ptr_nonnull(list);
-    struct dirent *entry;
-    int done = 0;
-    while ((entry = readdir(list))) {
-        struct stat is;
-        if (!strstr(entry->d_name, ".ldb"))
-            continue;
-        int fd = openat(dirfd(list), entry->d_name, O_RDWR);
-        ck_assert_int_eq(fstat(fd, &is), 0);
-        ck_assert_int_eq(ftruncate(fd, is.st_size / 2), 0);
-        close(fd);
-        done++;
-    }
-    closedir(list);
-    ck_assert_int_gt(done, 0);
-}
 
 /* Mapped files gave zeros for a filter that had been there, so the keys were silently not found,
  * and a SIGBUS behind the last page. */
 START_TEST(what_an_open_table_loses_is_an_error)
 {
-    struct ldb *db = open_db();
-    for (int i = 0; i < 1000; i++) {
-        char key[32];
-        (void)snprintf(key, sizeof key, "/key-%d", i);
-        put(db, key, "a value of some length");
-    }
-    ldb_close(db);
-    db = open_db(); /* makes a table of the log */
+    make_many_keys();
+    struct ldb *db = open_db(); /* makes a table of the log */
     check_value(db, "/key-0", "a value of some length");
-    cut_tables();
+    damage(".ldb", cut_half); /* under a database that has them open */
     int errors = 0;
     for (int i = 0; i < 1000; i++) {
         char key[32];

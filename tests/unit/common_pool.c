@@ -91,18 +91,26 @@ static void prepare(struct counted *of, int *left)
     of->left = left;
 }
 
+/* As many jobs as *left says, all of them at once. The caller frees them. */
+static struct counted *submit_all(struct pool *pool, int *left)
+{
+    int count = *left;
+    struct counted *jobs = calloc((size_t)count, sizeof *jobs);
+    ck_assert_ptr_nonnull(jobs);
+    for (int i = 0; i < count; i++) {
+        prepare(&jobs[i], left);
+        ck_assert(pool_submit(pool, &jobs[i].job));
+    }
+    return jobs;
+}
+
 START_TEST(every_job_runs_once_and_comes_back)
 {
     enum { JOBS = 2000 };
     struct pool *pool = pool_new(4, JOBS);
     ck_assert_ptr_nonnull(pool);
-    struct counted *jobs = calloc(JOBS, sizeof *jobs);
-    ck_assert_ptr_nonnull(jobs);
     int left = JOBS;
-    for (int i = 0; i < JOBS; i++) {
-        prepare(&jobs[i], &left);
-        ck_assert(pool_submit(pool, &jobs[i].job));
-    }
+    struct counted *jobs = submit_all(pool, &left);
     loop_run(loop);
     for (int i = 0; i < JOBS; i++) {
         ck_assert_int_eq(atomic_load(&jobs[i].ran), 1);
@@ -197,13 +205,8 @@ START_TEST(free_waits_for_all_jobs)
 {
     enum { JOBS = 50 };
     struct pool *pool = pool_new(2, JOBS);
-    struct counted *jobs = calloc(JOBS, sizeof *jobs);
-    ck_assert_ptr_nonnull(jobs);
     int left = JOBS;
-    for (int i = 0; i < JOBS; i++) {
-        prepare(&jobs[i], &left);
-        ck_assert(pool_submit(pool, &jobs[i].job));
-    }
+    struct counted *jobs = submit_all(pool, &left);
     pool_free(pool);
     for (int i = 0; i < JOBS; i++)
         ck_assert_int_eq(atomic_load(&jobs[i].ran), 1);

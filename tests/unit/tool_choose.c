@@ -89,9 +89,10 @@ static void choose(void)
     choose_with(&options);
 }
 
-/* The places of the record are those of these ranks (as digits), in this order. */
-static void check_places(const char *ranks)
+/* The places of the record that is chosen are those of these ranks (as digits), in this order. */
+static void chooses(const char *ranks)
 {
+    choose();
     ck_assert_uint_eq(choice.record.place_count, strlen(ranks));
     for (size_t i = 0; ranks[i]; i++)
         ck_assert_str_eq(choice.record.places[i], order[ranks[i] - '0']);
@@ -112,8 +113,7 @@ START_TEST(three_copies_make_a_record)
     copy(2, 0, MD5_A);
     copy(0, 0, MD5_A);
     copy(1, 0, MD5_A);
-    choose();
-    check_places("012");
+    chooses("012");
     ck_assert_int_eq(choice.record.state, KEY_LIVE);
     ck_assert_uint_eq(choice.record.generation, 0);
     ck_assert_str_eq(choice.record.md5, MD5_A);
@@ -127,8 +127,7 @@ START_TEST(copies_on_other_volumes_are_kept_and_few_are_flagged)
 {
     copy(3, 0, MD5_A);
     copy(1, 0, MD5_A);
-    choose();
-    check_places("13");
+    chooses("13");
     ck_assert(choice.record.few_copies);
 }
 END_TEST
@@ -140,8 +139,7 @@ START_TEST(the_newest_version_wins_and_older_ones_are_garbage)
     copy(2, 0, MD5_A);
     copy(0, 77, MD5_B);
     copy(1, 77, MD5_B);
-    choose();
-    check_places("01");
+    chooses("01");
     ck_assert_uint_eq(choice.record.generation, 77);
     ck_assert_str_eq(choice.record.md5, MD5_B);
     ck_assert(choice.record.few_copies);
@@ -156,8 +154,7 @@ START_TEST(plain_servers_know_no_md5)
     copy(0, 0, "");
     copy(1, 0, "");
     copy(2, 0, "");
-    choose();
-    check_places("012");
+    chooses("012");
     ck_assert_str_eq(choice.record.md5, "");
 }
 END_TEST
@@ -167,8 +164,7 @@ START_TEST(one_md5_is_enough_for_all)
     copy(0, 0, "");
     copy(1, 0, MD5_A);
     copy(2, 0, "");
-    choose();
-    check_places("012");
+    chooses("012");
     ck_assert_str_eq(choice.record.md5, MD5_A);
     ck_assert(!choice.conflict);
 }
@@ -181,8 +177,7 @@ START_TEST(a_short_copy_is_damaged)
     file->has_expected = true;
     file->expected = 11;
     copy(2, 0, MD5_A);
-    choose();
-    check_places("02");
+    chooses("02");
     ck_assert(has_garbage(1, 0));
     ck_assert(choice.record.few_copies);
     ck_assert_uint_eq(choice.damaged, 1);
@@ -194,8 +189,7 @@ START_TEST(an_empty_copy_is_damaged)
 {
     copy(0, 0, "")->size = 0;
     copy(1, 0, "");
-    choose();
-    check_places("1");
+    chooses("1");
     ck_assert(has_garbage(0, 0));
 }
 END_TEST
@@ -205,8 +199,7 @@ START_TEST(the_majority_of_md5s_decides)
     copy(0, 0, MD5_B);
     copy(1, 0, MD5_A);
     copy(2, 0, MD5_A);
-    choose();
-    check_places("12");
+    chooses("12");
     ck_assert_str_eq(choice.record.md5, MD5_A);
     ck_assert(has_garbage(0, 0));
     ck_assert(choice.conflict);
@@ -218,8 +211,7 @@ START_TEST(of_equal_numbers_the_newer_is_taken)
 {
     copy(0, 0, MD5_A)->created = 1000;
     copy(1, 0, MD5_B)->created = 2000;
-    choose();
-    check_places("1");
+    chooses("1");
     ck_assert_str_eq(choice.record.md5, MD5_B);
     ck_assert(choice.conflict);
 }
@@ -229,8 +221,7 @@ START_TEST(of_equal_age_the_better_placed_is_taken)
 {
     copy(1, 0, MD5_B);
     copy(0, 0, MD5_A);
-    choose();
-    check_places("0");
+    chooses("0");
     ck_assert_str_eq(choice.record.md5, MD5_A);
 }
 END_TEST
@@ -240,8 +231,7 @@ START_TEST(without_md5_the_majority_of_sizes_decides)
     copy(0, 0, "")->size = 4;
     copy(1, 0, "");
     copy(2, 0, "");
-    choose();
-    check_places("12");
+    chooses("12");
     ck_assert_uint_eq(choice.size, 10);
     ck_assert(choice.conflict);
 }
@@ -253,8 +243,7 @@ START_TEST(an_md5_with_another_size_is_no_good_copy)
     copy(1, 0, MD5_A);
     copy(2, 0, "")->size = 4;
     copy(3, 0, "");
-    choose();
-    check_places("013");
+    chooses("013");
     ck_assert(has_garbage(2, 0));
 }
 END_TEST
@@ -267,8 +256,7 @@ START_TEST(a_damaged_newer_version_gives_way)
     copy(0, 3, MD5_A);
     copy(1, 3, MD5_A);
     copy(2, 3, MD5_A);
-    choose();
-    check_places("012");
+    chooses("012");
     ck_assert_uint_eq(choice.record.generation, 3);
     ck_assert(choice.fell_back);
     ck_assert(has_garbage(0, 9));
@@ -282,8 +270,7 @@ START_TEST(where_all_is_damaged_nothing_is_forgotten_or_removed)
         file->has_expected = true;
         file->expected = 99;
     }
-    choose();
-    check_places("1");
+    chooses("1");
     ck_assert_int_eq(choice.record.state, KEY_LIVE);
     ck_assert_uint_eq(choice.record.generation, 9);
     ck_assert(choice.none_is_sound && choice.record.few_copies);
@@ -296,8 +283,7 @@ START_TEST(unlinked_where_any_copy_says_so)
     copy(0, 5, MD5_A);
     copy(1, 5, MD5_A)->unlinked = true;
     copy(2, 5, MD5_A);
-    choose();
-    check_places("012");
+    chooses("012");
     ck_assert_int_eq(choice.record.state, KEY_UNLINKED);
 }
 END_TEST
@@ -317,8 +303,7 @@ START_TEST(a_tombstone_covers_its_generation_and_older_ones)
     copy(0, 5, MD5_A);
     copy(1, 4, MD5_B);
     tombstone(2, 5);
-    choose();
-    check_places("");
+    chooses("");
     ck_assert_int_eq(choice.record.state, KEY_DELETED);
     ck_assert(choice.record.has_tombstone);
     ck_assert_uint_eq(choice.record.tombstone, 5);
@@ -347,8 +332,7 @@ START_TEST(what_was_written_after_the_tombstone_lives)
     copy(2, 6, MD5_B);
     tombstone(0, 3);
     tombstone(1, 5);
-    choose();
-    check_places("012");
+    chooses("012");
     ck_assert_int_eq(choice.record.state, KEY_LIVE);
     ck_assert_uint_eq(choice.record.generation, 6);
     ck_assert_uint_eq(choice.record.tombstone, 5);
@@ -377,8 +361,7 @@ START_TEST(falling_back_stops_at_the_tombstone)
     file->expected = 99;
     copy(1, 3, MD5_A);
     tombstone(2, 5);
-    choose();
-    check_places("0");
+    chooses("0");
     ck_assert_uint_eq(choice.record.generation, 9);
     ck_assert(choice.none_is_sound);
     ck_assert(has_garbage(1, 3) && !has_garbage(0, 9));
@@ -414,8 +397,7 @@ START_TEST(the_naming_of_most_copies_is_taken)
     copy(0, 0, MD5_A)->naming = NAMING_LARDER;
     copy(1, 0, MD5_A)->naming = NAMING_MKV;
     copy(2, 0, MD5_A)->naming = NAMING_MKV;
-    choose();
-    check_places("12");
+    chooses("12");
     ck_assert_int_eq(choice.record.naming, NAMING_MKV);
     ck_assert(has_garbage(0, 0));
     ck_assert_uint_eq(choice.damaged, 0);
@@ -428,8 +410,7 @@ START_TEST(of_two_namings_in_equal_number_ours_is_taken)
     setup_key("/k?k?k?");
     copy(0, 0, MD5_A)->naming = NAMING_MKV;
     copy(1, 0, MD5_A)->naming = NAMING_LARDER;
-    choose();
-    check_places("1");
+    chooses("1");
     ck_assert_int_eq(choice.record.naming, NAMING_LARDER);
 }
 END_TEST

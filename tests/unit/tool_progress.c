@@ -44,32 +44,27 @@ START_TEST(durations)
 }
 END_TEST
 
-static void check_text(const struct progress_figures *figures, const char *expected)
+/* With a total, a part, or neither; more than the total is no negative time, and no time at all
+ * divides nothing by zero. */
+START_TEST(lines_of_progress)
 {
-    struct buf out = BUF_INIT;
-    progress_text(&out, figures);
-    ck_assert_str_eq(buf_text(&out), expected);
-    buf_free(&out);
-}
-
-START_TEST(a_line_with_a_total)
-{
-    const struct progress_figures figures = {"moving", "keys", 1500, 6000, -1, 3000};
-    check_text(&figures, "moving: 1,500 of 6,000 keys (25 %), 500/s, 0:09 left");
-}
-END_TEST
-
-START_TEST(a_line_with_a_part)
-{
-    const struct progress_figures figures = {"scanning", "files", 700, 0, 0.5, 10000};
-    check_text(&figures, "scanning: 700 files (50 %), 70/s, 0:10 left");
-}
-END_TEST
-
-START_TEST(a_line_with_neither)
-{
-    const struct progress_figures figures = {"looking", "keys", 700, 0, -1, 1000};
-    check_text(&figures, "looking: 700 keys, 700/s");
+    static const struct {
+        struct progress_figures figures;
+        const char *line;
+    } rows[] = {
+        {{"moving", "keys", 1500, 6000, -1, 3000},
+         "moving: 1,500 of 6,000 keys (25 %), 500/s, 0:09 left"},
+        {{"scanning", "files", 700, 0, 0.5, 10000}, "scanning: 700 files (50 %), 70/s, 0:10 left"},
+        {{"looking", "keys", 700, 0, -1, 1000}, "looking: 700 keys, 700/s"},
+        {{"x", "y", 150, 100, -1, 1000}, "x: 150 of 100 y (100 %), 150/s, 0:00 left"},
+        {{"x", "y", 5, 10, -1, 0}, "x: 5 of 10 y (50 %), 0/s"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct buf out = BUF_INIT;
+        progress_text(&out, &rows[i].figures);
+        ck_assert_str_eq(buf_text(&out), rows[i].line);
+        buf_free(&out);
+    }
 }
 END_TEST
 
@@ -81,21 +76,8 @@ START_TEST(nothing_is_foretold_too_early)
     ck_assert_int_eq(progress_left_ms(&figures), 99000);
     figures.done = 0;
     ck_assert_int_eq(progress_left_ms(&figures), -1);
-}
-END_TEST
-
-START_TEST(more_than_the_total_is_no_negative_time)
-{
-    const struct progress_figures figures = {"x", "y", 150, 100, -1, 1000};
+    figures.done = 150;
     ck_assert_int_eq(progress_left_ms(&figures), 0);
-    check_text(&figures, "x: 150 of 100 y (100 %), 150/s, 0:00 left");
-}
-END_TEST
-
-START_TEST(no_time_at_all_divides_nothing_by_zero)
-{
-    const struct progress_figures figures = {"x", "y", 5, 10, -1, 0};
-    check_text(&figures, "x: 5 of 10 y (50 %), 0/s");
 }
 END_TEST
 
@@ -144,12 +126,8 @@ int main(void)
 {
     const TTest *const tests[] = {numbers_have_commas,
                                   durations,
-                                  a_line_with_a_total,
-                                  a_line_with_a_part,
-                                  a_line_with_neither,
+                                  lines_of_progress,
                                   nothing_is_foretold_too_early,
-                                  more_than_the_total_is_no_negative_time,
-                                  no_time_at_all_divides_nothing_by_zero,
                                   a_throttle_without_a_rate_never_waits,
                                   a_throttle_lets_bytes_take_their_time,
                                   a_throttle_saves_no_idle_time_up,

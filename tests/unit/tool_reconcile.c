@@ -88,9 +88,12 @@ static void reconcile(void)
     chooser_free(options.chooser);
 }
 
-static void check(enum reconcile_end expected, enum key_state state, uint64_t generation,
-                  size_t copies, size_t garbage)
+/* Reconciles, and looks at what came of it: the state of the record and its version, how many
+ * places it has, and how much garbage. */
+static void reconciles_to(enum reconcile_end expected, enum key_state state, uint64_t generation,
+                          size_t copies, size_t garbage)
 {
+    reconcile();
     ck_assert_int_eq(end, expected);
     ck_assert_int_eq(choice.record.state, state);
     ck_assert_uint_eq(choice.record.generation, generation);
@@ -103,8 +106,7 @@ START_TEST(nothing_has_happened)
     index_says("L1 live 5 larder " MD5_A " a:1,b:1", "");
     file(0, 5, MD5_A);
     file(1, 5, MD5_A);
-    reconcile();
-    check(RECONCILE_SAME, KEY_LIVE, 5, 2, 0);
+    reconciles_to(RECONCILE_SAME, KEY_LIVE, 5, 2, 0);
 }
 END_TEST
 
@@ -112,8 +114,7 @@ START_TEST(it_came_after_the_backup)
 {
     file(0, 7, MD5_A);
     file(2, 7, MD5_A);
-    reconcile();
-    check(RECONCILE_NEW, KEY_LIVE, 7, 2, 0);
+    reconciles_to(RECONCILE_NEW, KEY_LIVE, 7, 2, 0);
     ck_assert_str_eq(choice.record.md5, MD5_A);
 }
 END_TEST
@@ -124,8 +125,7 @@ START_TEST(it_was_overwritten)
     file(0, 5, MD5_A); /* not removed yet */
     file(1, 7, MD5_B);
     file(2, 7, MD5_B);
-    reconcile();
-    check(RECONCILE_VERSION, KEY_LIVE, 7, 2, 1);
+    reconciles_to(RECONCILE_VERSION, KEY_LIVE, 7, 2, 1);
     ck_assert_str_eq(choice.record.md5, MD5_B);
 }
 END_TEST
@@ -133,8 +133,7 @@ END_TEST
 START_TEST(it_was_deleted)
 {
     index_says("L1 live 5 larder " MD5_A " a:1,b:1", "");
-    reconcile();
-    check(RECONCILE_DELETED, KEY_ABSENT, 0, 0, 0);
+    reconciles_to(RECONCILE_DELETED, KEY_ABSENT, 0, 0, 0);
     ck_assert(!choice.record.has_tombstone);
 }
 END_TEST
@@ -145,8 +144,7 @@ START_TEST(it_was_deleted_but_for_a_copy)
     index_says("L1 live 5 larder " MD5_A " a:1,b:1", "");
     file(0, 5, MD5_A);
     ck_assert_int_eq(scan_group_add_tombstone(&group, 5, 1), ST_OK);
-    reconcile();
-    check(RECONCILE_DELETED, KEY_DELETED, 0, 0, 1);
+    reconciles_to(RECONCILE_DELETED, KEY_DELETED, 0, 0, 1);
     ck_assert_uint_eq(choice.record.tombstone, 5);
     ck_assert_uint_eq(choice.record.holder_count, 1);
 }
@@ -157,8 +155,7 @@ START_TEST(an_older_version_does_not_come_back)
 {
     index_says("L1 live 5 larder " MD5_A " a:1,b:1", "W1;garbage 3 larder a:1;");
     file(0, 3, MD5_B);
-    reconcile();
-    check(RECONCILE_DELETED, KEY_DELETED, 0, 0, 1);
+    reconciles_to(RECONCILE_DELETED, KEY_DELETED, 0, 0, 1);
     ck_assert_uint_eq(choice.record.tombstone, 5);
 }
 END_TEST
@@ -167,12 +164,10 @@ START_TEST(a_deleted_version_does_not_come_back)
 {
     index_says("", "W1;tombstone 5;garbage 5 larder a:1;");
     file(0, 5, MD5_A);
-    reconcile();
-    check(RECONCILE_WORK, KEY_DELETED, 0, 0, 1);
+    reconciles_to(RECONCILE_WORK, KEY_DELETED, 0, 0, 1);
     record_free(&choice.record);
     file(1, 6, MD5_B); /* but a newer one does */
-    reconcile();
-    check(RECONCILE_NEW, KEY_LIVE, 6, 1, 1);
+    reconciles_to(RECONCILE_NEW, KEY_LIVE, 6, 1, 1);
 }
 END_TEST
 
@@ -182,8 +177,7 @@ START_TEST(garbage_of_then_may_be_a_copy_now)
     index_says("", "W1;garbage 5 larder a:1;garbage 5 larder b:1;");
     file(0, 5, MD5_A);
     file(1, 5, MD5_A);
-    reconcile();
-    check(RECONCILE_NEW, KEY_LIVE, 5, 2, 0);
+    reconciles_to(RECONCILE_NEW, KEY_LIVE, 5, 2, 0);
 }
 END_TEST
 
@@ -192,8 +186,7 @@ START_TEST(it_was_moved)
     index_says("L1 live 5 larder " MD5_A " a:1,b:1", "W1;garbage 5 larder c:1;");
     file(1, 5, MD5_A);
     file(2, 5, MD5_A);
-    reconcile();
-    check(RECONCILE_MOVED, KEY_LIVE, 5, 2, 0);
+    reconciles_to(RECONCILE_MOVED, KEY_LIVE, 5, 2, 0);
     ck_assert(record_has_place(&choice.record, "c:1"));
 }
 END_TEST
@@ -203,8 +196,7 @@ START_TEST(it_was_unlinked)
     index_says("L1 live 5 larder " MD5_A " a:1,b:1", "");
     file(0, 5, MD5_A)->unlinked = true;
     file(1, 5, MD5_A);
-    reconcile();
-    check(RECONCILE_HIDDEN, KEY_UNLINKED, 5, 2, 0);
+    reconciles_to(RECONCILE_HIDDEN, KEY_UNLINKED, 5, 2, 0);
 }
 END_TEST
 
@@ -214,8 +206,7 @@ START_TEST(the_index_knows_what_files_do_not_tell)
     index_says("L1 unlinked 5 larder " MD5_A " a:1,b:1", "");
     file(0, 5, "");
     file(1, 5, "");
-    reconcile();
-    check(RECONCILE_SAME, KEY_UNLINKED, 5, 2, 0);
+    reconciles_to(RECONCILE_SAME, KEY_UNLINKED, 5, 2, 0);
     ck_assert_str_eq(choice.record.md5, MD5_A);
 }
 END_TEST
@@ -226,8 +217,7 @@ START_TEST(what_a_client_was_told_decides)
     file(0, 5, MD5_B);
     file(1, 5, MD5_B);
     file(2, 5, MD5_A);
-    reconcile();
-    check(RECONCILE_MOVED, KEY_LIVE, 5, 1, 2);
+    reconciles_to(RECONCILE_MOVED, KEY_LIVE, 5, 1, 2);
     ck_assert_str_eq(choice.record.md5, MD5_A);
     ck_assert(record_has_place(&choice.record, "c:1"));
 }
@@ -236,8 +226,7 @@ END_TEST
 START_TEST(work_that_speaks_of_nothing_goes)
 {
     index_says("", "W1;garbage 5 larder a:1;");
-    reconcile();
-    check(RECONCILE_WORK, KEY_ABSENT, 0, 0, 0);
+    reconciles_to(RECONCILE_WORK, KEY_ABSENT, 0, 0, 0);
 }
 END_TEST
 
@@ -256,13 +245,11 @@ START_TEST(deleted_and_put_again)
 {
     index_says("L1 live 5 larder " MD5_A " a:1,b:1", "");
     came_at(AFTER);
-    reconcile();
-    check(RECONCILE_VERSION, KEY_LIVE, 0, 2, 0);
+    reconciles_to(RECONCILE_VERSION, KEY_LIVE, 0, 2, 0);
     ck_assert_str_eq(choice.record.md5, MD5_B);
     record_free(&choice.record);
     made = 0; /* not known: as the index says */
-    reconcile();
-    check(RECONCILE_DELETED, KEY_DELETED, 0, 0, 2);
+    reconciles_to(RECONCILE_DELETED, KEY_DELETED, 0, 0, 2);
 }
 END_TEST
 
@@ -270,8 +257,7 @@ START_TEST(put_again_after_a_deletion_under_way)
 {
     index_says("", "W1;tombstone 5;garbage 5 larder a:1;");
     came_at(AFTER);
-    reconcile();
-    check(RECONCILE_NEW, KEY_LIVE, 0, 2, 0);
+    reconciles_to(RECONCILE_NEW, KEY_LIVE, 0, 2, 0);
     ck_assert(!choice.record.has_tombstone);
 }
 END_TEST
@@ -280,8 +266,7 @@ START_TEST(put_again_after_an_unlinked_one)
 {
     index_says("L1 unlinked 0 larder " MD5_A " a:1,b:1", "");
     came_at(AFTER);
-    reconcile();
-    check(RECONCILE_MOVED, KEY_LIVE, 0, 2, 0);
+    reconciles_to(RECONCILE_MOVED, KEY_LIVE, 0, 2, 0);
 }
 END_TEST
 
@@ -303,8 +288,7 @@ START_TEST(a_copy_of_then_says_that_it_is_the_same)
     made = MADE;
     file(0, 0, "")->created = BEFORE;
     file(2, 0, "")->created = AFTER;
-    reconcile();
-    check(RECONCILE_MOVED, KEY_UNLINKED, 0, 2, 0);
+    reconciles_to(RECONCILE_MOVED, KEY_UNLINKED, 0, 2, 0);
     ck_assert_str_eq(choice.record.md5, MD5_A);
 }
 END_TEST
@@ -313,8 +297,7 @@ START_TEST(a_file_of_then_is_past)
 {
     index_says("", "W1;tombstone 5;garbage 0 larder a:1;");
     came_at(BEFORE);
-    reconcile();
-    check(RECONCILE_WORK, KEY_DELETED, 0, 0, 2);
+    reconciles_to(RECONCILE_WORK, KEY_DELETED, 0, 0, 2);
 }
 END_TEST
 
@@ -323,8 +306,7 @@ START_TEST(a_tombstone_on_a_volume_counts_always)
     index_says("L1 live 5 larder " MD5_A " a:1,b:1", "");
     came_at(AFTER);
     ck_assert_int_eq(scan_group_add_tombstone(&group, 0, 2), ST_OK);
-    reconcile();
-    check(RECONCILE_DELETED, KEY_DELETED, 0, 0, 2);
+    reconciles_to(RECONCILE_DELETED, KEY_DELETED, 0, 0, 2);
 }
 END_TEST
 
@@ -334,8 +316,7 @@ START_TEST(an_older_version_beside_the_one_put_again)
     index_says("", "W1;tombstone 5;garbage 5 larder c:1;");
     came_at(AFTER);
     file(2, 5, MD5_A)->created = BEFORE;
-    reconcile();
-    check(RECONCILE_NEW, KEY_LIVE, 0, 2, 1);
+    reconciles_to(RECONCILE_NEW, KEY_LIVE, 0, 2, 1);
 }
 END_TEST
 
@@ -367,13 +348,11 @@ START_TEST(unseen_copies_count)
     unseen = "c:1";
     index_says("L1 live 5 larder " MD5_A " a:1,c:1", "W1;garbage 3 larder c:1;");
     file(0, 5, MD5_A);
-    reconcile();
-    check(RECONCILE_WORK, KEY_LIVE, 5, 2, 1);
+    reconciles_to(RECONCILE_WORK, KEY_LIVE, 5, 2, 1);
     record_free(&choice.record);
     /* But not of an older version. */
     file(0, 7, MD5_B);
-    reconcile();
-    check(RECONCILE_VERSION, KEY_LIVE, 7, 1, 3); /* which is to go from there as well */
+    reconciles_to(RECONCILE_VERSION, KEY_LIVE, 7, 1, 3); /* which is to go from there as well */
     ck_assert_uint_eq(choice.record.garbage.list[1].generation, 5);
     ck_assert_str_eq(choice.record.garbage.list[1].place, "c:1");
 }

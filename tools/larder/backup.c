@@ -101,6 +101,7 @@ static const struct checkpoint_sink sink = {NULL, take_entry, take_block};
 
 /* --- what is there --- */
 
+/* The next block is written where the last good one ends. */
 static enum status truncate_to(struct backup *backup, uint64_t size)
 {
     if (ftruncate(backup->fd, (off_t)size) != 0 || lseek(backup->fd, (off_t)size, SEEK_SET) < 0)
@@ -108,6 +109,8 @@ static enum status truncate_to(struct backup *backup, uint64_t size)
     return ST_OK;
 }
 
+/* The master holds the snapshot no more, or what is in the file is of no use. What was written
+ * directly has been read by somebody by now. */
 static enum status start_over(void *arg)
 {
     struct backup *backup = arg;
@@ -142,6 +145,8 @@ static enum status resume_part(struct backup *backup)
     return truncate_to(backup, checkpoint_reader_offset(backup->reader));
 }
 
+/* The lock is for two backups at once to one FILE, by cron say: they would write into each other's
+ * blocks. O_NOFOLLOW: FILE may be in a directory where others can make links. */
 static enum status open_part(struct backup *backup)
 {
     if (asprintf(&backup->part, "%s.part", backup->file) < 0) {
@@ -181,6 +186,8 @@ static bool is_stopped(void *arg)
     return interrupt_seen();
 }
 
+/* The reader knows how far it has come, so a break is gone over from there; start_over() is called
+ * where the snapshot is held no more. What failed here is told here, unless a sink has told it. */
 static enum status backup_fetch(struct backup *backup, const char *const *masters)
 {
     struct buf why = BUF_INIT;

@@ -153,11 +153,42 @@ static bool length_fits(const struct benchcheck *check)
     return answer->got == check->size;
 }
 
+bool benchcheck_is_redirect(int status)
+{
+    return status == 301 || status == 302 || status == 307 || status == 308;
+}
+
+/* 200 and 204 for a PUT: a plain server's, or one that overwrites. */
+static bool good_status(enum benchplan_op op, int status)
+{
+    switch (op) {
+    case BENCHPLAN_PUT:
+        return status == 201 || status == 204 || status == 200;
+    case BENCHPLAN_DELETE:
+        return status == 204 || status == 200;
+    case BENCHPLAN_MISSING:
+        return status == 404;
+    case BENCHPLAN_GET:
+    case BENCHPLAN_HEAD:
+        return status == 200 || benchcheck_is_redirect(status);
+    default:
+        return status == 200;
+    }
+}
+
 /* The first that is wrong is told: a value of the wrong length has wrong bytes as well, but that
  * would send the reader the wrong way. */
-bool benchcheck_end(const struct benchcheck *check, enum benchtally_fault *fault, char *why)
+bool benchcheck_end(const struct benchcheck *check, enum benchplan_op op,
+                    enum benchtally_fault *fault, char *why)
 {
     const struct http_answer *answer = check->answer;
+    if (!good_status(op, answer->status)) {
+        *fault = BENCHTALLY_STATUS;
+        (void)snprintf(why, BENCHTALLY_EXAMPLE, "answered %d", answer->status);
+        return false;
+    }
+    if (op == BENCHPLAN_MISSING)
+        return true; /* there is no value to compare with */
     if (!length_fits(check)) {
         *fault = BENCHTALLY_LENGTH;
         (void)snprintf(why, BENCHTALLY_EXAMPLE,

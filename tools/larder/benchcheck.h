@@ -9,9 +9,9 @@
 
 #include "common/attr.h"
 #include "common/buf.h"
+#include "tools/larder/benchplan.h"
 #include "tools/larder/benchtally.h"
 
-struct benchplan;
 struct http_answer;
 struct benchvalue;
 struct benchvalues;
@@ -44,9 +44,12 @@ bool benchcheck_wants(const struct benchcheck *check) MUST_CHECK;
 /* Bytes of the body; the take() of a http_answer_sink. */
 void benchcheck_take(void *arg, uint64_t offset, const char *data, size_t len);
 
-/* A whole answer with the right status. False where it is wrong: *fault is what it is, and `why`
- * (BENCHTALLY_EXAMPLE bytes) says it to people. */
-bool benchcheck_end(const struct benchcheck *check, enum benchtally_fault *fault,
-                    char *why) MUST_CHECK;
+/* A whole answer to a request for `op`. False where it is wrong, or has another status than it
+ * should: *fault is what it is, and `why` (BENCHTALLY_EXAMPLE bytes) says it to people. */
+bool benchcheck_end(const struct benchcheck *check, enum benchplan_op op,
+                    enum benchtally_fault *fault, char *why) MUST_CHECK;
+
+/* Whether the status is that of a redirect to where the value is. */
+bool benchcheck_is_redirect(int status) MUST_CHECK;
 
 #endif

@@ -16,7 +16,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,11 +24,10 @@
 
 #include "common/buf.h"
 #include "common/http_answer.h"
-#include "common/key.h"
 #include "tools/larder/benchcheck.h"
 #include "tools/larder/benchplan.h"
+#include "tools/larder/benchrequest.h"
 #include "tools/larder/benchtally.h"
-#include "tools/larder/benchvalue.h"
 #include "tools/larder/benchwire.h"
 
 enum { HOPS_MAX = 5, PAUSE_NS = 100 * 1000 * 1000 };
@@ -50,12 +48,7 @@ struct benchclient {
     enum phase phase;
     int step;        /* of a cycle; 0 else */
     uint64_t number; /* of the operation */
-    struct buf key;  /* raw */
-    struct buf head; /* of the request */
-    struct buf path; /* of the request, encoded */
-    struct benchvalue value;
-    uint64_t size; /* of the value */
-    struct benchwire_request request;
+    struct benchrequest request;
     struct http_answer answer;
     struct http_answer_sink sink; /* of its body: `check` */
     struct benchcheck check;
@@ -130,9 +123,7 @@ void benchclient_free(struct benchclient *client)
             benchwire_close(client->wires[i]);
         free(client->wires[i]);
     }
-    buf_free(&client->key);
-    buf_free(&client->head);
-    buf_free(&client->path);
+    benchrequest_free(&client->request);
     http_answer_free(&client->answer);
     benchcheck_free(&client->check);
     free(client);
@@ -159,57 +150,16 @@ void benchclient_start(struct benchclient *client, uint64_t number, uint64_t ind
     client->step = 0;
     client->intended_ns = intended_ns;
     client->until_ns = thread->now_ns + thread->plan->timeout_ns;
-    buf_clear(&client->key);
-    benchplan_key(thread->plan, index, &client->key);
-    benchvalue_of(thread->values, buf_text(&client->key), client->key.len, &client->value);
-    client->size = benchsize_of(&thread->plan->size, client->value.hash);
+    benchrequest_of_key(&client->request, thread->plan, thread->values, index);
     step_begin(client);
-}
-
-/* A redirect puts another path in its place, so every step makes it anew. */
-static void path_of_key(struct benchclient *client)
-{
-    const struct benchplan *plan = client->thread->plan;
-    struct buf *path = &client->path;
-    buf_clear(path);
-    buf_adds(path, plan->base);
-    if (plan->op == BENCHPLAN_LIST) {
-        key_encode(path, plan->prefix, strlen(plan->prefix));
-        buf_addf(path, "?list&limit=%u&start=", plan->page);
-    }
-    key_encode(path, buf_text(&client->key), client->key.len);
 }
 
 static void step_begin(struct benchclient *client)
 {
     client->step_ns = client->thread->now_ns;
     client->hops = 0;
-    path_of_key(client);
+    benchrequest_to_key(&client->request, client->thread->plan);
     request_begin(client, 0);
-}
-
-/* Nothing that need not be there: what the server spends on parsing is its own, not the load's. */
-static void write_head(struct benchclient *client, int server)
-{
-    static const char *const methods[BENCHPLAN_OPS] = {
-        [BENCHPLAN_PUT] = "PUT",   [BENCHPLAN_GET] = "GET",     [BENCHPLAN_GET_FOLLOW] = "GET",
-        [BENCHPLAN_HEAD] = "HEAD", [BENCHPLAN_MISSING] = "GET", [BENCHPLAN_DELETE] = "DELETE",
-        [BENCHPLAN_LIST] = "GET",
-    };
-    enum benchplan_op op = request_of(client);
-    struct buf *head = &client->head;
-    buf_clear(head);
-    buf_adds(head, methods[op]);
-    buf_addc(head, ' ');
-    buf_add(head, buf_text(&client->path), client->path.len);
-    buf_adds(head, " HTTP/1.1\r\nHost: ");
-    buf_adds(head, client->thread->servers.list[server].name);
-    uint64_t body = op == BENCHPLAN_PUT ? client->size : 0;
-    if (op == BENCHPLAN_PUT)
-        buf_addf(head, "\r\nContent-Length: %" PRIu64, body);
-    buf_adds(head, "\r\n\r\n");
-    client->request =
-        (struct benchwire_request){buf_text(head), head->len, &client->value, body, 0};
 }
 
 /* The connection to a server; NULL: no memory. */
@@ -249,15 +199,16 @@ static void send_or_connect(struct benchclient *client)
     }
 }
 
-/* Asks for client->path at a server. */
+/* Asks for the request's path at a server. */
 static void request_begin(struct benchclient *client, int server)
 {
     client->wire = wire_to(client, server);
-    write_head(client, server);
+    benchrequest_write(&client->request, request_of(client),
+                       client->thread->servers.list[server].name);
     http_answer_begin(&client->answer, request_of(client) == BENCHPLAN_HEAD);
-    benchcheck_begin(&client->check, &client->value, client->size, client->number);
+    benchcheck_begin(&client->check, &client->request.value, client->request.size, client->number);
     client->tried_anew = false;
-    if (!client->wire || !buf_ok(&client->key) || !buf_ok(&client->path) || !buf_ok(&client->head))
+    if (!client->wire || !benchrequest_ok(&client->request))
         fail(client, BENCHTALLY_LOCAL, "no memory");
     else
         send_or_connect(client);
@@ -279,7 +230,7 @@ static void connected(struct benchclient *client)
  * 413 does before a large body has left. */
 static void request_send(struct benchclient *client)
 {
-    if (benchwire_send(client->wire, client->thread->values, &client->request) != 0)
+    if (benchwire_send(client->wire, client->thread->values, &client->request.wire) != 0)
         move(client, PHASE_WAITING);
 }
 
@@ -335,32 +286,9 @@ static void connection_lost(struct benchclient *client)
     }
     client->thread->tally->reconnects++;
     client->tried_anew = true;
-    client->request.sent = 0;
+    client->request.wire.sent = 0;
     http_answer_begin(&client->answer, client->answer.to_head);
     open_wire(client);
-}
-
-static bool is_redirect(int status)
-{
-    return status == 301 || status == 302 || status == 307 || status == 308;
-}
-
-/* 200 and 204 for a PUT: a plain server's, or one that overwrites. */
-static bool good_status(enum benchplan_op op, int status)
-{
-    switch (op) {
-    case BENCHPLAN_PUT:
-        return status == 201 || status == 204 || status == 200;
-    case BENCHPLAN_DELETE:
-        return status == 204 || status == 200;
-    case BENCHPLAN_MISSING:
-        return status == 404;
-    case BENCHPLAN_GET:
-    case BENCHPLAN_HEAD:
-        return status == 200 || is_redirect(status);
-    default:
-        return status == 200;
-    }
 }
 
 /* A whole answer. From here on the connection is free for the next request, or closed. */
@@ -369,24 +297,17 @@ static void answered(struct benchclient *client)
     const struct http_answer *answer = &client->answer;
     enum benchplan_op op = request_of(client);
     char why[BENCHTALLY_EXAMPLE] = "";
-    enum benchtally_fault fault = BENCHTALLY_STATUS;
+    enum benchtally_fault fault;
     client->wire->used = true;
     /* What has not left of a request that was answered early would be taken for the next one. */
     if (!answer->reusable || client->phase == PHASE_SENDING)
         benchwire_close(client->wire);
-    bool missing = op == BENCHPLAN_MISSING;
-    if (op == BENCHPLAN_GET_FOLLOW && is_redirect(answer->status)) {
+    if (op == BENCHPLAN_GET_FOLLOW && benchcheck_is_redirect(answer->status))
         redirected(client);
-        return;
-    }
-    if (!good_status(op, answer->status)) {
-        (void)snprintf(why, sizeof why, "answered %d", answer->status);
-        fail(client, BENCHTALLY_STATUS, why);
-    } else if (!missing && !benchcheck_end(&client->check, &fault, why)) {
+    else if (!benchcheck_end(&client->check, op, &fault, why))
         fail(client, fault, why);
-    } else {
+    else
         step_ended(client);
-    }
 }
 
 /* "http://host:port/path": the only form that servers of this API send. */
@@ -401,8 +322,8 @@ static void redirected(struct benchclient *client)
         const char *name = location + sizeof scheme - 1;
         size_t len = strcspn(name, "/");
         server = name[len] ? benchservers_find(&client->thread->servers, name, len, &why) : -1;
-        buf_clear(&client->path);
-        buf_adds(&client->path, name + len);
+        buf_clear(&client->request.path);
+        buf_adds(&client->request.path, name + len);
     }
     if (server < 0)
         fail(client, BENCHTALLY_REDIRECT, why);
@@ -419,8 +340,8 @@ static void step_ended(struct benchclient *client)
     struct benchthread *thread = client->thread;
     struct benchtally *tally = thread->tally;
     uint64_t now = benchclient_now(thread);
-    if (client->request.size)
-        tally->bytes += client->request.size;
+    if (client->request.wire.size)
+        tally->bytes += client->request.wire.size;
     else if (client->answer.status == 200)
         tally->bytes += client->answer.got;
     if (thread->plan->op == BENCHPLAN_CYCLE) {
@@ -442,8 +363,8 @@ static void fail(struct benchclient *client, enum benchtally_fault fault, const 
     char text[BENCHTALLY_EXAMPLE];
     const struct benchthread *thread = client->thread;
     const char *server = client->wire ? thread->servers.list[client->wire->server].name : "";
-    (void)snprintf(text, sizeof text, "%.60s at %.60s: %.120s", buf_text(&client->key), server,
-                   why);
+    (void)snprintf(text, sizeof text, "%.60s at %.60s: %.120s", buf_text(&client->request.key),
+                   server, why);
     benchtally_fail(thread->tally, fault, client->answer.status, text);
     bool kept = fault == BENCHTALLY_STATUS || fault == BENCHTALLY_MD5 || fault == BENCHTALLY_LIST ||
                 fault == BENCHTALLY_BYTES || fault == BENCHTALLY_LENGTH;

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/grow.h"
 #include "tools/larder/info.h"
 #include "tools/larder/places.h"
 #include "tools/larder/scan.h"
@@ -53,14 +54,11 @@ void findings_free(struct findings *findings)
 
 static struct finding *new_finding(struct findings *findings)
 {
-    if (findings->count == findings->room) {
-        size_t room = findings->room ? findings->room * 2 : 8;
-        struct finding *more = realloc(findings->list, room * sizeof *more);
-        if (!more)
-            return NULL;
-        findings->list = more;
-        findings->room = room;
-    }
+    struct finding *list =
+        grow_list(findings->list, findings->count, &findings->room, sizeof *list);
+    if (!list)
+        return NULL;
+    findings->list = list;
     return &findings->list[findings->count++];
 }
 

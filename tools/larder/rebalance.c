@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "common/buf.h"
+#include "common/grow.h"
 #include "common/http_client.h"
 #include "common/key.h"
 #include "common/options.h"
@@ -157,14 +158,11 @@ static bool delay_locked(struct rebalance *rebalance, struct key *key)
 {
     if (rebalance->last_round || rebalance->delayed_count == DELAYED_MAX)
         return false;
-    if (rebalance->delayed_count == rebalance->delayed_room) {
-        size_t room = rebalance->delayed_room ? rebalance->delayed_room * 2 : 64;
-        struct key **more = realloc((void *)rebalance->delayed, room * sizeof(struct key *));
-        if (!more)
-            return false;
-        rebalance->delayed = more;
-        rebalance->delayed_room = room;
-    }
+    struct key **delayed = grow_list((void *)rebalance->delayed, rebalance->delayed_count,
+                                     &rebalance->delayed_room, sizeof(struct key *));
+    if (!delayed)
+        return false;
+    rebalance->delayed = delayed;
     rebalance->delayed[rebalance->delayed_count++] = key;
     return true;
 }

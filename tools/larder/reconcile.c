@@ -1,3 +1,12 @@
+/*
+ * The choice is made as if all places had been looked at (chooser_run); then what the index knows
+ * of places that were not is put back into it, and only then the two are compared. In this order:
+ * a place that is kept changes whether the key has moved, and garbage whether it has work.
+ *
+ * Forgetting costs more than remembering here: a place too many is mended by the janitor, which
+ * looks, one too few is a copy that nobody knows of, and a tombstone too few a deleted value that
+ * comes back.
+ */
 #include "tools/larder/reconcile.h"
 
 #include <string.h>
@@ -15,7 +24,8 @@ static bool is_unseen(const struct reconcile_options *options, const char *place
     return options->unseen && options->unseen(options->unseen_arg, place);
 }
 
-/* Places that nobody looked at may have a copy still. */
+/* Places that nobody looked at may have a copy still. Only of the same version: what they have of
+ * another one is forget_unseen_places()'s. */
 static enum status keep_unseen_places(const struct reconcile_options *options,
                                       const struct record *known, struct record *record)
 {
@@ -42,7 +52,9 @@ static enum status forget_unseen_places(const struct reconcile_options *options,
     return st;
 }
 
-/* What is still to be removed there, and who may keep a tombstone there. */
+/* What is still to be removed there, and who may keep a tombstone there. Not of the version that is
+ * to be seen: that garbage is a copy by now, or was one that was being made (reconcile.h). Holders
+ * become `maybe`: they were that at the time of the backup. */
 static enum status keep_unseen_work(const struct reconcile_options *options,
                                     const struct record *known, struct record *record)
 {
@@ -62,6 +74,7 @@ static enum status keep_unseen_work(const struct reconcile_options *options,
     return st;
 }
 
+/* In any order: that is placement's, and may have changed without any copy moving. */
 static bool same_places(const struct record *a, const struct record *b)
 {
     if (a->place_count != b->place_count)
@@ -78,6 +91,8 @@ static bool has_work(const struct record *record)
            record->has_tombstone || record->few_copies || record->suspect;
 }
 
+/* The gravest change names it: a key that has a newer version mostly has its copies elsewhere, too.
+ */
 static enum reconcile_end compare(const struct record *known, const struct record *record)
 {
     if (is_visible(record) && !is_visible(known))
@@ -95,7 +110,8 @@ static enum reconcile_end compare(const struct record *known, const struct recor
                                                                                 : RECONCILE_SAME;
 }
 
-/* It was there, nothing of it was found, and not everything was looked at. */
+/* It was there, nothing of it was found, and not everything was looked at. To say that it was
+ * deleted would be to delete it, should a copy be where nobody looked. */
 static bool is_in_doubt(const struct reconcile_options *options, const struct record *known,
                         const struct record *record, const struct scan_group *group)
 {
@@ -120,6 +136,7 @@ enum status reconcile_run(const struct reconcile_options *options, const struct 
         st = forget_unseen_places(options, known, record);
     if (!st)
         st = keep_unseen_work(options, known, record);
+    /* An absent record is not stored, and its work would be lost with it. */
     if (!st && record->state == KEY_ABSENT && has_work(record))
         record_move(record, KEY_PENDING);
     if (!st)

@@ -119,7 +119,8 @@ static enum status hold_index(struct restore *restore)
     return st ? st : lock_index(restore);
 }
 
-/* False also where it is no directory that can be read: errno says so, else it is 0. */
+/* DIR may have been made beforehand, by a package or for a mount. False also where it is no
+ * directory that can be read: errno says so, else it is 0. */
 static bool is_empty(const char *dir)
 {
     DIR *list = opendir(dir);
@@ -178,8 +179,10 @@ static enum status take_block(void *arg, const char *bytes, size_t len)
     return ST_OK;
 }
 
+/* Behind our own sink stands the one of the load, which writes; ours only counts. */
 static const struct checkpoint_sink sink = {take_head, take_entry, take_block};
 
+/* As people know it. */
 static const char *source(const struct restore *restore)
 {
     return strcmp(restore->file, "-") == 0 ? "standard input" : restore->file;
@@ -199,6 +202,8 @@ static enum status open_backup(struct restore *restore)
     return ST_OK;
 }
 
+/* Once for each failure: what reading says by itself (backupfile_read) is not said again here, nor
+ * is a signal. */
 static void explain(const struct restore *restore, enum status st)
 {
     struct buf why = BUF_INIT;
@@ -233,6 +238,8 @@ static enum status restore_read(struct restore *restore)
     return st;
 }
 
+/* The last look for a signal is before the swap: from there on the index is in place, and to say
+ * that it is not would be wrong. */
 static enum status restore_finish(struct restore *restore)
 {
     struct buf why = BUF_INIT;
@@ -262,6 +269,7 @@ static void report(const struct restore *restore)
     buf_free(&text);
 }
 
+/* The lock on DIR is held up to the end; it goes with its descriptor, after the swap. */
 static int restore_all(struct restore *restore)
 {
     interrupt_watch();

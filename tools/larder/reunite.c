@@ -1,6 +1,9 @@
 /*
  * The path: reunite_run → visit_all (the list of keys and the scan side by side, then keys that
  * only have work) → visit (one key) → send (a few hundred records) → … → finish.
+ *
+ * It can be begun again at any moment: records are sent whole, so one that was sent already comes
+ * out as RECONCILE_SAME, and until the last of them has arrived the master takes no writes.
  */
 #include "tools/larder/reunite.h"
 
@@ -25,6 +28,8 @@
 #include "tools/larder/scan.h"
 #include "tools/larder/survey.h"
 
+/* BATCH_BYTES: of records in one request, each of which is one commit of the master's. The rest is
+ * waited for REST_TRIES * REST_MS milliseconds. */
 enum { BATCH_BYTES = 128 * 1024, REST_MS = 100, REST_TRIES = 600 };
 
 struct reunion {
@@ -98,6 +103,7 @@ enum status reunite_begin(struct client *client)
 
 /* --- sending --- */
 
+/* The batch is emptied also where it failed: a failure ends the run. */
 static enum status send(struct reunion *reunion)
 {
     struct buf text = BUF_INIT;
@@ -113,6 +119,7 @@ static enum status send(struct reunion *reunion)
     return st;
 }
 
+/* null: the index is to have nothing there, and drops what it has. */
 static void add_text(struct buf *out, const char *name, bool there, const struct buf *text)
 {
     buf_addf(out, ",\"%s\":", name);
@@ -144,6 +151,8 @@ static enum status add_record(struct reunion *reunion, const struct key *key,
 
 /* --- one key --- */
 
+/* The chooser sorts the files of the group that it is given, and the one at hand is the merge's.
+ * Its memory is kept from key to key. */
 static enum status copy_group(struct reunion *reunion, const struct scan_group *from)
 {
     struct scan_group *to = &reunion->group;
@@ -158,7 +167,8 @@ static enum status copy_group(struct reunion *reunion, const struct scan_group *
     return st;
 }
 
-/* `known`: what the index says of it. */
+/* `known`: what the index says of it. What is as it was, or in doubt, is not sent: most keys are.
+ */
 static enum status visit(struct reunion *reunion, const struct record *known,
                          const struct scan_group *group)
 {
@@ -194,6 +204,7 @@ static enum status visit_unlisted(struct reunion *reunion, const struct scan_gro
 
 /* --- all keys --- */
 
+/* Both are sorted by key, so every key of either side is met once, in bounded memory. */
 static enum status visit_side_by_side(struct reunion *reunion)
 {
     struct merge *merge = merge_new(reunion->client, reunion->survey->scan);
@@ -230,6 +241,8 @@ static enum status visit_work(struct reunion *reunion)
     return st == ST_NOT_FOUND ? ST_OK : st;
 }
 
+/* What the first part found is sent before the second asks the index for its work: keys that were
+ * just settled are not in it any more. */
 static enum status visit_all(struct reunion *reunion)
 {
     enum status st = visit_side_by_side(reunion);
@@ -275,6 +288,8 @@ static bool is_left_out(const void *arg, const char *place)
     return roster_left_out(arg, place);
 }
 
+/* The master's numbers, not ours: placement has to come out as it does there. Without volumes left
+ * out there is no `unseen`, and what has no file is gone for certain. */
 static enum status make_chooser(struct reunion *reunion)
 {
     const struct roster *roster = reunion->survey->roster;

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "common/grow.h"
 #include "common/ldb.h"
 #include "tools/larder/say.h"
 
@@ -72,32 +73,25 @@ void scan_group_free(struct scan_group *group)
     memset(group, 0, sizeof *group);
 }
 
-/* Grows by doubling: a key has a few files mostly, and one that was overwritten all day thousands.
- */
+/* A key has a few files mostly, and one that was overwritten all day thousands. */
 enum status scan_group_add_file(struct scan_group *group, const struct scan_file *file)
 {
-    if (group->file_count == group->file_room) {
-        size_t room = group->file_room ? group->file_room * 2 : 8;
-        struct scan_file *more = realloc(group->files, room * sizeof *more);
-        if (!more)
-            return ST_NO_MEMORY;
-        group->files = more;
-        group->file_room = room;
-    }
+    struct scan_file *files =
+        grow_list(group->files, group->file_count, &group->file_room, sizeof *files);
+    if (!files)
+        return ST_NO_MEMORY;
+    group->files = files;
     group->files[group->file_count++] = *file;
     return ST_OK;
 }
 
 enum status scan_group_add_tombstone(struct scan_group *group, uint64_t generation, uint32_t place)
 {
-    if (group->tombstone_count == group->tombstone_room) {
-        size_t room = group->tombstone_room ? group->tombstone_room * 2 : 4;
-        struct scan_tombstone *more = realloc(group->tombstones, room * sizeof *more);
-        if (!more)
-            return ST_NO_MEMORY;
-        group->tombstones = more;
-        group->tombstone_room = room;
-    }
+    struct scan_tombstone *tombstones = grow_list(group->tombstones, group->tombstone_count,
+                                                  &group->tombstone_room, sizeof *tombstones);
+    if (!tombstones)
+        return ST_NO_MEMORY;
+    group->tombstones = tombstones;
     group->tombstones[group->tombstone_count++] = (struct scan_tombstone){generation, place};
     return ST_OK;
 }

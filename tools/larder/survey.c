@@ -1,3 +1,9 @@
+/*
+ * The order matters: the master says who the volumes are and where they are reached (make_roster),
+ * the volumes themselves which one each is (roster_call); only then there is something to walk. All
+ * that is made on the way belongs to the survey, and survey_end() takes it down, however far it
+ * came.
+ */
 #include "tools/larder/survey.h"
 
 #include <errno.h>
@@ -33,6 +39,8 @@ static enum status make_roster(struct survey *survey, const struct volumelist *l
     return st;
 }
 
+/* What is left out is compared with the list before any volume is asked: a name that is misspelt
+ * would only be told after a volume that is down. */
 enum status survey_begin(struct survey *survey, struct client *client,
                          const struct option_list *without)
 {
@@ -64,6 +72,8 @@ static bool is_the_same(const struct survey *survey, const struct volumelist_ite
     return true;
 }
 
+/* The list is asked for anew: the master's own view of who answers where may have changed while the
+ * volumes were called. Each that is wrong is told, not only the first. */
 enum status survey_check(const struct survey *survey, struct client *client)
 {
     struct volumelist *list;
@@ -102,6 +112,7 @@ static enum status make_temp(struct survey *survey, const char *scratch)
     return ST_IO;
 }
 
+/* Below a directory that is ours alone, so LevelDB meets no files but its own. */
 enum status survey_scratch(struct survey *survey, const char *scratch)
 {
     char *path = NULL;

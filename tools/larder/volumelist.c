@@ -1,3 +1,7 @@
+/*
+ * The answer is parsed once, and kept: its texts are used where they are, and the client's next
+ * request may come while the list is in use.
+ */
 #include "tools/larder/volumelist.h"
 
 #include <stdlib.h>
@@ -62,6 +66,7 @@ size_t volumelist_count(const struct volumelist *list)
     return json_count(list->volumes);
 }
 
+/* Old masters tell less: what may be missing is NULL or "", as the header has it. */
 struct volumelist_item volumelist_item(const struct volumelist *list, size_t i)
 {
     const struct json *volume = json_item(list->volumes, i);

@@ -46,6 +46,8 @@ struct watching {
 
 /* --- events --- */
 
+/* With --json the object is the master's own, with the name of the event put in front: so what a
+ * newer master adds to it is passed on. */
 static void print_event(struct watching *watching)
 {
     const struct buf *data = &watching->data;
@@ -84,12 +86,15 @@ static void end_event(struct watching *watching)
     buf_clear(&watching->data);
 }
 
+/* What follows the name on the line; NULL where it is another field. */
 static const char *value_of(const char *line, const char *name)
 {
     size_t len = strlen(name);
     return strncmp(line, name, len) == 0 ? line + len : NULL;
 }
 
+/* Fields as our masters write them, with one space behind the colon; all else is passed over, as
+ * the specification of event streams (WHATWG HTML, 9.2) wants it of what is unknown. */
 static void take_line(struct watching *watching, const char *line)
 {
     const char *value;
@@ -106,6 +111,8 @@ static void take_line(struct watching *watching, const char *line)
     }
 }
 
+/* False ends the connection. An answer other than 200 is no stream: its text is kept, up to a
+ * bound, for may_go_on(). */
 static bool take_piece(void *arg, const char *data, size_t len)
 {
     struct watching *watching = arg;
@@ -128,6 +135,8 @@ static bool take_piece(void *arg, const char *data, size_t len)
 
 /* --- connections --- */
 
+/* One connection, from `seen` on, until it ends. What was begun of an event when the last one broke
+ * off is dropped: it comes again, since `seen` is only set at the end of an event. */
 static enum status watch_once(struct watching *watching)
 {
     struct buf path = BUF_INIT;
@@ -147,6 +156,8 @@ static enum status watch_once(struct watching *watching)
     return st;
 }
 
+/* A 410 says up to where the master is now, so whoever lists the keys can go on from there without
+ * a gap; a stream that fell behind does not. */
 static void explain_gone(const struct watching *watching)
 {
     struct json *json = json_parse(buf_text(&watching->refusal), watching->refusal.len, NULL);
@@ -184,6 +195,8 @@ static bool may_go_on(struct watching *watching, enum status st)
     return true;
 }
 
+/* A loss is told once, until something has come again: a master that is away for a day is one line.
+ */
 static int watch_all(struct watching *watching)
 {
     bool told = false;
