@@ -116,7 +116,7 @@ class WriterTest(MastersTest):
         return time.monotonic() - began
 
     def test_writer_killed(self):
-        c = self.new_masters()
+        c = self.new_masters(etcds=3)
         taken, slowest = {}, 0
         for n in range(max(2, ROUNDS // 3)):
             writer = c.writer()
@@ -168,7 +168,7 @@ class WriterTest(MastersTest):
 
 class EtcdTest(MastersTest):
     def test_majority_lost(self):
-        c = self.new_masters()
+        c = self.new_masters(etcds=3)
         other = c.followers()[0]
         self.expect(c.put_at(other, "/before", "value"), 201)
         poll("all have it", 10, lambda: all(
@@ -197,7 +197,7 @@ class EtcdTest(MastersTest):
 
     def test_etcd_node_killed(self):
         """One node less is hardly noticed, whichever it is."""
-        c = self.new_masters()
+        c = self.new_masters(etcds=3)
         with Load(c, c.masters[0], "/node") as load:
             for etcd in c.etcds:
                 etcd.kill()
@@ -209,7 +209,7 @@ class EtcdTest(MastersTest):
 
     def test_quota(self):
         """At etcd's quota writes get 507, and nothing is lost; with room they go on."""
-        c = self.new_masters(etcd_options=["--quota-backend-bytes", str(16 << 20)])
+        c = self.new_masters(etcds=3, etcd_options=["--quota-backend-bytes", str(16 << 20)])
         other = c.followers()[0]
         self.expect(c.put_at(other, "/before", "value"), 201)
         block = base64.b64encode(os.urandom(1 << 20)).decode()

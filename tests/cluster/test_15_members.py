@@ -50,7 +50,7 @@ class WatchTest(MastersTest):
 class SetBackTest(MastersTest):
     def test_older_backup(self):
         """etcd restored from a backup: no master goes on with it, each says why, and what to do."""
-        c = self.new_masters(etcds=1)
+        c = self.new_masters()
         (etcd,) = c.etcds
         values = {"/back/%d" % i: (b"%d" % i, 0) for i in range(6)}
         for i, (key, (value, _)) in enumerate(values.items()):
