@@ -27,7 +27,8 @@ enum { BLOCK_BYTES = 2048 };
 struct ldb {
     leveldb_t *db; /* NULL while it is being opened, and where that failed */
     leveldb_options_t *options;
-    leveldb_readoptions_t *read;   /* of ldb_get() */
+    leveldb_readoptions_t *read; /* of ldb_get() */
+    leveldb_readoptions_t *read_once;
     leveldb_writeoptions_t *write; /* without sync */
     leveldb_writeoptions_t *write_sync;
     leveldb_cache_t *cache;
@@ -126,6 +127,8 @@ static void set_options(struct ldb *db, const struct ldb_options *wanted)
     leveldb_options_set_block_size(db->options, BLOCK_BYTES);
     leveldb_options_set_compression(db->options, leveldb_snappy_compression);
     leveldb_readoptions_set_verify_checksums(db->read, 1);
+    leveldb_readoptions_set_verify_checksums(db->read_once, 1);
+    leveldb_readoptions_set_fill_cache(db->read_once, 0);
     leveldb_writeoptions_set_sync(db->write_sync, 1);
 }
 
@@ -146,6 +149,7 @@ enum status ldb_open(struct ldb **to, const char *path, const struct ldb_options
     (void)pthread_once(&mapping_once, map_nothing);
     db->options = leveldb_options_create();
     db->read = leveldb_readoptions_create();
+    db->read_once = leveldb_readoptions_create();
     db->write = leveldb_writeoptions_create();
     db->write_sync = leveldb_writeoptions_create();
     set_options(db, wanted);
@@ -170,6 +174,7 @@ void ldb_close(struct ldb *db)
         leveldb_close(db->db);
     leveldb_writeoptions_destroy(db->write_sync);
     leveldb_writeoptions_destroy(db->write);
+    leveldb_readoptions_destroy(db->read_once);
     leveldb_readoptions_destroy(db->read);
     leveldb_options_destroy(db->options);
     leveldb_filterpolicy_destroy(db->filter);
@@ -178,11 +183,12 @@ void ldb_close(struct ldb *db)
 }
 
 /* No text and no value: the key is not there. Any failure has a text. */
-enum status ldb_get(struct ldb *db, const void *key, size_t key_len, struct buf *out)
+static enum status get(struct ldb *db, const leveldb_readoptions_t *how, const void *key,
+                       size_t key_len, struct buf *out)
 {
     char *text = NULL;
     size_t len = 0;
-    char *value = leveldb_get(db->db, db->read, key, key_len, &len, &text);
+    char *value = leveldb_get(db->db, how, key, key_len, &len, &text);
     enum status st = take_error(text, NULL);
     if (st)
         return st;
@@ -191,6 +197,25 @@ enum status ldb_get(struct ldb *db, const void *key, size_t key_len, struct buf 
     buf_add(out, value, len);
     leveldb_free(value);
     return buf_ok(out) ? ST_OK : ST_NO_MEMORY;
+}
+
+enum status ldb_get(struct ldb *db, const void *key, size_t key_len, struct buf *out)
+{
+    return get(db, db->read, key, key_len, out);
+}
+
+enum status ldb_get_once(struct ldb *db, const void *key, size_t key_len, struct buf *out)
+{
+    return get(db, db->read_once, key, key_len, out);
+}
+
+uint64_t ldb_size(struct ldb *db, const char *from, const char *to)
+{
+    size_t from_len = strlen(from);
+    size_t to_len = strlen(to);
+    uint64_t size = 0;
+    leveldb_approximate_sizes(db->db, 1, &from, &from_len, &to, &to_len, &size);
+    return size;
 }
 
 struct ldb_batch *ldb_batch_new(void)

@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/attr.h"
 #include "common/status.h"
@@ -40,6 +41,14 @@ void ldb_close(struct ldb *db);
 
 /* Appends the value of now to `out`. ST_NOT_FOUND, ST_CORRUPT, ST_IO, ST_NO_MEMORY. */
 enum status ldb_get(struct ldb *db, const void *key, size_t key_len, struct buf *out) MUST_CHECK;
+/* The same where the caller keeps the value himself: what it was read from does not go into the
+ * cache. */
+enum status ldb_get_once(struct ldb *db, const void *key, size_t key_len,
+                         struct buf *out) MUST_CHECK;
+
+/* About how many bytes of tables lie between two keys (strings), the second excluded: as they are
+ * on the disk, without what was written last. */
+uint64_t ldb_size(struct ldb *db, const char *from, const char *to) MUST_CHECK;
 
 /* Changes that are written together, applied in the order in which they were added. Keys and values
  * are copied. The batch stays as it is after ldb_write(), to be cleared, used again or freed. */

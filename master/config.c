@@ -59,7 +59,7 @@ static void add_store_options(void)
                              PLACEMENT_SUBVOLUMES_MAX, NULL, "N",
                              "disks of each volume: /sv00, /sv01, ... (10)"});
     add((struct option_spec){"cache", 0, OPTION_SIZE, &the->cache_bytes, 0, 0, NULL, "SIZE",
-                             "memory for index blocks (64MiB)"});
+                             "memory for what was read of the index (128MiB)"});
     add((struct option_spec){"reserve", 0, OPTION_SIZE, &the->reserve_bytes, 0, 0, NULL, "SIZE",
                              "free space of the index disk below which writes get 507 (16MiB)"});
     add((struct option_spec){"watch-log", 0, OPTION_SIZE, &the->watch_log_bytes, 0, 0, NULL, "SIZE",
@@ -129,7 +129,7 @@ static void set_defaults(struct config *config)
     config->max_connections = 4096;
     config->max_watchers = 256;
     config->watch_log_bytes = 16ULL << 20;
-    config->cache_bytes = 64ULL << 20;
+    config->cache_bytes = 128ULL << 20;
     config->reserve_bytes = 16ULL << 20;
     config->session_ttl_ms = 3000;
     config->log_retain_bytes = 256ULL << 20;

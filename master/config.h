@@ -30,7 +30,7 @@ struct config {
     unsigned max_connections;
     unsigned max_watchers;
     unsigned long long watch_log_bytes; /* of recent changes, for watchers */
-    unsigned long long cache_bytes;     /* LevelDB's block cache */
+    unsigned long long cache_bytes;     /* records that were read, and LevelDB's blocks */
     unsigned long long
         reserve_bytes;          /* free space on the index disk below which nothing is written */
     struct option_list cluster; /* etcd's endpoints; none: this is the only master */

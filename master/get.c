@@ -13,6 +13,7 @@
 #include "master/flag.h"
 #include "master/flows.h"
 #include "master/index.h"
+#include "master/recall.h"
 #include "master/volumes.h"
 #include "master/worker.h"
 
@@ -22,6 +23,7 @@ enum { AVOID_MAX = 2048 };
 struct found {
     struct record_view view;
     struct volume_copy copies[RECORD_COPIES_MAX];
+    struct recall_ticket ticket;
     const struct buf *places; /* as they are reached, with commas: clients go there */
     bool balanced;            /* they stand where placement puts them now, in that order */
     char avoid[AVOID_MAX];    /* places that the reader has found wanting, as he reached them */
@@ -142,16 +144,20 @@ static void look_up(struct worker *worker, struct http_request *req, const struc
     if (query_len && key_query(query, query_len, "avoid", found->avoid, AVOID_MAX) < 0)
         found->avoid[0] = 0;
     buf_clear(places);
-    found->balanced =
-        volumes_look(worker->master->volumes, key, worker->master->config->replicas,
-                     found->view.places, found->view.place_count, places, found->copies);
+    uint64_t stamp = found->ticket.stamp;
+    found->balanced = volumes_look(worker->master->volumes, key, worker->master->config->replicas,
+                                   found->view.places, found->view.place_count, places,
+                                   found->copies, &found->ticket.stamp);
     found->places = places;
+    if (!found->ticket.known || found->ticket.stamp != stamp)
+        index_keep(worker->master->index, key, &found->view, &found->ticket);
 }
 
 void get_start(struct worker *worker, struct http_request *req, const struct key *key)
 {
     struct found found;
-    enum status st = index_look(worker->master->index, key, &worker->texts[0], &found.view);
+    struct index *index = worker->master->index;
+    enum status st = index_look(index, key, &worker->texts[0], &found.view, &found.ticket);
     if (st == ST_NOT_FOUND || (!st && found.view.state != KEY_LIVE)) {
         reply_missing(worker, req, key);
         return;

@@ -22,6 +22,7 @@
 
 struct entry;
 struct index;
+struct recall_ticket;
 
 /* The log of several masters. All of it is called on the index' own threads. */
 struct index_log {
@@ -38,8 +39,9 @@ struct index_log {
 
 struct index_options {
     const char *path;
-    bool sync; /* false: --sync=none */
-    size_t cache_bytes;
+    bool sync;                   /* false: --sync=none */
+    size_t cache_bytes;          /* LevelDB's blocks */
+    size_t recall_bytes;         /* records that were read lately; 0: none are kept */
     uint64_t reserve_bytes;      /* less free space on its disk: commits fail with ST_NO_SPACE */
     const struct index_log *log; /* NULL: one master. It must outlive the index */
     struct changes
@@ -58,12 +60,23 @@ void index_close(struct index *index);
  * there is none (rec is empty then), ST_CORRUPT, ST_IO. Blocks for a read of the disk at most. */
 enum status index_get(struct index *index, const struct key *key, struct record *rec) MUST_CHECK;
 /* The same for whoever only looks: the text is read into `text`, which is emptied before and
- * belongs to the caller, and `view` points into it. */
+ * belongs to the caller, and `view` points into it; or it was known, and `view` points to what
+ * stays as long as the index. `ticket` is for index_keep(). */
 enum status index_look(struct index *index, const struct key *key, struct buf *text,
-                       struct record_view *view) MUST_CHECK;
+                       struct record_view *view, struct recall_ticket *ticket) MUST_CHECK;
+/* Keeps the record that index_look() has found for those who look later, and with it ticket->stamp,
+ * which they get (recall.h). `view` as it came from there. */
+void index_keep(struct index *index, const struct key *key, const struct record_view *view,
+                const struct recall_ticket *ticket);
 /* The same as index_get() with the work: never ST_NOT_FOUND, but a record that is KEY_ABSENT. */
 enum status index_get_all(struct index *index, const struct key *key,
                           struct record *rec) MUST_CHECK;
+
+/* Begins to read what is to be kept, on a thread of its own, if all of it fits; once at most.
+ * `stamp` (arg) is called there for each key's stamp. index_stop() ends it. */
+void index_warm(struct index *index,
+                uint64_t (*stamp)(void *arg, const struct key *key, const struct record_view *view),
+                void *arg);
 
 /* One change. The struct is the caller's and stays untouched by it until `committed` runs. */
 struct index_change {
@@ -191,6 +204,8 @@ uint64_t index_born_ms(const struct index *index);
 size_t index_queued(struct index *index);
 /* ST_OK where the last commit succeeded; else why it did not. */
 enum status index_health(struct index *index);
+/* How often index_look() knew, and had to read; how many keys are known. */
+void index_recalled(struct index *index, uint64_t *hits, uint64_t *misses, uint64_t *keys);
 /* How many changes were committed, in how many writes. */
 void index_counters(struct index *index, uint64_t *changes, uint64_t *writes);
 

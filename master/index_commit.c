@@ -37,6 +37,8 @@ void index_fill_batch(struct index *index, const char *ops, size_t len)
     while (entry_next_op(&ops, end, &op)) {
         if (index_tell_stage(index, op.key, op.key_len, op.value, op.value_len))
             continue;
+        if (index->recall && *op.key == '/')
+            recall_changing(index->recall, op.key, op.key_len);
         if (op.value)
             ldb_batch_put(index->batch, op.key, op.key_len, op.value, op.value_len);
         else
@@ -78,6 +80,9 @@ static enum status reopen(struct index *index)
     index_snapshot_drop_all(index);
     ldb_close(index->db);
     enum status st = ldb_open(&index->db, index->path, &index->db_options, &error);
+    /* What the failed write was to change may have changed with this, and not before. */
+    if (index->recall)
+        recall_forget(index->recall);
     (void)pthread_rwlock_unlock(&index->db_lock);
     log_event(st ? LOG_ERROR : LOG_WARN, "index", "event=reopened status=\"%s\" error=\"%s\"",
               status_text(st), error ? error : "");
@@ -339,6 +344,7 @@ static enum status start_committer(struct index *index)
 static void free_index(struct index *index)
 {
     ldb_close(index->db);
+    recall_free(index->recall);
     ldb_batch_free(index->batch);
     buf_free(&index->ops);
     (void)pthread_mutex_destroy(&index->write_lock);
@@ -376,7 +382,10 @@ enum status index_open(struct index **to, const struct index_options *options)
     (void)pthread_cond_init(&index->queued, NULL);
     index->path = strdup(options->path);
     index->batch = ldb_batch_new();
-    enum status st = index->path && index->batch ? index_open_db(index) : ST_NO_MEMORY;
+    if (options->recall_bytes)
+        index->recall = recall_new(options->recall_bytes);
+    bool whole = index->path && index->batch && (index->recall || !options->recall_bytes);
+    enum status st = whole ? index_open_db(index) : ST_NO_MEMORY;
     if (!st && options->changes)
         changes_begin(options->changes, index->sequence);
     if (!st)
@@ -391,6 +400,7 @@ enum status index_open(struct index **to, const struct index_options *options)
 
 void index_stop(struct index *index)
 {
+    index_warm_stop(index);
     (void)pthread_mutex_lock(&index->lock);
     index->ending = true;
     (void)pthread_cond_signal(&index->queued);
@@ -414,18 +424,6 @@ uint64_t index_sequence(struct index *index)
     uint64_t sequence = index->sequence;
     (void)pthread_mutex_unlock(&index->lock);
     return sequence;
-}
-
-void index_id(struct index *index, char id[IDENTITY_SIZE + 1])
-{
-    (void)pthread_mutex_lock(&index->lock);
-    memcpy(id, index->id, IDENTITY_SIZE + 1);
-    (void)pthread_mutex_unlock(&index->lock);
-}
-
-uint64_t index_born_ms(const struct index *index)
-{
-    return atomic_load(&index->born_ms);
 }
 
 size_t index_queued(struct index *index)

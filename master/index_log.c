@@ -328,6 +328,8 @@ enum status index_replace(struct index *index, enum status (*swap)(void *arg, co
     enum status st = swap(arg, index->path);
     (void)pthread_mutex_lock(&index->lock); /* sequence and identity are others from here on */
     enum status opened = index_open_db(index);
+    if (index->recall) /* nobody has read of the new one yet */
+        recall_forget(index->recall);
     if (!st && !opened)
         index->sequence = index->recorded;
     (void)pthread_mutex_unlock(&index->lock);

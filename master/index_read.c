@@ -15,14 +15,16 @@
 #include "common/md5.h"
 #include "master/index_state.h"
 
-static enum status get(struct index *index, const char *prefix, const struct key *key,
+static enum status get(struct index *index, const char *prefix, const struct key *key, bool once,
                        struct buf *out)
 {
     char full[sizeof INDEX_WORK + KEY_MAX];
     size_t prefix_len = strlen(prefix);
     memcpy(mempcpy(full, prefix, prefix_len), key->bytes, key->len);
     (void)pthread_rwlock_rdlock(&index->db_lock);
-    enum status st = index->db ? ldb_get(index->db, full, prefix_len + key->len, out) : ST_IO;
+    enum status st = ST_IO;
+    if (index->db)
+        st = (once ? ldb_get_once : ldb_get)(index->db, full, prefix_len + key->len, out);
     (void)pthread_rwlock_unlock(&index->db_lock);
     if (st && st != ST_NOT_FOUND)
         log_event(LOG_ERROR, "index", "event=read-failed status=\"%s\"", status_text(st));
@@ -33,7 +35,7 @@ enum status index_get(struct index *index, const struct key *key, struct record 
 {
     struct buf value = BUF_INIT;
     record_init(rec);
-    enum status st = get(index, "", key, &value);
+    enum status st = get(index, "", key, false, &value);
     if (!st)
         st = record_decode(rec, buf_text(&value), value.len, NULL, 0);
     buf_free(&value);
@@ -41,11 +43,30 @@ enum status index_get(struct index *index, const struct key *key, struct record 
 }
 
 enum status index_look(struct index *index, const struct key *key, struct buf *text,
-                       struct record_view *view)
+                       struct record_view *view, struct recall_ticket *ticket)
 {
+    struct recall *recall = index->recall;
+    if (recall && recall_find(recall, key, view, ticket))
+        return ST_OK;
+    if (!recall)
+        *ticket = (struct recall_ticket){.open = false};
     buf_clear(text);
-    enum status st = get(index, "", key, text);
+    enum status st = get(index, "", key, recall != NULL, text);
     return st ? st : record_look(view, text->data, text->len);
+}
+
+void index_keep(struct index *index, const struct key *key, const struct record_view *view,
+                const struct recall_ticket *ticket)
+{
+    if (index->recall)
+        recall_keep(index->recall, key, view, ticket);
+}
+
+void index_recalled(struct index *index, uint64_t *hits, uint64_t *misses, uint64_t *keys)
+{
+    *hits = *misses = *keys = 0;
+    if (index->recall)
+        recall_counters(index->recall, hits, misses, keys);
 }
 
 enum status index_get_all(struct index *index, const struct key *key, struct record *rec)
@@ -55,8 +76,8 @@ enum status index_get_all(struct index *index, const struct key *key, struct rec
     record_init(rec);
     /* Before it is read: a term that begins meanwhile may rest on what another master changed. */
     uint64_t term = index_reading_term(index);
-    enum status value_st = get(index, "", key, &value);
-    enum status work_st = get(index, INDEX_WORK, key, &work);
+    enum status value_st = get(index, "", key, false, &value);
+    enum status work_st = get(index, INDEX_WORK, key, false, &work);
     enum status st = ST_OK;
     if (value_st && value_st != ST_NOT_FOUND)
         st = value_st;

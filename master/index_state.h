@@ -9,6 +9,7 @@
 #include "common/durable.h"
 #include "common/ldb.h"
 #include "master/index.h"
+#include "master/recall.h"
 
 /* Prefixes of LevelDB's keys that are no keys of clients', which begin with '/'. */
 #define INDEX_WORK     "!w"         /* … KEY: what is still to be done for a key */
@@ -29,10 +30,18 @@ struct index {
     struct ldb_options db_options;
     _Atomic uint64_t born_ms;
     _Atomic bool restored;
+    _Atomic bool stop_warming;
+    bool is_warming;                   /* `warmer` is to be joined */
     _Atomic uint64_t restored_made_ms; /* when its backup was made; 0: not known */
+
+    /* index_warm.c's, given before its thread begins: */
+    uint64_t (*stamp)(void *arg, const struct key *key, const struct record_view *view);
+    void *stamp_arg;
+    pthread_t warmer;
 
     pthread_rwlock_t db_lock; /* written only to open the database anew */
     struct ldb *db;
+    struct recall *recall; /* what was read lately; NULL: nothing is kept. Its own locks */
 
     pthread_mutex_t snapshots_lock; /* guards the list; taken inside of db_lock */
     struct index_snapshot *snapshots;
@@ -83,6 +92,8 @@ bool index_tell_stage(struct index *index, const char *key, size_t key_len, cons
 /* The batch was written, and is visible; `sequence` is that of its last change. Or, with `st`, it
  * may have been written or not. The one place from which watchers are told. */
 void index_tell_applied(struct index *index, enum status st, uint64_t sequence);
+/* Ends index_warm(), where it was begun. */
+void index_warm_stop(struct index *index);
 /* While opening: the index is marked as restored, with this text. */
 void index_tell_loaded(struct index *index, const struct buf *text);
 

@@ -262,7 +262,7 @@ static struct slices_now look_around(const struct janitor *janitor)
     const struct master *master = janitor->worker->master;
     struct slices_now now = {.ms = loop_now_ms(),
                              .under_way = janitor->under_way,
-                             .more = janitor->page.next < janitor->page.count};
+                             .more = !janitor->reading && janitor->page.next < janitor->page.count};
     for (size_t i = 0; i < master->worker_count; i++)
         now.requests += atomic_load(&master->workers[i].requests);
     return now;

@@ -46,7 +46,14 @@
 enum { COPY_BYTES = 6 * 1024 * 1024 }; /* of values that a loop copies at the same time */
 /* POOL_QUEUE: scans that wait; the next one is answered 503. IDLE_CONNECTIONS: a loop's to all
  * volumes. STOP_MS: for requests under way, when the master is to end. */
-enum { POOL_QUEUE = 4096, IDLE_CONNECTIONS = 512, ADMIN_RESERVE = 16, STOP_MS = 10000 };
+/* BLOCKS_PART: of --cache, LevelDB's blocks get one part of so many, records the others. */
+enum {
+    BLOCKS_PART = 8,
+    POOL_QUEUE = 4096,
+    IDLE_CONNECTIONS = 512,
+    ADMIN_RESERVE = 16,
+    STOP_MS = 10000
+};
 
 /* `master` is its first member: count_idle() gets from the one to the other. */
 struct server {
@@ -103,6 +110,14 @@ static enum status add_volumes(struct server *server)
         log_event(LOG_WARN, "master", "event=few-volumes volumes=%zu replicas=%u", count,
                   server->config->replicas);
     return st;
+}
+
+/* What a GET would note of a key (volumes_look()); on the index's own thread. */
+static uint64_t stamp(void *arg, const struct key *key, const struct record_view *view)
+{
+    const struct master *master = arg;
+    return volumes_stamp(master->volumes, key, master->config->replicas, view->places,
+                         view->place_count);
 }
 
 /* --- workers --- */
@@ -205,7 +220,8 @@ static enum status open_index(struct server *server)
     const struct index_options options = {
         .path = config->db,
         .sync = config->sync == 0,
-        .cache_bytes = (size_t)config->cache_bytes,
+        .cache_bytes = (size_t)config->cache_bytes / BLOCKS_PART,
+        .recall_bytes = (size_t)(config->cache_bytes - config->cache_bytes / BLOCKS_PART),
         .reserve_bytes = config->reserve_bytes,
         .log = cluster_log(server->master.cluster),
         .changes = server->master.changes,
@@ -252,6 +268,8 @@ static enum status start_parts(struct server *server)
         st = cluster_start(master->cluster, server_port(server));
     if (!st)
         st = start_threads(server);
+    if (!st)
+        index_warm(master->index, stamp, master);
     return st;
 }
 

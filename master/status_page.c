@@ -133,6 +133,18 @@ static void add_request_metrics(const struct http_server_stats *sum, struct buf 
     add_metric(out, "larder_sent_bytes_total", "counter", "Bytes to clients.", sum->bytes_out);
 }
 
+static void add_recall_metrics(struct index *index, struct buf *out)
+{
+    uint64_t hits;
+    uint64_t misses;
+    uint64_t keys;
+    index_recalled(index, &hits, &misses, &keys);
+    add_metric(out, "larder_index_recalled_total", "counter", "GETs whose record was in memory.",
+               hits);
+    add_metric(out, "larder_index_read_total", "counter", "GETs that asked LevelDB.", misses);
+    add_metric(out, "larder_index_recalled_keys", "gauge", "Records in memory.", keys);
+}
+
 static void write_metrics(struct page *page, struct buf *out)
 {
     struct master *master = page->worker->master;
@@ -146,6 +158,7 @@ static void write_metrics(struct page *page, struct buf *out)
     add_metric(out, "larder_index_changes_total", "counter", "Changes of the index.", changes);
     add_metric(out, "larder_index_writes_total", "counter", "Synced writes that carried them.",
                writes);
+    add_recall_metrics(master->index, out);
     add_metric(out, "larder_index_queue", "gauge", "Changes that wait for a write.",
                index_queued(master->index));
     add_metric(out, "larder_index_failing", "gauge", "1 where the last write of the index failed.",

@@ -168,10 +168,16 @@ struct volume_copy {
 
 /* The copies of a record, as of one moment; nothing is allocated but in `text`, to which the places
  * are appended as they are reached, with commas between them. `copies` has room for `count`. True
- * where the places are those of volumes_wanted() for `most`, in that order. */
+ * where the places are those of volumes_wanted() for `most`, in that order. To find that out takes
+ * an MD5 a volume, so it is noted in *stamp, which is 0 at first: the next call for the same key,
+ * places and `most` needs none as long as the same volumes keep copies. */
 bool volumes_look(struct volumes *volumes, const struct key *key, size_t most,
                   const char *const *places, size_t count, struct buf *text,
-                  struct volume_copy *copies);
+                  struct volume_copy *copies, uint64_t *stamp);
+
+/* The stamp alone; 0 where there is none to give. */
+uint64_t volumes_stamp(struct volumes *volumes, const struct key *key, size_t most,
+                       const char *const *places, size_t count);
 
 /* Takes what a health check of volume i found; nothing where it is reached at another address by
  * now. A second silence in a row makes it down. Returns

@@ -10,7 +10,10 @@
 
 /* A health check that is answered takes a millisecond or so. Where an overloaded machine makes all
  * of them take longer, all volumes are alike again, and nothing is lost. */
-enum { HESITATION_MS = 250 };
+enum {
+    HESITATION_MS = 250,
+    STAMP_VOLUMES_MAX = 62 /* a stamp has 64 bits, one for the answer */
+};
 
 static bool hesitates(const struct volume *volume)
 {
@@ -30,11 +33,12 @@ static void look(const struct volumes *volumes, const char *place, struct buf *t
     copy->hesitates = volume && hesitates(volume);
 }
 
-/* Where a digest fails, they are called unbalanced: no reader goes without his redirect for that.
- * With the lock held. */
+/* Where a digest fails, they are called unbalanced: no reader goes without his redirect for that;
+ * but it is not noted. With the lock held. */
 static bool is_balanced(const struct volumes *volumes, const struct key *key, size_t most,
-                        const char *const *places, size_t count)
+                        const char *const *places, size_t count, bool *certain)
 {
+    *certain = false;
     struct placement_best best = {.most = most, .count = 0};
     assert(most <= PLACEMENT_BEST_MAX);
     for (size_t i = 0; i < volumes->count; i++) {
@@ -43,15 +47,51 @@ static bool is_balanced(const struct volumes *volumes, const struct key *key, si
             placement_offer(&best, key, volume->name, volume->name_len))
             return false;
     }
+    *certain = true;
     bool same = best.count == count;
     for (size_t i = 0; i < count && same; i++)
         same = placement_is(&best, i, volumes->subvolumes, places[i]);
     return same;
 }
 
+/* The volumes that keep copies, a bit each by their positions, which never change; above them a bit
+ * that is always set, so it is never 0. 0: there are too many for that. With the lock held. */
+static uint64_t keepers(const struct volumes *volumes)
+{
+    uint64_t bits = 1;
+    if (volumes->count > STAMP_VOLUMES_MAX)
+        return 0;
+    for (size_t i = 0; i < volumes->count; i++)
+        bits = bits << 1 | volumes_keeps_copies(volumes->list[i], NULL);
+    return bits;
+}
+
+/* Answers from the stamp, or makes it anew. With the lock held. */
+static bool check_stamp(const struct volumes *volumes, const struct key *key, size_t most,
+                        const char *const *places, size_t count, uint64_t *stamp)
+{
+    uint64_t now = keepers(volumes);
+    if (now && *stamp >> 1 == now)
+        return *stamp & 1;
+    bool certain;
+    bool balanced = is_balanced(volumes, key, most, places, count, &certain);
+    *stamp = now && certain ? now << 1 | balanced : 0;
+    return balanced;
+}
+
+uint64_t volumes_stamp(struct volumes *volumes, const struct key *key, size_t most,
+                       const char *const *places, size_t count)
+{
+    uint64_t stamp = 0;
+    (void)pthread_rwlock_rdlock(&volumes->lock);
+    (void)check_stamp(volumes, key, most, places, count, &stamp);
+    (void)pthread_rwlock_unlock(&volumes->lock);
+    return stamp;
+}
+
 bool volumes_look(struct volumes *volumes, const struct key *key, size_t most,
                   const char *const *places, size_t count, struct buf *text,
-                  struct volume_copy *copies)
+                  struct volume_copy *copies, uint64_t *stamp)
 {
     (void)pthread_rwlock_rdlock(&volumes->lock);
     for (size_t i = 0; i < count; i++) {
@@ -59,7 +99,7 @@ bool volumes_look(struct volumes *volumes, const struct key *key, size_t most,
             buf_addc(text, ',');
         look(volumes, places[i], text, &copies[i]);
     }
-    bool balanced = is_balanced(volumes, key, most, places, count);
+    bool balanced = check_stamp(volumes, key, most, places, count, stamp);
     (void)pthread_rwlock_unlock(&volumes->lock);
     return balanced;
 }

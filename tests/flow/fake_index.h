@@ -8,6 +8,7 @@
 #include "common/buf.h"
 #include "common/record.h"
 #include "master/index.h"
+#include "master/recall.h"
 #include "tests/flow/fake_base.h"
 
 struct index {
@@ -24,6 +25,9 @@ static struct {
     enum status fail_with;
     bool restored;
     enum status read_fails;
+    unsigned kept; /* times that what was read was kept */
+    bool knows;    /* what it says is known, with `stamp` */
+    uint64_t stamp;
 } fake_index;
 
 /* The index begins with this; lines of `work` end with ';'. */
@@ -74,13 +78,24 @@ enum status index_get(struct index *index UNUSED, const struct key *key UNUSED, 
 }
 
 enum status index_look(struct index *index UNUSED, const struct key *key UNUSED, struct buf *text,
-                       struct record_view *view)
+                       struct record_view *view, struct recall_ticket *ticket)
 {
+    *ticket = (struct recall_ticket){
+        .open = true, .known = fake_index.knows, .stamp = fake_index.knows ? fake_index.stamp : 0};
     buf_clear(text);
     buf_adds(text, fake_index.value);
     if (fake_index.read_fails || !fake_index.value[0])
         return fake_index.read_fails ? fake_index.read_fails : ST_NOT_FOUND;
     return buf_ok(text) ? record_look(view, text->data, text->len) : ST_NO_MEMORY;
+}
+
+void index_keep(struct index *index UNUSED, const struct key *key UNUSED,
+                const struct record_view *view, const struct recall_ticket *ticket)
+{
+    ck_assert(ticket->open);
+    fake_index.stamp = fake_index.knows ? ticket->stamp : 0;
+    ck_assert_int_ne(view->state, KEY_ABSENT);
+    fake_index.kept++;
 }
 
 enum status index_get_all(struct index *index UNUSED, const struct key *key UNUSED,

@@ -121,7 +121,7 @@ bool volumes_lost(struct volumes *volumes UNUSED, const char *place)
 
 bool volumes_look(struct volumes *volumes, const struct key *key, size_t most,
                   const char *const *places, size_t count, struct buf *text,
-                  struct volume_copy *copies)
+                  struct volume_copy *copies, uint64_t *stamp)
 {
     struct ranked *ranked;
     size_t wanted = 0;
@@ -133,6 +133,7 @@ bool volumes_look(struct volumes *volumes, const struct key *key, size_t most,
         volumes_add_address(volumes, places[i], text);
         copies[i].len = text->len - copies[i].at;
     }
+    *stamp = 1;
     bool same = volumes_wanted(volumes, key, most, &ranked, &wanted) == ST_OK && wanted == count;
     for (size_t i = 0; i < count && same; i++)
         same = strcmp(ranked[i].place, places[i]) == 0;

@@ -67,6 +67,23 @@ START_TEST(sends_readers_to_all_copies)
 }
 END_TEST
 
+START_TEST(what_was_read_is_kept)
+{
+    get();
+    ck_assert_uint_eq(fake_index.kept, 1);
+    get();
+    ck_assert_uint_eq(fake_index.kept, 2); /* it was read again */
+    fake_index.knows = true;
+    get();
+    ck_assert_uint_eq(fake_index.kept, 3); /* with a stamp that it had not */
+    get();
+    ck_assert_uint_eq(fake_index.kept, 3);
+    index_holds("", "");
+    get();
+    ck_assert_uint_eq(fake_index.kept, 0); /* what is not there is not */
+}
+END_TEST
+
 START_TEST(says_where_a_later_version_is)
 {
     index_holds("L1 live 17 larder - v2:1,v1:1,v3:1", "W1;garbage 0 larder v1:1;");
@@ -220,6 +237,7 @@ END_TEST
 int main(void)
 {
     const struct played tests[] = {{sends_readers_to_all_copies, 1},
+                                   {what_was_read_is_kept, 1},
                                    {says_where_a_later_version_is, 1},
                                    {passes_over_volumes_that_are_down, 1},
                                    {a_volume_that_may_stand_still_comes_last, 1},

@@ -285,6 +285,17 @@ START_TEST(a_volume_that_is_down_cannot_be_checked)
 }
 END_TEST
 
+/* Loop: no JSON, no list, one without a name: going on would be to overlook a volume. */
+START_TEST(a_list_of_volumes_that_is_none)
+{
+    static const char *const lists[] = {"volumes", "{\"list\":[]}",
+                                        "{\"volumes\":[{\"name\":\"a:1\"},{\"address\":\"b:1\"}]}"};
+    two_keys_stand(MD5_A);
+    (void)fake_answer("http://m:1/admin/volumes", 200, lists[_i]);
+    ck_assert_int_eq(verify(""), EXIT_TROUBLE);
+}
+END_TEST
+
 static void interrupt_the_second_look(const char *method UNUSED, const char *url)
 {
     static bool done;
@@ -397,6 +408,7 @@ int main(void)
     Suite *suite = suite_create("tool/verify");
     TCase *tcase = suite_case(suite, "verify", tests);
     tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_loop_test(tcase, a_list_of_volumes_that_is_none, 0, 3);
     tcase_add_loop_test(tcase, a_volume_that_is_not_the_one_is_refused, 0, 2);
     tcase_add_loop_test(tcase, nothing_is_stopped_for_a_repair_that_cannot_begin, 0, 3);
     return suite_run(suite);

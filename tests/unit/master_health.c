@@ -131,7 +131,7 @@ static bool hesitates(struct volumes *table, const char *place)
     struct key any = {.len = 2, .bytes = "/k"};
     struct volume_copy copy;
     struct buf text = BUF_INIT;
-    (void)volumes_look(table, &any, 1, &place, 1, &text, &copy);
+    (void)volumes_look(table, &any, 1, &place, 1, &text, &copy, &(uint64_t){0});
     ck_assert_uint_eq(copy.len, text.len);
     buf_free(&text);
     return copy.hesitates;

@@ -79,7 +79,7 @@ static bool hesitates(struct volumes *table, const char *place)
     struct key any = {.len = 2, .bytes = "/k"};
     struct volume_copy copy;
     struct buf text = BUF_INIT;
-    (void)volumes_look(table, &any, 1, &place, 1, &text, &copy);
+    (void)volumes_look(table, &any, 1, &place, 1, &text, &copy, &(uint64_t){0});
     ck_assert_uint_eq(copy.len, text.len);
     buf_free(&text);
     return copy.hesitates;
@@ -146,6 +146,51 @@ START_TEST(ranking_follows_placement)
     ck_assert_uint_eq(count, 0);
     ck_assert_ptr_null(list);
     volumes_free(none);
+}
+END_TEST
+
+/* The stamp spares the digests only as long as they would come to the same. */
+START_TEST(stamps_are_of_the_volumes_that_keep_copies)
+{
+    struct place ranked[3];
+    const char *const names[] = {"a:1", "b:1", "b:1/sub"};
+    ck_assert_int_eq(placement_rank(&key, names, 3, 3, ranked), ST_OK);
+    const char *const places[] = {ranked[0].name, ranked[1].name};
+    struct volume_copy copies[2];
+    struct buf text = BUF_INIT;
+    uint64_t stamp = 0;
+    ck_assert(volumes_look(volumes, &key, 2, places, 2, &text, copies, &stamp));
+    uint64_t first = stamp;
+    ck_assert_uint_ne(first, 0);
+    ck_assert_uint_eq(volumes_stamp(volumes, &key, 2, places, 2), first);
+    ck_assert(volumes_look(volumes, &key, 2, places, 2, &text, copies, &stamp));
+    ck_assert_uint_eq(stamp, first);
+    stamp ^= 1; /* it is believed */
+    ck_assert(!volumes_look(volumes, &key, 2, places, 2, &text, copies, &stamp));
+
+    struct volume_facts facts;
+    ck_assert(volumes_facts(volumes, names[ranked[0].volume], &facts));
+    facts.draining = true;
+    ck_assert_int_eq(volumes_set(volumes, names[ranked[0].volume], &facts), ST_OK);
+    stamp = first;
+    ck_assert(!volumes_look(volumes, &key, 2, places, 2, &text, copies, &stamp));
+    ck_assert_uint_ne(stamp, first);
+    facts.draining = false;
+    ck_assert_int_eq(volumes_set(volumes, names[ranked[0].volume], &facts), ST_OK);
+    ck_assert(volumes_look(volumes, &key, 2, places, 2, &text, copies, &stamp));
+    ck_assert_uint_eq(stamp, first);
+    add("new:1", NULL);
+    (void)volumes_look(volumes, &key, 2, places, 2, &text, copies, &stamp);
+    ck_assert_uint_ne(stamp >> 1, first >> 1);
+
+    for (int i = 4; i <= 62; i++) { /* so many have a bit each */
+        char name[16];
+        ck_assert_uint_ne(volumes_stamp(volumes, &key, 2, places, 2), 0);
+        (void)snprintf(name, sizeof name, "n%d:1", i);
+        add(name, NULL);
+    }
+    ck_assert_uint_eq(volumes_stamp(volumes, &key, 2, places, 2), 0);
+    buf_free(&text);
 }
 END_TEST
 
@@ -438,6 +483,7 @@ int main(void)
                                    {places_belong_to_volumes, 1},
                                    {what_states_allow, 1},
                                    {ranking_follows_placement, 1},
+                                   {stamps_are_of_the_volumes_that_keep_copies, 1},
                                    {one_silence_makes_it_slow, 1},
                                    {it_hesitates_while_an_answer_is_late, 1},
                                    {one_that_never_answered_is_down_at_once, 1},
