@@ -10,6 +10,7 @@
 #include "common/ldb.h"
 #include "common/log.h"
 #include "master/index.h"
+#include "master/recall.h"
 #include "tests/unit/suite.h"
 
 static char dir[64];
@@ -52,7 +53,8 @@ static const struct index_log fake_log = {fake_append, fake_applied, fake_volume
 
 static void open_index(const struct index_log *log)
 {
-    const struct index_options options = {.path = path, .sync = true, .log = log};
+    const struct index_options options = {
+        .path = path, .sync = true, .log = log, .recall_bytes = 2 << 20};
     ck_assert_int_eq(index_open(&tested, &options), ST_OK);
 }
 
@@ -292,6 +294,51 @@ START_TEST(a_blank_one_becomes_that_of_a_store)
 }
 END_TEST
 
+/* As a reader does: what the index says is kept for the next. */
+static enum status look(const char *name)
+{
+    struct key key = key_of(name);
+    struct buf text = BUF_INIT;
+    struct record_view view;
+    struct recall_ticket ticket;
+    enum status st = index_look(tested, &key, &text, &view, &ticket);
+    if (!st)
+        index_keep(tested, &key, &view, &ticket);
+    buf_free(&text);
+    return st;
+}
+
+static uint64_t known(void)
+{
+    uint64_t hits;
+    uint64_t misses;
+    uint64_t keys;
+    index_recalled(tested, &hits, &misses, &keys);
+    return keys;
+}
+
+static enum status put_an_empty_one(void *arg UNUSED, const char *place)
+{
+    return ldb_destroy(place);
+}
+
+START_TEST(another_one_in_its_place_is_read)
+{
+    ck_assert_int_eq(apply(1, 1, "/a", "v1:1"), ST_OK);
+    for (unsigned i = 0; i < 3; i++)
+        ck_assert_int_eq(look("/a"), ST_OK);
+    ck_assert_uint_eq(known(), 1);
+    ck_assert_int_eq(index_replace(tested, put_an_empty_one, NULL), ST_OK);
+    ck_assert_uint_eq(known(), 0);
+    ck_assert_int_eq(look("/a"), ST_NOT_FOUND);
+    ck_assert_uint_eq(index_sequence(tested), 0);
+    ck_assert_int_eq(apply(1, 1, "/a", "v1:1"), ST_OK);
+    ck_assert_int_eq(look("/a"), ST_OK);
+    ck_assert_int_eq(apply(2, 1, "/a", NULL), ST_OK); /* an entry of the log is forgotten, too */
+    ck_assert_int_eq(look("/a"), ST_NOT_FOUND);
+}
+END_TEST
+
 START_TEST(digests_are_of_what_is_in_it)
 {
     char one[MD5_HEX + 1];
@@ -325,6 +372,7 @@ int main(void)
                                   it_goes_back_to_what_was_synced,
                                   one_that_is_used_alone_has_left_the_log,
                                   a_blank_one_becomes_that_of_a_store,
+                                  another_one_in_its_place_is_read,
                                   digests_are_of_what_is_in_it,
                                   NULL};
     Suite *suite = suite_create("master_index_log");
