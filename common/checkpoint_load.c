@@ -1,6 +1,7 @@
 #include "common/checkpoint_load.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -323,6 +324,21 @@ static enum status remove_leftover(const char *path, struct buf *why)
                            : explain(st, why, "could not remove %s; remove it by hand", path);
 }
 
+/* Whether another process has DIR open, or holds it for a restore: what is beside it is not left
+ * over then, though nobody may have that open just now. Only looked at: a lock that is taken here
+ * and let go of would be this process's own. */
+static bool is_held(const char *dir)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    char *path = beside(dir, "/LOCK");
+    int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
+    bool held = fd >= 0 && fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+    if (fd >= 0)
+        (void)close(fd);
+    free(path);
+    return held;
+}
+
 enum status checkpoint_load_clean(const char *dir, struct buf *why)
 {
     char *place = beside(dir, "");
@@ -330,7 +346,9 @@ enum status checkpoint_load_clean(const char *dir, struct buf *why)
     char *old = beside(dir, ".checkpoint-old");
     enum status st = place && new &&old ? ST_OK : ST_NO_MEMORY;
     bool any = !st && (is_there(new) || is_there(old));
-    if (any && !is_there(place) && is_there(old)) {
+    if (any && is_held(dir))
+        st = explain(ST_LOCKED, why, "%s is in use: a restore is at work, or another master", dir);
+    if (any && !st && !is_there(place) && is_there(old)) {
         if (rename(old, place))
             st = explain(status_of_errno(errno), why, "could not put %s back in its place: %s", old,
                          strerror(errno));

@@ -5,6 +5,7 @@
  *   checkpoint_read          on the pool: the snapshot is taken or found again, a block is read
  *   checkpoint_block_read    … and sent
  *   checkpoint_block_sent    it has left
+ *   checkpoint_late          or has not, in all that time: that is the end
  *   checkpoint_next          after a pause, the next one
  *   checkpoint_finish        answered
  *   checkpoint_let_go        on the pool: the snapshot is given up, or held for who comes back
@@ -12,7 +13,8 @@
  *
  * One block is in memory at a time: the client that reads it sets the pace, and the pause between
  * two is as long as the last one took, so that clients who write get their share of the processors.
- * A client that goes away leaves the snapshot held for a while.
+ * A client that goes away leaves the snapshot held for a while. One that takes next to nothing
+ * would have it held for ever, since how old it is is asked for each block: it is cut off.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +24,7 @@
 #include "common/hex.h"
 #include "common/http_server.h"
 #include "common/key.h"
+#include "common/log.h"
 #include "common/loop.h"
 #include "common/pool.h"
 #include "master/flows.h"
@@ -29,15 +32,19 @@
 #include "master/snapshots.h"
 #include "master/worker.h"
 
-enum { AFTER_MAX = 4096 }; /* bytes of an entry's key: "!w" and a key, or "!v" and a volume */
+enum {
+    AFTER_MAX = 4096,       /* bytes of an entry's key: "!w" and a key, or "!v" and a volume */
+    PATIENCE_MS = 60 * 1000 /* for a block: about 4 KiB a second */
+};
 
 struct checkpoint {
     struct worker *worker;
     struct http_request *req;
     struct pool_job job;
     struct loop_timer *pause;
-    uint64_t began_ms;          /* of the block at hand */
-    char id[IDENTITY_SIZE + 1]; /* of the snapshot that is wanted; "": a new one */
+    struct loop_timer *patience; /* with the client that takes a block */
+    uint64_t began_ms;           /* of the block at hand */
+    char id[IDENTITY_SIZE + 1];  /* of the snapshot that is wanted; "": a new one */
     struct snapshot *snapshot;
     struct checkpoint_point point;
     struct buf after;   /* the last key that was read */
@@ -53,6 +60,7 @@ struct checkpoint {
 static void checkpoint_read(void *arg);
 static void checkpoint_block_read(void *arg);
 static void checkpoint_block_sent(void *arg, bool alive);
+static void checkpoint_late(void *arg);
 static void checkpoint_next(void *arg);
 static void checkpoint_finish(struct checkpoint *checkpoint);
 static void checkpoint_let_go(void *arg);
@@ -109,6 +117,7 @@ static enum status parse(struct checkpoint *checkpoint)
 static void checkpoint_free(struct checkpoint *checkpoint)
 {
     loop_timer_free(checkpoint->pause);
+    loop_timer_free(checkpoint->patience);
     buf_free(&checkpoint->after);
     buf_free(&checkpoint->entries);
     buf_free(&checkpoint->block);
@@ -118,10 +127,13 @@ static void checkpoint_free(struct checkpoint *checkpoint)
 void checkpoint_start(struct worker *worker, struct http_request *req)
 {
     struct checkpoint *checkpoint = calloc(1, sizeof *checkpoint);
-    if (checkpoint)
+    if (checkpoint) {
         checkpoint->pause = loop_timer_new(worker->loop, checkpoint_next, checkpoint);
-    if (!checkpoint || !checkpoint->pause) {
-        free(checkpoint);
+        checkpoint->patience = loop_timer_new(worker->loop, checkpoint_late, checkpoint);
+    }
+    if (!checkpoint || !checkpoint->pause || !checkpoint->patience) {
+        if (checkpoint)
+            checkpoint_free(checkpoint);
         http_reply_status(req, ST_NO_MEMORY, NULL);
         return;
     }
@@ -226,6 +238,7 @@ static void checkpoint_block_read(void *arg)
     }
     if (!checkpoint->started)
         start_answer(checkpoint);
+    loop_timer_set(checkpoint->patience, PATIENCE_MS);
     http_reply_piece(checkpoint->req, checkpoint->block.data, checkpoint->block.len,
                      checkpoint_block_sent, checkpoint);
 }
@@ -233,12 +246,21 @@ static void checkpoint_block_read(void *arg)
 static void checkpoint_block_sent(void *arg, bool alive)
 {
     struct checkpoint *checkpoint = arg;
+    loop_timer_clear(checkpoint->patience);
     checkpoint->whole = alive && checkpoint->last;
     struct snapshots *snapshots = checkpoint->worker->master->snapshots;
     if (alive && !checkpoint->last && !snapshots_stopped(snapshots))
         loop_timer_set(checkpoint->pause, loop_now_ms() - checkpoint->began_ms + 1);
     else
         checkpoint_finish(checkpoint);
+}
+
+static void checkpoint_late(void *arg)
+{
+    const struct checkpoint *checkpoint = arg;
+    log_event(LOG_WARN, "checkpoint", "request=%s error=\"its reader is too slow, and cut off\"",
+              http_request_id(checkpoint->req));
+    checkpoint_block_sent(arg, false);
 }
 
 static void checkpoint_next(void *arg)

@@ -88,6 +88,7 @@ static enum status reopen(struct index *index)
               status_text(st), error ? error : "");
     free(error);
     index->broken = st != ST_OK;
+    index->reopened = true;
     return st;
 }
 
@@ -272,6 +273,10 @@ static enum status load_meta(struct index *index)
         st = load_value(index, INDEX_SEQUENCE, "0", &text);
     if (!st) {
         index->recorded = index->sequence = strtoull(buf_text(&text), NULL, 10);
+        /* With several masters the log gives the numbers. */
+        st = index->sequence && !index->options.log ? index_number_begin(index) : ST_OK;
+    }
+    if (!st) {
         st = load_value(index, INDEX_BORN, now, &text);
     }
     if (!st) {
@@ -415,6 +420,8 @@ void index_close(struct index *index)
     if (!index)
         return;
     index_stop(index);
+    if (!index->options.log)
+        index_number_end(index);
     free_index(index);
 }
 

@@ -15,6 +15,7 @@
 #define INDEX_WORK     "!w"         /* … KEY: what is still to be done for a key */
 #define INDEX_VOLUME   "!v"         /* … NAME: the JSON of a volume */
 #define INDEX_SEQUENCE "!msequence" /* number of the last batch */
+#define INDEX_CLOSED   "!mclosed"   /* the same: it was closed after that, and all is on the disk */
 #define INDEX_ID       "!mid"       /* identity of this index */
 #define INDEX_BORN     "!mborn"     /* unix milliseconds */
 #define INDEX_SYNCED   "!msynced"   /* of several masters: up to here all is on the disk */
@@ -61,6 +62,7 @@ struct index {
 
     pthread_mutex_t write_lock; /* one writes to the database at a time; guards what follows */
     bool broken;                /* the last write failed */
+    bool reopened;              /* after that; watchers were not told yet */
     bool restored_next;         /* `restored`, once what is in the batch is written */
     uint64_t room_until_ms;     /* until then the disk has room, loop_now_ms() */
     struct ldb_batch *batch;
@@ -84,6 +86,12 @@ enum status index_load_log(struct index *index) MUST_CHECK;
 /* A group of changes through the log. */
 enum status index_commit_to_log(struct index *index, const struct index_change *group,
                                 uint64_t term, uint32_t count) MUST_CHECK;
+/* While opening, with index->sequence as it is on the disk, not 0: moves it to where numbers go on,
+ * durably. */
+enum status index_number_begin(struct index *index) MUST_CHECK;
+/* While closing, when all is written: the numbers go on just there. Where it fails, or the last
+ * write did, they jump, which does no harm. */
+void index_number_end(struct index *index);
 
 /* Notes what an operation that goes into the batch means for others. True where it is only for
  * them, and not to be stored. */

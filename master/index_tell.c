@@ -47,10 +47,13 @@ void index_tell_applied(struct index *index, enum status st, uint64_t sequence)
         atomic_store(&index->restored, index->restored_next);
     if (!atomic_load(&index->restored))
         atomic_store(&index->restored_made_ms, 0);
-    if (changes && st)
+    /* Opened anew, the database may show what a failed write has left in its log: changes of which
+     * nobody was told. With the first numbers behind them everyone begins anew. */
+    if (changes && (st || index->reopened))
         changes_lose(changes, sequence);
     else if (changes)
         changes_publish(changes, sequence);
+    index->reopened = index->reopened && st;
 }
 
 void index_tell_loaded(struct index *index, const struct buf *text)

@@ -2,11 +2,17 @@
  * POST /admin/reconcile: what `larder verify --repair` has found out about keys of an index that
  * was restored. The path:
  *
- *   reconcile_start      ?begin and ?end change the state of the index; else the body is read
+ *   reconcile_start
+ *   reconcile_taken      nobody else is at it; ?begin and ?end change the state of the index, else
+ *                        the body is read
  *   reconcile_data
  *   reconcile_arrived    every record in it is good, or nothing is done
  *   reconcile_committed  they are in the index
  *   reconcile_finish
+ *
+ * Whoever names himself (Larder-Repair) with ?begin is the one who does this, until ?end or ?leave,
+ * or until he has not been heard of for a minute: of two at once each would take the other's
+ * records, or the writes that come after the first one's end, for faults.
  *
  * While an index counts as restored nobody else writes it: key locks are not given out.
  */
@@ -18,10 +24,12 @@
 #include "common/json.h"
 #include "common/key.h"
 #include "common/log.h"
+#include "common/loop.h"
 #include "common/record.h"
 #include "master/flows.h"
 #include "master/index.h"
 #include "master/janitor.h"
+#include "master/lease.h"
 #include "master/worker.h"
 
 enum { BODY_MAX = 4 * 1024 * 1024 };
@@ -35,6 +43,7 @@ struct reconcile {
     struct index_change change;
 };
 
+static void reconcile_taken(struct reconcile *reconcile, bool begins);
 static size_t reconcile_data(void *arg, const char *data, size_t len);
 static void reconcile_arrived(void *arg, enum status st);
 static void reconcile_committed(void *arg, enum status st);
@@ -59,6 +68,22 @@ static void change_state(struct reconcile *reconcile, bool restored)
     index_commit(reconcile->worker->master->index, &reconcile->change);
 }
 
+static const char *who(const struct reconcile *reconcile)
+{
+    return http_request_field(reconcile->req, "Larder-Repair");
+}
+
+/* False where another has it: the request was answered. */
+static bool take_lease(struct reconcile *reconcile)
+{
+    if (lease_take(reconcile->worker->master->repairs, who(reconcile), loop_now_ms()))
+        return true;
+    reconcile_finish(reconcile, ST_CONFLICT,
+                     "another 'larder verify --repair' is at work on this index: wait for its end "
+                     "(one that was killed is forgotten after a minute)");
+    return false;
+}
+
 void reconcile_start(struct worker *worker, struct http_request *req)
 {
     struct reconcile *reconcile = calloc(1, sizeof *reconcile);
@@ -68,17 +93,30 @@ void reconcile_start(struct worker *worker, struct http_request *req)
     }
     reconcile->worker = worker;
     reconcile->req = req;
-    bool restored = index_restored(worker->master->index);
-    if (http_request_has(req, "begin"))
-        change_state(reconcile, true);
-    else if (!restored)
+    bool begins = http_request_has(req, "begin");
+    if (http_request_has(req, "leave")) {
+        lease_give_back(worker->master->repairs, who(reconcile));
+        reconcile_finish(reconcile, ST_OK, NULL);
+    } else if (!begins && !index_restored(worker->master->index)) {
         reconcile_finish(reconcile, ST_CONFLICT, "this index does not count as restored");
-    else if (http_request_has(req, "end"))
+    } else if (take_lease(reconcile)) {
+        reconcile_taken(reconcile, begins);
+    }
+}
+
+/* It is the one who may. */
+static void reconcile_taken(struct reconcile *reconcile, bool begins)
+{
+    if (begins)
+        change_state(reconcile, true);
+    else if (http_request_has(reconcile->req, "renew"))
+        reconcile_finish(reconcile, ST_OK, NULL);
+    else if (http_request_has(reconcile->req, "end"))
         change_state(reconcile, false);
-    else if (!http_request_has_body(req))
+    else if (!http_request_has_body(reconcile->req))
         reconcile_finish(reconcile, ST_LENGTH_REQUIRED, "send {\"records\":[...]}");
     else
-        http_request_read_body(req, &sink, reconcile);
+        http_request_read_body(reconcile->req, &sink, reconcile);
 }
 
 static size_t reconcile_data(void *arg, const char *data, size_t len)
@@ -139,6 +177,8 @@ static void reconcile_committed(void *arg, enum status st)
     /* What was restored may stand on volumes that are drained or lost by now. */
     if (!st && reconcile->ends)
         janitor_demand_sweep(reconcile->worker->master->janitor);
+    if (!st && reconcile->ends)
+        lease_give_back(reconcile->worker->master->repairs, who(reconcile));
     reconcile_finish(reconcile, st, NULL);
 }
 

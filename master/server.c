@@ -36,6 +36,7 @@
 #include "master/index.h"
 #include "master/janitor.h"
 #include "master/keylock.h"
+#include "master/lease.h"
 #include "master/ration.h"
 #include "master/roll.h"
 #include "master/routes.h"
@@ -45,14 +46,16 @@
 
 enum { COPY_BYTES = 6 * 1024 * 1024 }; /* of values that a loop copies at the same time */
 /* POOL_QUEUE: scans that wait; the next one is answered 503. IDLE_CONNECTIONS: a loop's to all
- * volumes. STOP_MS: for requests under way, when the master is to end. */
-/* BLOCKS_PART: of --cache, LevelDB's blocks get one part of so many, records the others. */
+ * volumes. STOP_MS: for requests under way, when the master is to end. REPAIR_MS: until a `larder
+ * verify --repair` that says nothing more is forgotten. BLOCKS_PART: of --cache, LevelDB's blocks
+ * get one part of so many, records the others. */
 enum {
     BLOCKS_PART = 8,
     POOL_QUEUE = 4096,
     IDLE_CONNECTIONS = 512,
     ADMIN_RESERVE = 16,
-    STOP_MS = 10000
+    STOP_MS = 10000,
+    REPAIR_MS = 60000
 };
 
 /* `master` is its first member: count_idle() gets from the one to the other. */
@@ -245,7 +248,8 @@ static enum status start_parts(struct server *server)
     master->volumes = volumes_new(server->config->subvolumes, server->config->down_after_ms);
     master->pool = pool_new(server->config->pool_threads, POOL_QUEUE);
     master->changes = changes_new((size_t)server->config->watch_log_bytes);
-    if (!master->locks || !master->volumes || !master->pool || !master->changes)
+    master->repairs = lease_new(REPAIR_MS);
+    if (!master->locks || !master->volumes || !master->pool || !master->changes || !master->repairs)
         return ST_NO_MEMORY;
     enum status st = ST_OK;
     if (server->config->cluster.count) {
@@ -314,6 +318,7 @@ static void free_parts(struct server *server)
     changes_free(master->changes);
     volumes_free(master->volumes);
     keylock_free(master->locks);
+    lease_free(master->repairs);
     free(master->workers);
     free(server->threads);
     free(server);

@@ -1,6 +1,6 @@
 /*
- * The path: sweep_tick → (page_read → page_arrived → flagged …) until the end of the index →
- * finish.
+ * The path: sweep_tick → settled → (page_read → page_arrived → flagged …) until the end of the
+ * index → finish.
  *
  * A key that somebody else has locked for long is put on a short list. It is tried again after the
  * sweep, since waiting for it would hold up the others; where the list is full the sweep counts as
@@ -11,6 +11,10 @@
  *
  * What must not happen: a reason for a sweep comes while one runs, and is taken for done with it.
  * So the epoch of the volumes is read before the sweep begins, and counts as done only at its end.
+ * Nor may it overtake a write: one that judged its copies by the volumes of before, and whose
+ * record comes to a part of the index that was looked through already, would keep a copy that does
+ * not count, without a flag. So what was decided before the epoch was read is waited for
+ * (settle.h).
  */
 #include "master/sweep.h"
 
@@ -27,6 +31,7 @@
 #include "master/config.h"
 #include "master/flag.h"
 #include "master/index.h"
+#include "master/settle.h"
 #include "master/volumes.h"
 #include "master/worker.h"
 
@@ -48,6 +53,7 @@ struct mark {
 
 struct sweep {
     struct worker *worker;
+    struct settle settle;
     struct pool_job job;
     bool reading; /* the job is the pool's now */
     bool stopped;
@@ -71,6 +77,7 @@ struct sweep {
     _Atomic uint64_t looked, flags, finished_ms;
 };
 
+static void settled(void *arg, enum status st);
 static void page_read(void *arg);
 static void page_arrived(void *arg);
 static void flagged(void *arg, enum status st);
@@ -253,7 +260,18 @@ static void begin(struct sweep *sweep)
     sweep->was_demanded = atomic_exchange(&sweep->demanded, false);
     atomic_store(&sweep->looked, 0);
     atomic_store(&sweep->flags, 0);
-    read_page(sweep);
+    settle_start(&sweep->settle, sweep->worker->master, sweep->worker->loop, settled, sweep);
+}
+
+/* An index that cannot be written takes no flags either. */
+static void settled(void *arg, enum status st)
+{
+    struct sweep *sweep = arg;
+    sweep->st = st;
+    if (st || sweep->stopped)
+        finish(sweep);
+    else
+        read_page(sweep);
 }
 
 void sweep_tick(struct sweep *sweep)
@@ -305,7 +323,7 @@ void sweep_stop(struct sweep *sweep)
 
 bool sweep_idle(const struct sweep *sweep)
 {
-    return !sweep->reading && sweep->under_way == 0;
+    return !sweep->settle.under_way && !sweep->reading && sweep->under_way == 0;
 }
 
 void sweep_free(struct sweep *sweep)
@@ -313,6 +331,7 @@ void sweep_free(struct sweep *sweep)
     if (!sweep)
         return;
     forget_locked(sweep);
+    settle_free(&sweep->settle);
     buf_free(&sweep->start);
     free(sweep->page);
     free(sweep);

@@ -23,6 +23,7 @@ struct http_server;
 struct index;
 struct janitor;
 struct keylock;
+struct lease;
 struct loop;
 struct pool;
 struct ration;
@@ -44,6 +45,7 @@ struct master {
     struct pool *pool;       /* for what blocks: scans */
     struct changes *changes; /* of the index; for watchers */
     struct snapshots *snapshots;
+    struct lease *repairs;   /* who brings a restored index and the volumes together */
     struct janitor *janitor; /* runs on the first worker's loop */
     struct bell *bell;       /* the janitor's; NULL before it is there */
     struct worker *workers;  /* one a loop; the row stays until all threads have ended */

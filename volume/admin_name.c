@@ -2,6 +2,7 @@
  * GET /admin/name: the name under which the store knows this volume. POST /admin/name?name=NAME:
  * the master tells it. The path: admin_name_start → name_kept (on the pool) → name_answered.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,6 +24,7 @@ struct naming_call {
     struct http_request *req;
     struct pool_job job;
     char name[VOLUME_NAME_MAX + 1];
+    char peer[80];
     enum status st;
 };
 
@@ -61,7 +63,6 @@ void admin_name_start(struct service *service, struct http_request *req)
         http_reply_status(req, ST_BAD_REQUEST, "expected ?name=host:port[/path], percent-encoded");
         return;
     }
-    pulls_trust(service->pulls, http_request_peer(req)); /* masters do this, and nobody else */
     struct naming_call *call = calloc(1, sizeof *call);
     if (!call) {
         http_reply_status(req, ST_NO_MEMORY, NULL);
@@ -70,6 +71,7 @@ void admin_name_start(struct service *service, struct http_request *req)
     call->service = service;
     call->req = req;
     memcpy(call->name, name, sizeof call->name);
+    (void)snprintf(call->peer, sizeof call->peer, "%s", http_request_peer(req));
     call->job = (struct pool_job){
         .run = name_kept, .done = name_answered, .arg = call, .loop = http_request_loop(req)};
     if (!pool_submit(service->pool, &call->job)) {
@@ -81,6 +83,7 @@ void admin_name_start(struct service *service, struct http_request *req)
 static void name_kept(void *arg)
 {
     struct naming_call *call = arg;
+    pulls_trust(call->service->pulls, call->peer); /* masters do this, and nobody else */
     call->st = called_set(call->service->called, call->name);
 }
 

@@ -8,6 +8,7 @@
 #include <linux/magic.h>
 #include <linux/openat2.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
@@ -91,6 +92,17 @@ static bool real_shares(int fd)
     return fstatfs(fd, &is) == 0 && is.f_type == EXT4_SUPER_MAGIC;
 }
 
+/* ext4's and XFS's fsid are made of their UUID. */
+static uint64_t real_file_system(int fd)
+{
+    struct statfs is;
+    uint64_t id = 0;
+    if (fstatfs(fd, &is))
+        return 0;
+    memcpy(&id, &is.f_fsid, sizeof is.f_fsid < sizeof id ? sizeof is.f_fsid : sizeof id);
+    return id ^ (uint64_t)is.f_type;
+}
+
 static int real_written(int fd)
 {
     return sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE);
@@ -125,6 +137,7 @@ const struct disk disk_real = {
     .spread = real_spread,
     .sync = fsync,
     .sync_all = syncfs,
+    .file_system = real_file_system,
     .shares = real_shares,
     .written = real_written,
     .rename = renameat,

@@ -42,6 +42,9 @@ struct disk {
     /* syncfs(2): everything that was changed in the file system of `fd` before the call. NULL where
      * `sync` does nothing, so that nothing is opened for it. */
     int (*sync_all)(int fd);
+    /* Tells the file system of `fd` from another that had its device number before; 0: not known.
+     */
+    uint64_t (*file_system)(int fd);
     /* Whether one sync_all is faster than many `sync`s in the file system of `fd`. */
     bool (*shares)(int fd);
     /* After sync_all: 0 where all bytes of the file have been written, as far as the kernel has

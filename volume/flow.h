@@ -57,7 +57,8 @@ void get_start(struct service *service, struct http_request *req, struct path *p
 void delete_start(struct service *service, struct http_request *req, struct path *path);
 void unlink_start(struct service *service, struct http_request *req, struct path *path);
 void list_start(struct service *service, struct http_request *req, struct path *path);
-/* GET /admin/tombstones; the path is in its query. */
+/* GET /admin/tombstones, GET /admin/quarantine; the path is in its query. */
 void list_tombstones_start(struct service *service, struct http_request *req);
+void list_quarantine_start(struct service *service, struct http_request *req);
 
 #endif

@@ -4,7 +4,8 @@
  * list_fill (on the pool) → list_filled: the first piece begins the answer → list_drained: the
  * client has taken it → list_fill → … → list_finish.
  *
- * GET /admin/tombstones goes the same way, over the tombstones of a subvolume instead.
+ * GET /admin/tombstones and GET /admin/quarantine go the same way, over what a subvolume has of
+ * those instead.
  *
  * Failures: before the first piece an error is answered; later the connection is cut, so that no
  * client takes a part for the whole.
@@ -16,10 +17,11 @@
 #include "common/key.h"
 #include "volume/flow.h"
 #include "volume/listing.h"
+#include "volume/quarantine_walk.h"
 #include "volume/service.h"
 #include "volume/tombstone_walk.h"
 
-enum list_kind { LIST_DIRECTORY, LIST_TOMBSTONES };
+enum list_kind { LIST_DIRECTORY, LIST_TOMBSTONES, LIST_QUARANTINE };
 
 /* Made by list_begin(), freed by list_finish(). The loop and the pool have it by turns, never both:
  * a piece is filled while none leaves. */
@@ -28,8 +30,9 @@ struct list {
     enum list_kind kind;
     bool meta;
     bool started;            /* the head of the answer is out */
-    struct listing *listing; /* the one of the two that `kind` says; NULL before the first piece */
+    struct listing *listing; /* the one of these that `kind` says; NULL before the first piece */
     struct tombstone_walk *walk;
+    struct quarantine_walk *quarantine;
     struct buf piece;
     bool more; /* comes after this piece */
     enum status result;
@@ -49,7 +52,7 @@ void list_start(struct service *service, struct http_request *req, struct path *
 }
 
 /* `place` is a path of a volume, as "/svXX"; without one, DIR itself. */
-void list_tombstones_start(struct service *service, struct http_request *req)
+static void list_place(struct service *service, struct http_request *req, enum list_kind kind)
 {
     char place[PATH_LIMIT] = "";
     size_t len;
@@ -64,10 +67,20 @@ void list_tombstones_start(struct service *service, struct http_request *req)
         flow_refuse(req, st);
         return;
     }
-    list_begin(service, req, path, LIST_TOMBSTONES);
+    list_begin(service, req, path, kind);
 }
 
-/* Both kinds begin the same way, and differ in what fills the pieces. */
+void list_tombstones_start(struct service *service, struct http_request *req)
+{
+    list_place(service, req, LIST_TOMBSTONES);
+}
+
+void list_quarantine_start(struct service *service, struct http_request *req)
+{
+    list_place(service, req, LIST_QUARANTINE);
+}
+
+/* All kinds begin the same way, and differ in what fills the pieces. */
 static void list_begin(struct service *service, struct http_request *req, struct path *path,
                        enum list_kind kind)
 {
@@ -103,6 +116,11 @@ static void list_fill(void *arg)
             st = listing_begin(&list->listing, at, list->meta);
         if (!st)
             st = listing_next(list->listing, &list->piece, &list->more);
+    } else if (list->kind == LIST_QUARANTINE) {
+        if (!list->quarantine)
+            st = quarantine_walk_begin(&list->quarantine, at);
+        if (!st)
+            st = quarantine_walk_next(list->quarantine, &list->piece, &list->more);
     } else {
         if (!list->walk)
             st = tombstone_walk_begin(&list->walk, at);
@@ -149,6 +167,8 @@ static void list_close(void *arg)
     list->listing = NULL;
     tombstone_walk_free(list->walk);
     list->walk = NULL;
+    quarantine_walk_free(list->quarantine);
+    list->quarantine = NULL;
 }
 
 static void list_finish(void *arg)

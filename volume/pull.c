@@ -30,7 +30,7 @@ enum { CHUNK_BYTES = 1024 * 1024 };
 
 struct pull {
     struct flow flow;
-    struct pool_job job;
+    struct gate_job job;
     struct pulls_entry entry;
     char expected[MD5_HEX + 1];
     const char *url; /* into the request's field */
@@ -55,11 +55,11 @@ void pull_start(struct service *service, struct http_request *req, struct path *
     atomic_fetch_add(&service->counters.puts, 1);
     pull->entry = (struct pulls_entry){.subvolume = path->subvolume, .file = path->file};
     pulls_add(service->pulls, &pull->entry);
-    pull->job = (struct pool_job){
-        .run = pull_work, .done = pull_finish, .arg = pull, .loop = http_request_loop(req)};
+    pull->job = (struct gate_job){
+        .run = pull_work, .next = pull_finish, .arg = pull, .loop = http_request_loop(req)};
     pull->result = pull_check_head(pull);
     /* Once it has begun it belongs to the thread: not even its result may be looked at. */
-    if (!pull->result && pool_submit(pulls_pool(service->pulls), &pull->job))
+    if (!pull->result && pulls_submit(service->pulls, path->subvolume, &pull->job))
         return;
     if (!pull->result)
         pull->result = ST_BUSY;

@@ -9,8 +9,8 @@
 
 #include "common/attr.h"
 
+struct gate_job;
 struct option_list;
-struct pool;
 struct pulls;
 
 /* One of them, from pulls_add() to pulls_remove(); the struct is the caller's, and the list's
@@ -22,18 +22,21 @@ struct pulls_entry {
     struct pulls_entry *next;
 };
 
-/* Those who may ask are `masters` ("host:port", may be names: they are resolved now, which blocks)
- * and whoever pulls_trust() is told of. NULL: no memory, or no thread. */
-struct pulls *pulls_new(const struct option_list *masters) MUST_CHECK;
+/* Those who may ask are `masters` ("host:port", may be names: they are resolved now, which blocks;
+ * they outlive it), or, where there are none, the first whom pulls_trust() was ever told of: its
+ * address is kept in dir_fd/master. NULL: no memory, or no thread. */
+struct pulls *pulls_new(const struct option_list *masters, int dir_fd) MUST_CHECK;
 /* Those under way are given up, and waited for. NULL is fine. */
 void pulls_free(struct pulls *pulls);
 /* Gives up all that are under way and all that come, without waiting. */
 void pulls_stop(struct pulls *pulls);
 
-/* The threads. */
-struct pool *pulls_pool(struct pulls *pulls);
+/* Runs the job on one of the threads. `subvolume` is that of the copy: a disk that hangs has a part
+ * of the threads, and not all. False where too many wait for it: nothing was taken. */
+bool pulls_submit(struct pulls *pulls, unsigned subvolume, struct gate_job *job) MUST_CHECK;
 
-/* `peer` is a request's, "address:port". A handful is remembered. Any thread, as all below. */
+/* Somebody speaks as a master does. `peer` is his request's, "address:port". Blocks: names of
+ * masters may be resolved again, an address written. Any thread, as all below. */
 void pulls_trust(struct pulls *pulls, const char *peer);
 bool pulls_trusts(struct pulls *pulls, const char *peer);
 

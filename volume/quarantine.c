@@ -30,10 +30,6 @@
 #include "volume/quarantine_names.h"
 #include "volume/subvolume.h"
 
-/* A name in the quarantine, with its NUL; and how much of a path goes into one: the whole is in the
- * note, so what is cut off is not lost. */
-enum { FILE_NAME = 256, PATH_PART = 200 };
-
 /* An operation on the quarantine of a subvolume; on the stack of its thread, from begin() to
  * end(). */
 struct work {
@@ -123,18 +119,9 @@ static void make_id(char id[QUARANTINE_ID])
                    atomic_fetch_add(&count, 1));
 }
 
-/* "aa/bb/NAME" as "ID.aa%bb%NAME": '%' is not in the alphabet of names. */
-static void value_name(const char *id, const char *path, char name[FILE_NAME])
+static void note_name(const char *id, const char *suffix, char name[QUARANTINE_FILE_NAME])
 {
-    size_t len = (size_t)snprintf(name, FILE_NAME, "%s.%.*s", id, PATH_PART, path);
-    for (size_t i = 0; i < len; i++)
-        if (name[i] == '/')
-            name[i] = '%';
-}
-
-static void note_name(const char *id, const char *suffix, char name[FILE_NAME])
-{
-    (void)snprintf(name, FILE_NAME, "%s%s", id, suffix);
+    (void)snprintf(name, QUARANTINE_FILE_NAME, "%s%s", id, suffix);
 }
 
 /* --- Taking --- */
@@ -200,10 +187,10 @@ static enum status move_value(const struct work *work, const struct parents *p,
                               const struct quarantine_entry *entry)
 {
     const char *file = parents_name(work->at->file);
-    char name[FILE_NAME];
+    char name[QUARANTINE_FILE_NAME];
     struct stat is;
     enum status st = ST_OK;
-    value_name(entry->id, work->at->file, name);
+    quarantine_names_value(entry->id, strlen(entry->id), work->at->file, name);
     /* From here to the release no PUT puts another file in its place. */
     subvolume_hold_names(work->sub, false);
     bool known = work->disk->stat_at(p->fd, file, &is) == 0;
@@ -224,7 +211,7 @@ enum status quarantine_take(const struct store_at *at, struct quarantine_entry *
 {
     struct work work;
     struct parents p;
-    char note[FILE_NAME];
+    char note[QUARANTINE_FILE_NAME];
     enum status st = begin(&work, at, SUBVOLUME_DELETE, true);
     if (st)
         return st;
@@ -260,7 +247,7 @@ no_note:
 enum status quarantine_told(const struct store_at *at, const char *id)
 {
     struct work work;
-    char from[FILE_NAME], to[FILE_NAME];
+    char from[QUARANTINE_FILE_NAME], to[QUARANTINE_FILE_NAME];
     enum status st = begin(&work, at, SUBVOLUME_DELETE, false);
     if (st)
         return st;
@@ -277,7 +264,7 @@ enum status quarantine_told(const struct store_at *at, const char *id)
 enum status quarantine_drop(const struct store_at *at, const char *id)
 {
     struct work work;
-    char name[FILE_NAME];
+    char name[QUARANTINE_FILE_NAME];
     enum status st = begin(&work, at, SUBVOLUME_DELETE, false);
     if (st)
         return st;
@@ -312,7 +299,7 @@ static bool scan_note(const struct work *work, const char *note, struct buf *pat
                       bool (*found)(void *arg, const char *id, const char *path, bool there),
                       void *arg)
 {
-    char id[QUARANTINE_ID], name[FILE_NAME];
+    char id[QUARANTINE_ID], name[QUARANTINE_FILE_NAME];
     struct stat is;
     size_t len = strlen(note) - (sizeof QUARANTINE_UNTOLD - 1);
     if (len >= sizeof id)
@@ -320,7 +307,7 @@ static bool scan_note(const struct work *work, const char *note, struct buf *pat
     memcpy(id, note, len);
     id[len] = '\0';
     read_path(work, note, path);
-    value_name(id, buf_text(path), name);
+    quarantine_names_value(id, len, buf_text(path), name);
     bool there = path->len == 0 || work->disk->stat_at(work->fd, name, &is) == 0;
     return found(arg, id, buf_text(path), there);
 }

@@ -5,8 +5,11 @@
 #include "volume/quarantine_names.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+enum { PATH_PART = 200 }; /* bytes of a path in a name */
 
 /* A name that is nothing but the suffix is no note of ours. */
 static bool ends_in(const char *name, const char *suffix)
@@ -23,6 +26,23 @@ bool quarantine_names_is_untold(const char *name)
 bool quarantine_names_is_value(const char *name)
 {
     return name[0] != '.' && !ends_in(name, QUARANTINE_UNTOLD) && !ends_in(name, QUARANTINE_TOLD);
+}
+
+size_t quarantine_names_note(const char *name)
+{
+    const char *suffix = quarantine_names_is_untold(name) ? QUARANTINE_UNTOLD : QUARANTINE_TOLD;
+    return ends_in(name, suffix) ? strlen(name) - strlen(suffix) : 0;
+}
+
+/* "aa/bb/NAME" as "ID.aa%bb%NAME": '%' is not in the alphabet of names. The whole path is in the
+ * note, so what is cut off is not lost. */
+void quarantine_names_value(const char *id, size_t id_len, const char *path,
+                            char name[QUARANTINE_FILE_NAME])
+{
+    int len = snprintf(name, QUARANTINE_FILE_NAME, "%.*s.%.*s", (int)id_len, id, PATH_PART, path);
+    for (int i = 0; i < len && name[i]; i++)
+        if (name[i] == '/')
+            name[i] = '%';
 }
 
 /* fdopendir() takes the descriptor over only where it succeeds. */

@@ -12,6 +12,7 @@
 
 #include <dirent.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "common/attr.h"
@@ -22,8 +23,15 @@
 
 /* A note of which no master knows yet. */
 bool quarantine_names_is_untold(const char *name);
+/* How much of a note's name is its ID, which its value's name begins with; 0: it is no note. */
+size_t quarantine_names_note(const char *name);
 /* A value, not a note on one: whatever else is there and does not begin with a dot. */
 bool quarantine_names_is_value(const char *name);
+
+enum { QUARANTINE_FILE_NAME = 256 }; /* bytes, with the NUL */
+/* The name of the value with this ID (its first `id_len` bytes) and path. */
+void quarantine_names_value(const char *id, size_t id_len, const char *path,
+                            char name[QUARANTINE_FILE_NAME]);
 
 /* The entries of `directory` below the open directory `root`. The caller ends it with closedir().
  * NULL: there is none, or it cannot be opened. */

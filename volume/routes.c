@@ -50,11 +50,9 @@ static void handle_admin(struct service *service, struct http_request *req, cons
         void (*start)(struct service *service, struct http_request *req);
         bool post; /* is known as well */
     } pages[] = {
-        {"health", admin_health_start, false},
-        {"metrics", admin_metrics_start, false},
-        {"name", admin_name_start, true},
-        {"scrub", admin_scrub_start, true},
-        {"tombstones", list_tombstones_start, false},
+        {"health", admin_health_start, false}, {"metrics", admin_metrics_start, false},
+        {"name", admin_name_start, true},      {"quarantine", list_quarantine_start, false},
+        {"scrub", admin_scrub_start, true},    {"tombstones", list_tombstones_start, false},
     };
     for (size_t i = 0; i < sizeof pages / sizeof pages[0]; i++) {
         if (strlen(pages[i].name) != len || memcmp(pages[i].name, part, len) != 0)

@@ -218,7 +218,8 @@ static enum status make_pool(struct server *server)
     unsigned inside = threads - threads / 4;
     size_t waiting = (size_t)threads * JOBS_A_THREAD;
     server->service.pool = pool_new(threads, waiting);
-    server->service.pulls = pulls_new(&server->service.config->masters);
+    server->service.pulls =
+        pulls_new(&server->service.config->masters, subvolumes_own_fd(server->service.all));
     if (!server->service.pool || !server->service.pulls)
         return ST_NO_MEMORY;
     server->service.gates = gates_new(server->service.pool, PATH_SUBVOLUMES, inside, waiting);

@@ -13,7 +13,8 @@
  *   it succeeds, the journal still stood when the syncfs was over. It finds everything done, and
  *   costs a flush at most.
  *
- * Errors: the first one stays, for whoever comes later; a restart forgets it, as it does the
+ * Errors: the first one stays, for whoever comes later; another file system does not inherit it
+ * with the device number, and a restart forgets it, as it does the
  * subvolume's own (subvolume_sync_error()).
  */
 #include "volume/syncer.h"
@@ -44,6 +45,7 @@ enum {
 /* A file system. */
 struct group {
     dev_t device;
+    uint64_t file_system;   /* disk->file_system */
     bool shares;            /* disk->shares */
     unsigned inside;        /* threads that sync now, alone or in a round */
     uint64_t begun, done;   /* numbers of rounds; equal while none is under way */
@@ -110,17 +112,38 @@ void syncer_large_ends(struct syncer *syncer)
     atomic_fetch_sub(&syncer->large, 1);
 }
 
+/* With the lock held. The group of a device number, whatever file system has it by now: what was
+ * known of the one before, its failure too, is no longer true. NULL where somebody is still in
+ * that.
+ */
+static struct group *renew(const struct syncer *syncer, struct group *group, int fd,
+                           uint64_t file_system)
+{
+    if (group->file_system == file_system)
+        return group;
+    if (group->inside)
+        return NULL;
+    group->file_system = file_system;
+    group->shares = syncer->disk->shares(fd);
+    group->failed = 0;
+    group->avoid_until = 0;
+    return group;
+}
+
 /* With the lock held. The group of a file system, made at its first use; NULL where there is no
  * room. They are never taken away: a device number is used again by the next that is mounted. */
 static struct group *group_of(struct syncer *syncer, int fd, dev_t device)
 {
+    uint64_t (*file_system_of)(int fd) = syncer->disk->file_system;
+    uint64_t file_system = file_system_of ? file_system_of(fd) : 0;
     for (unsigned i = 0; i < syncer->count; i++)
         if (syncer->groups[i].device == device)
-            return &syncer->groups[i];
+            return renew(syncer, &syncer->groups[i], fd, file_system);
     if (syncer->count == FILE_SYSTEMS)
         return NULL;
     struct group *group = &syncer->groups[syncer->count];
-    *group = (struct group){.device = device, .shares = syncer->disk->shares(fd)};
+    *group = (struct group){
+        .device = device, .file_system = file_system, .shares = syncer->disk->shares(fd)};
     if (pthread_cond_init(&group->over[0], NULL))
         return NULL;
     if (pthread_cond_init(&group->over[1], NULL)) {

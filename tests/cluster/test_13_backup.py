@@ -1,5 +1,7 @@
 """Backups: taken while writes go on, resumed, refused when damaged; and a store made whole again
 from an older backup and its volumes."""
+import fcntl
+import glob
 import json
 import os
 import shutil
@@ -324,6 +326,39 @@ class RefusedTest(BackupTest):
         self.assertEqual(c.list()["keys"], ["/k"])
         self.assertEqual(sorted(n for n in os.listdir(c.dir) if n.startswith("index")), ["index"])
 
+    def test_a_directory_is_held(self):
+        """From the first moment, also one that was not there: no second restore, no master."""
+        c = self.new_cluster(volumes=1)
+        self.expect(c.put("/k", "v"), 201)
+        path, _ = self.backup(c)
+        c.wait_idle()
+        c.master.stop()
+        shutil.rmtree(c.path("index"))
+        tool = subprocess.Popen([BIN + "/larder", "restore", "-", "--db", c.path("index")],
+                                stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE)
+        poll("it has begun", 20 * SLOW, lambda: os.path.exists(c.path("index.checkpoint-new",
+                                                                      "CURRENT")))
+        with open(c.path("index", "LOCK"), "r+") as f:
+            with self.assertRaises(OSError):
+                fcntl.lockf(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self.assertIn(b"in use", self.restore(c, path, status=1).stderr)
+        with self.assertRaises(Exception):
+            c.start_master(ready=False)
+        _, said = tool.communicate(self.read(path))
+        self.assertEqual((tool.returncode, said), (0, b""))
+        self.assertEqual(sorted(n for n in os.listdir(c.dir) if n.startswith("index")), ["index"])
+        c.start_master(ready=False)
+        self.assertEqual(c.list()["keys"], ["/k"])
+        # One that was killed is not in the way of the next.
+        tool = subprocess.Popen([BIN + "/larder", "restore", "-", "--db", c.path("other")],
+                                stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        poll("it has begun", 20 * SLOW, lambda: os.path.exists(c.path("other.checkpoint-new",
+                                                                      "CURRENT")))
+        tool.kill()
+        tool.communicate()
+        self.restore(c, path, "other")
+
     def test_usage(self):
         c = self.new_cluster(volumes=0, replicas=1, start=False)
         self.run_tool(c, 2, "backup")
@@ -412,6 +447,13 @@ class WholeTest(BackupTest):
         # What it knows of the backup outlives a beginning that is not gone on with.
         self.expect(fetch("POST", c.url + "/admin/reconcile?begin"), 204)
         self.assertGreater(c.admin("/admin/status")["restored_made"], 0)
+        # One that is at work has it to itself.
+        first = {"Larder-Repair": "first"}
+        self.expect(fetch("POST", c.url + "/admin/reconcile?begin", headers=first), 204)
+        done = self.run_tool(c, 2, "verify", "--repair")
+        self.assertIn(b"another 'larder verify --repair' is at work", done.stderr)
+        self.assertTrue(c.admin("/admin/status")["restored"])
+        self.expect(fetch("POST", c.url + "/admin/reconcile?leave", headers=first), 204)
         self.repair(c)
         self.check_all(c, values, [])
         self.assertEqual(c.admin("/admin/status")["restored_made"], 0)
@@ -528,6 +570,41 @@ class WholeTest(BackupTest):
         poll("an audit has been through", 30 * SLOW, lambda: c.admin(
             "/admin/status")["audit"]["rounds"] > rounds, every=0.1)
         self.check_all(c, {"/o/1": "v", "/o/2": "v"}, [])
+
+    def test_damaged_keys_are_not_dropped(self):
+        """What has lost its last copy to a quarantine was not deleted."""
+        c = self.new_cluster(volumes=1, replicas=1, master_options=["--overwrite"],
+                             volume_options=["--scrub-days", "0"])
+        values = {"/d/%d" % i: "value" for i in range(4)}
+        for key, value in values.items():
+            self.expect(c.put(key, value), 201)
+        c.wait_idle()
+        path, _ = self.backup(c)
+        self.expect(c.put("/d/new", "value"), 201)
+        self.expect(c.put("/d/3", "other"), 201)
+        self.expect(c.delete("/d/2"), 204)
+        c.wait_idle()
+        for key in ("/d/1", "/d/new", "/d/3"):
+            [path_now] = glob.glob(self.path_at(c, c.record(key)["volumes"][0], key) + "*")
+            with open(path_now, "r+b") as f:
+                f.write(b"X")
+        self.run_tool(c, 1, "scrub", "--wait", "--volumes-only")
+        self.lose_index(c)
+        self.start_restored(c, path)
+        done = self.run_tool(c, 1, "verify", "--repair")
+        for key in (b"/d/1", b"/d/new", b"/d/3"):
+            self.assertIn(key + b": its last copies are damaged", done.stderr)
+        self.assertEqual(done.stderr.count(b"damaged"), 3, done.stderr)
+        self.assertFalse(c.admin("/admin/status")["restored"])
+        self.assertEqual(c.list()["keys"], ["/d/0", "/d/1", "/d/3"])
+        self.expect(c.get("/d/0"), 200)
+        # Neither are they by a rebuild, which knows of no index.
+        c.wait_idle()
+        c.master.stop()
+        shutil.rmtree(c.path("index"))
+        done = self.run_tool(c, 0, "rebuild", "--db", c.path("index"), "--volumes",
+                             ",".join(v.address for v in c.volumes))
+        self.assertIn(b"quarantined", done.stdout)
 
     def test_interrupted_repair(self):
         c = self.new_cluster(volumes=1)

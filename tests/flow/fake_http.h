@@ -20,6 +20,7 @@ static struct {
     int64_t length; /* of the body; 0: none, -1: chunked */
     const char *md5, *type;
     const char *identity; /* that a volume tells */
+    const char *repair;   /* the name of a larder verify --repair */
     const char *last_event_id;
     /* the request, until it is answered */
     struct http_request *req;
@@ -151,6 +152,8 @@ const char *http_request_field(const struct http_request *req, const char *name)
         return client.last_event_id;
     if (strcmp(name, "Larder-Identity") == 0)
         return client.identity;
+    if (strcmp(name, "Larder-Repair") == 0)
+        return client.repair;
     return strcmp(name, "Content-Type") == 0 ? client.type : NULL;
 }
 

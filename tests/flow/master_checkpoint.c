@@ -286,6 +286,42 @@ START_TEST(it_ends_where_the_master_stops)
 }
 END_TEST
 
+/* With all jobs that come up meanwhile; the fake pool has room for one at a time. */
+static void time_goes_by(unsigned seconds)
+{
+    for (unsigned ms = 1000 * seconds; ms; ms--) {
+        time_passes(1);
+        if (fake_pool.job)
+            pool_runs();
+    }
+}
+
+/* Else its snapshot would be held for as long as it drips. Loop: it takes its block just in time.
+ */
+START_TEST(a_reader_that_takes_next_to_nothing_is_cut_off)
+{
+    time_passes(3); /* not at the same moment as the look for what is due */
+    ask("");
+    pool_runs();
+    ck_assert(client.drained && client.req);
+    time_goes_by(59);
+    ck_assert(client.drained && client.req);
+    if (_i) {
+        client_takes(true);
+        time_goes_by(5);
+        finish();
+        check_whole();
+        return;
+    }
+    time_goes_by(1);
+    ck_assert_ptr_null(client.req);
+    ck_assert(!client.whole);
+    ck_assert_uint_eq(fake.open, 1); /* it may come back, for a while */
+    time_goes_by(SNAPSHOTS_HELD_MS / 1000 + 10);
+    ck_assert_uint_eq(fake.open, 0);
+}
+END_TEST
+
 static void play_without_memory(unsigned k)
 {
     checkpoint_reader_reset(reader);
@@ -317,6 +353,7 @@ int main(void)
                                    {the_pool_is_full, 1},
                                    {the_index_fails, 4},
                                    {it_ends_where_the_master_stops, 1},
+                                   {a_reader_that_takes_next_to_nothing_is_cut_off, 2},
                                    {memory_may_run_out_anywhere, 1},
                                    {NULL, 0}};
     return play_all("master_checkpoint", tests, setup, teardown);

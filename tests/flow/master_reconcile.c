@@ -1,8 +1,10 @@
 /* Records for a restored index, over fakes: what is taken, what is refused, begin and end. */
 #include "master/flows.h"
 #include "master/janitor.h"
+#include "master/lease.h"
 #include "tests/flow/fake_http.h"
 #include "tests/flow/fake_index.h"
+#include "tests/flow/fake_loop.h"
 #include "tests/flow/fake_master.h"
 
 static unsigned sweeps;
@@ -24,6 +26,7 @@ static void setup(void)
     index_holds("", "");
     fake_index.restored = true;
     sweeps = 0;
+    fake_master.repairs = lease_new(60000);
     client.path = "/admin/reconcile";
     client.query = "";
 }
@@ -31,6 +34,7 @@ static void setup(void)
 static void teardown(void)
 {
     ck_assert_ptr_null(fake_index.pending);
+    lease_free(fake_master.repairs);
     client_free();
 }
 
@@ -148,6 +152,67 @@ START_TEST(the_index_cannot_be_written)
 }
 END_TEST
 
+/* --- two at once --- */
+
+/* What is asked for by one with this name (NULL: none); the status of the answer. */
+static int asks(const char *name, const char *query, const char *body)
+{
+    client.repair = name;
+    client.query = query;
+    post(body);
+    if (fake_index.pending)
+        index_commits();
+    return client.status;
+}
+
+START_TEST(only_one_at_a_time)
+{
+    ck_assert_int_eq(asks("a", "begin", ""), 204);
+    ck_assert_int_eq(asks("b", "begin", ""), 409);
+    ck_assert_int_eq(asks(NULL, "begin", ""), 409);
+    ck_assert_int_eq(asks("b", "", RECORD), 409);
+    ck_assert_int_eq(asks("b", "end", ""), 409);
+    ck_assert_int_eq(asks("b", "leave", ""), 204); /* and it has not */
+    ck_assert_int_eq(asks("b", "begin", ""), 409);
+    ck_index("", "");
+    ck_assert_int_eq(asks("a", "", RECORD), 204);
+    ck_index("v1:1,v2:1", "W1;few 2;");
+    ck_assert_int_eq(asks("a", _i ? "end" : "leave", ""), 204);
+    fake_index.restored = true;
+    ck_assert_int_eq(asks("b", "begin", ""), 204);
+    ck_assert_int_eq(asks("a", "", RECORD), 409);
+}
+END_TEST
+
+START_TEST(one_that_says_nothing_is_forgotten)
+{
+    ck_assert_int_eq(asks("a", "begin", ""), 204);
+    time_passes(59000);
+    ck_assert_int_eq(asks("a", "renew", ""), 204);
+    ck_trace("reply:204 "); /* and nothing is written */
+    time_passes(59000);
+    ck_assert_int_eq(asks("b", "begin", ""), 409);
+    time_passes(1000);
+    ck_assert_int_eq(asks("b", "begin", ""), 204);
+    ck_assert_int_eq(asks("a", "", RECORD), 409);
+}
+END_TEST
+
+/* Whoever has no name is not held by anything but one who has. */
+START_TEST(without_a_name)
+{
+    ck_assert_int_eq(asks(NULL, "begin", ""), 204);
+    ck_assert_int_eq(asks("a", "begin", ""), 204);
+    char name[66];
+    memset(name, 'x', sizeof name - 1);
+    name[sizeof name - 1] = 0;
+    ck_assert_int_eq(asks("a", "leave", ""), 204);
+    ck_assert_int_eq(asks(name, "begin", ""), 409); /* too long for one */
+    name[64] = 0;
+    ck_assert_int_eq(asks(name, "begin", ""), 204);
+}
+END_TEST
+
 static void play_without_memory(unsigned k)
 {
     index_holds("", "");
@@ -181,6 +246,9 @@ int main(void)
                                    {it_begins_and_ends, 2},
                                    {an_index_that_was_not_restored, 2},
                                    {the_index_cannot_be_written, 2},
+                                   {only_one_at_a_time, 2},
+                                   {one_that_says_nothing_is_forgotten, 1},
+                                   {without_a_name, 1},
                                    {memory_may_run_out_anywhere, 1},
                                    {NULL, 0}};
     return play_all("master_reconcile", tests, setup, teardown);

@@ -1,26 +1,14 @@
 /* The index is looked through for keys with too few copies that count, over fakes. */
-#include "common/buf.h"
-#include "common/record.h"
 #include "master/flag.h"
-#include "master/index.h"
 #include "master/sweep.h"
 #include "tests/flow/fake_base.h"
 #include "tests/flow/fake_loop.h"
 #include "tests/flow/fake_master.h"
 #include "tests/flow/fake_pool.h"
 #include "tests/flow/fake_volumes.h"
+#include "tests/flow/sweep_fixture.h"
 
-enum { AT_ONCE = 128, PAGE = 512, PAGE_LOOK = 20000 };
-
-/* --- an index whose keys "/k000000" … have copies at the first two or three volumes --- */
-
-static struct {
-    unsigned count;
-    unsigned few; /* every so manieth key has two copies only; 0: none has */
-    enum status fails;
-    unsigned fails_at; /* the scan that fails, from 1 */
-    unsigned scans;
-} keys;
+enum { AT_ONCE = 128, PAGE_LOOK = 20000 };
 
 static uint64_t epoch;
 static size_t keeping;
@@ -33,28 +21,6 @@ uint64_t volumes_epoch(struct volumes *volumes UNUSED)
 size_t volumes_keeping(struct volumes *volumes UNUSED)
 {
     return keeping;
-}
-
-enum status index_scan(struct index *index UNUSED, const struct buf *prefix,
-                       const struct buf *start,
-                       bool (*fn)(void *arg, const char *key, size_t len, const struct record *rec),
-                       void *arg)
-{
-    static char places[3][8] = {"v1:1", "v2:1", "v3:1"};
-    char *list[] = {places[0], places[1], places[2]};
-    char name[16];
-    ck_assert_uint_eq(prefix->len, 0);
-    unsigned i = start->len ? (unsigned)strtoul(buf_text(start) + 2, NULL, 10) : 0;
-    bool more = true;
-    for (keys.scans++; i < keys.count && more; i++) {
-        bool few = keys.few && i % keys.few == 0;
-        struct record rec = {.state = KEY_LIVE, .places = list, .place_count = few ? 2 : 3};
-        int len = snprintf(name, sizeof name, "/k%06u", i);
-        if (keys.fails && keys.scans == keys.fails_at && i % PAGE == 5)
-            return keys.fails;
-        more = fn(arg, name, (size_t)len, &rec);
-    }
-    return ST_OK;
 }
 
 /* --- flags, as far as the sweep sees them --- */
@@ -91,10 +57,15 @@ static void one_is_flagged(enum status st)
 /* --- sweeps --- */
 
 static struct sweep *sweep;
+static struct worker loops[3];
 
 static void setup(void)
 {
     master_is_new();
+    fake_master.workers = loops;
+    fake_master.worker_count = sizeof loops / sizeof *loops;
+    memset(&commits, 0, sizeof commits);
+    fake_posts.wait = false;
     volumes_are(6);
     memset(&keys, 0, sizeof keys);
     memset(&flags, 0, sizeof flags);
@@ -359,6 +330,60 @@ START_TEST(too_many_keys_are_locked)
 }
 END_TEST
 
+/* A write that chose its copies before the volume was lost is in the index, or on its way there
+ * from one of the loops: read before it has come, the index would not show that it needs a flag. */
+START_TEST(writes_are_not_overtaken)
+{
+    commits.wait = fake_posts.wait = true;
+    volume_is_lost();
+    sweep_tick(sweep);
+    for (unsigned i = 0; i < 3; i++) {
+        struct loop_message *message = fake_posts.first;
+        ck_assert(!sweep_idle(sweep) && report().running);
+        ck_assert_ptr_null(commits.pending); /* not before each loop was visited */
+        ck_assert_ptr_nonnull(message);
+        fake_posts.first = NULL;
+        message->fn(message->arg);
+    }
+    ck_assert_ptr_null(fake_posts.first);
+    ck_assert_ptr_null(fake_pool.job);
+    keys.count = 1; /* the write of before becomes visible, and then the empty change */
+    it_is_committed();
+    runs_to_the_end();
+    ck_assert_uint_eq(flags.started, 1);
+    commits.wait = fake_posts.wait = false;
+    ck_assert(!begins_again());
+}
+END_TEST
+
+START_TEST(the_index_cannot_be_written)
+{
+    keys.count = 1;
+    commits.fails = ST_NO_SPACE;
+    volume_is_lost();
+    sweep_tick(sweep);
+    ck_assert_ptr_null(fake_pool.job);
+    ck_assert(sweep_idle(sweep) && !report().running);
+    commits.fails = ST_OK;
+    ck_assert(begins_again());
+    runs_to_the_end();
+    ck_assert(!begins_again());
+}
+END_TEST
+
+START_TEST(stopped_before_it_could_begin)
+{
+    commits.wait = true;
+    volume_is_lost();
+    sweep_tick(sweep);
+    sweep_stop(sweep);
+    ck_assert(!sweep_idle(sweep));
+    it_is_committed();
+    ck_assert_ptr_null(fake_pool.job);
+    ck_assert(sweep_idle(sweep) && !report().running);
+}
+END_TEST
+
 START_TEST(stopped)
 {
     keys.count = 2 * PAGE;
@@ -421,6 +446,9 @@ int main(void)
                                    {pauses_grow_while_it_fails, 1},
                                    {keys_that_are_locked_for_long, 1},
                                    {too_many_keys_are_locked, 2},
+                                   {writes_are_not_overtaken, 1},
+                                   {the_index_cannot_be_written, 1},
+                                   {stopped_before_it_could_begin, 1},
                                    {stopped, 2},
                                    {memory_may_run_out_anywhere, 1},
                                    {NULL, 0}};

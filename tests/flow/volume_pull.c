@@ -117,6 +117,14 @@ START_TEST(test_only_masters_may_ask)
     ck_assert(!is_stored());
     ck_assert_int_eq(ask_plain("POST", "/admin/name?name=a:1"), 200);
     ck_assert_int_eq(pull(value_md5, server_port(volume), FROM), 201);
+    volume_stop();
+    volume_start_with(&disk_unsynced, NULL); /* it is kept */
+    ck_assert_int_eq(pull(value_md5, server_port(volume), FROM), 204);
+    volume_stop();
+    char another[] = "--master=127.0.0.9:1";
+    volume_start_with(&disk_unsynced, another);
+    ck_assert_int_eq(ask_plain("POST", "/admin/name?name=a:1"), 200);
+    ck_assert_int_eq(pull(value_md5, server_port(volume), FROM), 403);
     teardown();
 }
 END_TEST

@@ -227,6 +227,10 @@ START_TEST(test_found_and_told)
     wait_for(is_marked, "the mark");
     ck_assert_int_eq(ask_plain("GET", "/admin/health"), 200);
     ck_assert(body_has("\"quarantined\":1"));
+    ck_assert_int_eq(ask_plain("GET", "/admin/quarantine?place=/sv00"), 200);
+    ck_assert(body_has("{\"quarantine\": [\n{\"path\": \"aa/bb/bad\"}]}\n"));
+    ck_assert_int_eq(ask_plain("GET", "/admin/quarantine?place=/sv01"), 200);
+    ck_assert(body_has("{\"quarantine\": []}\n"));
     restart(master.option);
     scrub();
     ck_assert(body_has("\"damaged\":0"));

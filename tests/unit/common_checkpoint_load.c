@@ -1,5 +1,8 @@
 /* From a checkpoint to an index: loaded, verified, put in its place; and what a crash leaves at
  * each step of that. */
+#include <fcntl.h>
+#include <sys/wait.h>
+
 #include "tests/unit/checkpoint_fixture.h"
 
 START_TEST(a_copy_is_a_copy)
@@ -164,6 +167,52 @@ START_TEST(a_crash_of_the_first_load)
 }
 END_TEST
 
+/* A process that holds the lock of DIR as LevelDB does, until its pipe is closed. */
+static pid_t hold_dir(int *until)
+{
+    int end[2];
+    int held[2];
+    char c = 0;
+    ck_assert_int_eq(pipe(end) | pipe(held), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+        int fd = open(beside("/LOCK"), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+        (void)close(end[1]);
+        if (fcntl(fd, F_SETLK, &lock) == 0)
+            (void)!write(held[1], &c, 1);
+        (void)!read(end[0], &c, 1);
+        _exit(0);
+    }
+    (void)close(end[0]);
+    (void)close(held[1]);
+    ck_assert_int_eq(read(held[0], &c, 1), 1);
+    (void)close(held[0]);
+    *until = end[1];
+    return pid;
+}
+
+/* What is finished is closed before it takes its place: a master that starts just then must not
+ * take it for a leftover, nor a killed restore for one that is at work. */
+START_TEST(what_a_restore_has_finished_is_no_leftover)
+{
+    int until;
+    struct checkpoint_load *load = load_all(CHECKPOINT_LOAD_RESTORE);
+    ck_assert_int_eq(checkpoint_load_finish(load, &why), ST_OK);
+    checkpoint_load_free(load);
+    ck_assert_int_eq(mkdir(dir, 0755), 0);
+    pid_t pid = hold_dir(&until);
+    ck_assert_int_eq(checkpoint_load_clean(dir, &why), ST_LOCKED);
+    ck_assert_ptr_nonnull(strstr(buf_text(&why), "in use"));
+    ck_assert(is_there(beside(".checkpoint-new")));
+    (void)close(until);
+    ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+    buf_clear(&why);
+    ck_assert_int_eq(checkpoint_load_clean(dir, &why), ST_OK);
+    ck_assert(!is_there(beside(".checkpoint-new")));
+}
+END_TEST
+
 /* --- fetching: a server that does what its script says, an answer a letter --- */
 
 int main(void)
@@ -179,6 +228,7 @@ int main(void)
                                   nothing_to_clean,
                                   a_crash_between_two_renames,
                                   a_crash_of_the_first_load,
+                                  what_a_restore_has_finished_is_no_leftover,
                                   NULL};
     Suite *suite = suite_create("checkpoint_load");
     TCase *tcase = suite_case(suite, "checkpoint_load", tests);

@@ -267,11 +267,12 @@ START_TEST(one_that_is_used_alone_has_left_the_log)
     ck_assert_int_eq(index_note_log(tested), ST_OK);
     ck_assert_int_eq(apply(1, 1, "/a", "v1:1"), ST_OK);
     reopen(NULL);
-    ck_assert_uint_eq(index_sequence(tested), 1);
+    uint64_t alone = index_sequence(tested);
+    ck_assert_uint_gt(alone, 1); /* it does not give numbers that the log may have given */
     ck_assert_int_eq(put("/a", "v2:1"), ST_OK);
     reopen(&fake_log);
     ck_assert(!index_follows_log(tested));
-    ck_assert_uint_eq(index_sequence(tested), 2);
+    ck_assert_uint_eq(index_sequence(tested), alone + 1);
 }
 END_TEST
 

@@ -138,6 +138,38 @@ START_TEST(it_was_deleted)
 }
 END_TEST
 
+/* Its last copies were damaged, and laid aside: nobody has deleted it. Loop: the version that the
+ * index has, a newer one, and one of a key that it does not have. */
+START_TEST(its_last_copies_are_in_quarantine)
+{
+    if (_i < 2)
+        index_says("L1 live 5 larder " MD5_A " a:1,b:1", "");
+    scan_group_add_quarantined(&group, _i ? 7 : 5, 1);
+    scan_group_add_quarantined(&group, 2, 0);
+    reconcile();
+    ck_assert(choice.laid_aside);
+    ck_assert_int_eq(end, _i < 2 ? RECONCILE_KEPT : RECONCILE_SAME);
+}
+END_TEST
+
+/* Loop: it was deleted, for certain; an older version was laid aside; there is another copy; there
+ * is a newer version. */
+START_TEST(a_quarantine_that_does_not_count)
+{
+    index_says("L1 live 5 larder " MD5_A " a:1,b:1", "");
+    scan_group_add_quarantined(&group, _i == 1 ? 4 : 5, 1);
+    if (_i == 0)
+        ck_assert_int_eq(scan_group_add_tombstone(&group, 5, 1), ST_OK);
+    else if (_i > 1)
+        file(0, _i == 2 ? 5 : 6, MD5_A);
+    reconcile();
+    ck_assert(!choice.laid_aside);
+    ck_assert_int_eq(end, _i < 2    ? RECONCILE_DELETED
+                          : _i == 2 ? RECONCILE_MOVED
+                                    : RECONCILE_VERSION);
+}
+END_TEST
+
 /* A volume that was away has its copy still, another one the tombstone. */
 START_TEST(it_was_deleted_but_for_a_copy)
 {
@@ -388,5 +420,7 @@ int main(void)
     Suite *suite = suite_create("tool/reconcile");
     TCase *tcase = suite_case(suite, "reconcile", tests);
     tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_loop_test(tcase, its_last_copies_are_in_quarantine, 0, 3);
+    tcase_add_loop_test(tcase, a_quarantine_that_does_not_count, 0, 4);
     return suite_run(suite);
 }

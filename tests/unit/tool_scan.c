@@ -126,6 +126,28 @@ START_TEST(everything_of_a_file_comes_back)
 }
 END_TEST
 
+/* They are no files, and keep nothing but the newest. */
+START_TEST(what_is_in_quarantine)
+{
+    struct key key = make_key("/q", 2);
+    struct scan_group group = {0};
+    ck_assert_int_eq(scan_add_quarantined(writer, &key, 7, 2), ST_OK);
+    ck_assert_int_eq(scan_add_quarantined(writer, &key, 300, 1), ST_OK);
+    ck_assert_int_eq(scan_add_quarantined(writer, &key, 5, 3), ST_OK);
+    put("/r", 9, 1);
+    ck_assert_int_eq(scan_flush(writer), ST_OK);
+    struct scan_reader *reader = scan_reader_new(scan);
+    expect(reader, &group, "/q", 0, 0);
+    ck_assert_uint_eq(group.quarantined, 3);
+    ck_assert_uint_eq(group.quarantined_generation, 300);
+    ck_assert_uint_eq(group.quarantined_place, 1);
+    expect(reader, &group, "/r", 1, 0);
+    ck_assert_uint_eq(group.quarantined, 0);
+    scan_reader_free(reader);
+    scan_group_free(&group);
+}
+END_TEST
+
 START_TEST(a_lookup_finds_just_its_key)
 {
     put("/a", 0, 0);
@@ -241,6 +263,7 @@ int main(void)
 {
     const TTest *const tests[] = {keys_come_in_bytewise_order_with_all_that_is_theirs,
                                   everything_of_a_file_comes_back,
+                                  what_is_in_quarantine,
                                   a_lookup_finds_just_its_key,
                                   many_keys,
                                   suspects_are_a_list_of_their_own,

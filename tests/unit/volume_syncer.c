@@ -22,6 +22,7 @@ static struct {
     int all_error, own_error; /* errno of the next syncfs; of the bytes of writer 0 */
     bool lead_fails;          /* the fsync behind a syncfs says EIO */
     bool held;                /* all syncs wait */
+    uint64_t file_system;
 } disk_state = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static struct disk disk;
@@ -101,9 +102,17 @@ static bool fake_shares(int fd)
     return true;
 }
 
+static uint64_t fake_file_system(int fd)
+{
+    (void)fd;
+    return disk_state.file_system;
+}
+
 static void setup(void)
 {
     disk = disk_real;
+    disk.file_system = fake_file_system;
+    disk_state.file_system = 1;
     disk.sync = fake_sync;
     disk.sync_all = fake_sync_all;
     disk.written = fake_written;
@@ -223,6 +232,20 @@ START_TEST(failed_syncfs_fails_all)
 }
 END_TEST
 
+/* One that is mounted later, and has its device number, is another. */
+START_TEST(another_file_system_has_not_failed)
+{
+    bool everything;
+    disk_state.all_error = EIO;
+    (void)run_writers(WRITERS);
+    disk_state.all_error = 0;
+    ck_assert_int_eq(syncer_sync(syncer, disk_state.fds[1], &everything), -1);
+    disk_state.file_system = 2;
+    ck_assert_int_eq(syncer_sync(syncer, disk_state.fds[1], &everything), 0);
+    ck_assert_uint_gt(run_writers(WRITERS).everything, 0);
+}
+END_TEST
+
 /* A syncfs that says yes on a file system whose journal was aborted. */
 START_TEST(failed_fsync_behind_it_fails_all)
 {
@@ -318,6 +341,7 @@ int main(void)
                                   few_do_not,
                                   large_values_have_their_own,
                                   failed_syncfs_fails_all,
+                                  another_file_system_has_not_failed,
                                   failed_fsync_behind_it_fails_all,
                                   lost_bytes_fail_their_file,
                                   who_cannot_tell_is_synced,

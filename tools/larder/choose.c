@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "tools/larder/again.h"
+#include "tools/larder/aside.h"
 #include "tools/larder/content.h"
 #include "tools/larder/places.h"
 #include "tools/larder/scan.h"
@@ -338,9 +339,7 @@ enum status chooser_run(struct chooser *chooser, struct scan_group *group,
         record->tombstone = known->tombstone;
     }
     enum status st = rank_volumes(chooser, &group->key);
-    if (!st)
-        st = add_tombstones(chooser, group, record);
-    if (st)
+    if (st || (st = add_tombstones(chooser, group, record)))
         return st;
     if (group->file_count)
         qsort_r(group->files, group->file_count, sizeof *group->files, compare_files, chooser);
@@ -356,5 +355,6 @@ enum status chooser_run(struct chooser *chooser, struct scan_group *group,
         st = add_unseen(chooser, &group->key, record);
     if (!st && version.count == 0)
         note_absence(chooser, record);
+    choice->laid_aside = aside_counts(group, known, record);
     return st;
 }

@@ -59,6 +59,8 @@ struct choice {
     bool conflict;        /* its copies differ in MD5 or size, and none of them is merely damaged */
     bool fell_back;       /* a newer version has damaged copies only */
     bool none_is_sound;   /* not even this one has a sound copy */
+    bool laid_aside;      /* a newer one, or all that was left, is in quarantine; or it was deleted
+                             after that, and nothing tells so */
 };
 
 struct chooser *chooser_new(const struct choose_options *options) MUST_CHECK;

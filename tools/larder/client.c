@@ -32,6 +32,7 @@ struct client {
     char *masters[MASTERS_MAX + 1]; /* "http://host:port"; NULL behind the last */
     size_t count;
     size_t current; /* who answered last */
+    const char *post_fields[2];
 };
 
 /* --- who to ask --- */
@@ -209,11 +210,17 @@ static size_t read_body(void *arg, char *to, size_t max)
     return n;
 }
 
+void client_post_with(struct client *client, const char *field)
+{
+    client->post_fields[0] = field;
+}
+
 /* Without a text there is no body at all: the master tells the two apart. */
 enum status client_post(struct client *client, const char *path, const char *text)
 {
     struct body body = {text ? text : "", text ? strlen(text) : 0};
     const struct http_call_spec spec = {.method = "POST",
+                                        .fields = client->post_fields,
                                         .has_body = text != NULL,
                                         .body_length = (int64_t)body.len,
                                         .read = read_body,

@@ -35,6 +35,8 @@ enum status client_key_request(struct client *client, const char *method, const 
                                const char *query) MUST_CHECK;
 /* POST of a short text; NULL: without a body. */
 enum status client_post(struct client *client, const char *path, const char *text) MUST_CHECK;
+/* From now on this header ("Name: value", the caller's) goes with each client_post(). */
+void client_post_with(struct client *client, const char *field);
 /* As client_request; all but the URL is in the spec. A 307, by which one of several masters points
  * to the one that writes, is followed, but for one with a body: client_find_writer() first. */
 enum status client_send(struct client *client, const struct http_call_spec *spec,

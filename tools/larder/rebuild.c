@@ -55,6 +55,7 @@ struct rebuild {
 
     /* Of the keys. */
     uint64_t live, unlinked, deleted, few, garbage, damaged, conflicts, fell_back, unsound;
+    uint64_t laid_aside;
     char *notes[NOTES_KEPT]; /* about keys that an operator should look at */
     size_t note_count;       /* NOTES_KEPT at most */
 };
@@ -161,7 +162,11 @@ static void count_choice(struct rebuild *rebuild, const struct key *key,
     rebuild->conflicts += choice->conflict;
     rebuild->fell_back += choice->fell_back;
     rebuild->unsound += choice->none_is_sound;
-    if (choice->none_is_sound)
+    rebuild->laid_aside += choice->laid_aside;
+    if (choice->laid_aside)
+        note(rebuild, key,
+             "its newest version, or all of it, is damaged, and in quarantine; or it was deleted");
+    else if (choice->none_is_sound)
         note(rebuild, key, "every copy is damaged; they are left as they are");
     else if (choice->fell_back)
         note(rebuild, key, "every copy of the newest version is damaged; an older one was taken");
@@ -297,6 +302,8 @@ static void rebuild_report(const struct rebuild *rebuild)
     report_number("unlinked keys", rebuild->unlinked, "");
     report_number("deleted keys", rebuild->deleted, "tombstones whose copies may not all be gone");
     report_number("files", rebuild->found.files, "");
+    report_number("quarantined", rebuild->laid_aside,
+                  "keys whose last copies are damaged, and in quarantine: not as they were");
     report_number("few copies", rebuild->few, "keys that the master will copy again");
     report_number("garbage", rebuild->garbage,
                   "files that the master will remove: old, deleted or damaged");

@@ -126,7 +126,8 @@ enum status reconcile_run(const struct reconcile_options *options, const struct 
 {
     struct record *record = &choice->record;
     enum status st = chooser_run(options->chooser, group, known, choice);
-    if (!st && is_in_doubt(options, known, record, group)) {
+    bool keeps = choice->laid_aside && is_visible(known) && !is_visible(record);
+    if (!st && (keeps || is_in_doubt(options, known, record, group))) {
         *end = RECONCILE_KEPT;
         return ST_OK;
     }

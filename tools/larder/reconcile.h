@@ -5,7 +5,8 @@
  * The volumes know what has happened since (choose.h): versions that came, tombstones of deletions.
  * The index knows what they cannot tell. What neither has is gone: a key of the index without any
  * file was deleted after the backup, since a deletion that has reached all its volumes leaves
- * nothing behind. But where a volume was not looked at it may be there, and stays.
+ * nothing behind. But where a volume was not looked at it may be there, and stays; so does one
+ * whose last copies are in quarantine: nobody deleted it.
  *
  * What the index takes for garbage is forgotten, and found again from the files: a copy that was
  * being made when the backup was taken stands there as garbage, and may be the only one by now.
@@ -31,7 +32,8 @@ enum reconcile_end {
     RECONCILE_DELETED,
     RECONCILE_MOVED, /* its copies stand elsewhere, or there are fewer */
     RECONCILE_WORK,  /* the same for clients; the janitor's work is another */
-    RECONCILE_KEPT,  /* it cannot be told, since volumes were left out: as it was */
+    RECONCILE_KEPT,  /* it cannot be told, since volumes were left out, or its last copies are in
+                        quarantine (choice->laid_aside): as it was */
     RECONCILE_ENDS
 };
 

@@ -1,7 +1,8 @@
 /*
  * larder restore: an index of a backup.
  *
- *   restore_hold     DIR is free, empty, or an index without any key, which nobody uses
+ *   restore_hold     DIR is free, empty, or an index without any key, which nobody uses; it is
+ *                    locked, and so made where it is not there: no master, no other restore begins
  *   restore_read     the backup's entries go into a fresh index beside it
  *   restore_finish   that is synced, read back, and takes the place of DIR
  *
@@ -34,7 +35,9 @@ struct restore {
     const char *file; /* "-": standard input */
     const char *db;
     int fd;
-    int lock; /* descriptor that holds the lock of an index that is there, else -1 */
+    int lock;   /* descriptor that holds the lock of DIR, or -1 */
+    bool made;  /* DIR was not there, */
+    bool fresh; /* or had nothing in it: what is in it now is the lock */
     struct checkpoint_load *load;
     struct checkpoint_reader *reader;
     struct progress *progress;
@@ -71,7 +74,9 @@ static enum status refuse_index(const struct restore *restore, enum status st, c
         say_error("%s is an index that has keys; move it away, or give --db another name",
                   restore->db);
     else if (st == ST_LOCKED)
-        say_error("the index %s is in use: stop its master first", restore->db);
+        say_error("the index %s is in use: stop its master first, or wait for the end of the "
+                  "other restore",
+                  restore->db);
     else
         say_error("%s is there, and cannot be read as an index (%s); move it away, or give --db "
                   "another name",
@@ -79,17 +84,42 @@ static enum status refuse_index(const struct restore *restore, enum status st, c
     return st;
 }
 
-/* The lock that LevelDB itself takes: no master starts here meanwhile. */
+static char *lock_path(const struct restore *restore)
+{
+    char *path = NULL;
+    return asprintf(&path, "%s/LOCK", restore->db) < 0 ? NULL : path;
+}
+
+/* The lock that LevelDB itself takes: no master starts here meanwhile. One whose name has gone, or
+ * is another file's, was given up by another restore just now. */
 static enum status lock_index(struct restore *restore)
 {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    char *path = NULL;
-    if (asprintf(&path, "%s/LOCK", restore->db) < 0)
+    struct stat named;
+    struct stat held;
+    char *path = lock_path(restore);
+    if (!path)
         return ST_NO_MEMORY;
     restore->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    bool locked = restore->lock >= 0 && fcntl(restore->lock, F_SETLK, &lock) == 0;
+    int why = restore->lock < 0 ? errno : 0;
+    bool locked = !why && fcntl(restore->lock, F_SETLK, &lock) == 0 &&
+                  fstat(restore->lock, &held) == 0 && stat(path, &named) == 0 &&
+                  held.st_ino == named.st_ino;
     free(path);
+    if (why)
+        return refuse_index(restore, status_of_errno(why), strerror(why));
     return locked ? ST_OK : refuse_index(restore, ST_LOCKED, NULL);
+}
+
+/* After a failure DIR is what it was. */
+static void unlock(struct restore *restore, bool failed)
+{
+    char *path = restore->lock >= 0 && failed && restore->fresh ? lock_path(restore) : NULL;
+    if (path && unlink(path) == 0 && restore->made)
+        (void)rmdir(restore->db);
+    free(path);
+    if (restore->lock >= 0)
+        (void)close(restore->lock);
 }
 
 static bool has_current(const char *dir)
@@ -119,32 +149,56 @@ static enum status hold_index(struct restore *restore)
     return st ? st : lock_index(restore);
 }
 
-/* DIR may have been made beforehand, by a package or for a mount. False also where it is no
+/* Whether there is nothing in DIR but a lock, which is also what a restore that was killed leaves;
+ * DIR may have been made beforehand, by a package or for a mount. False also where it is no
  * directory that can be read: errno says so, else it is 0. */
-static bool is_empty(const char *dir)
+static bool is_fresh(const char *dir)
 {
     DIR *list = opendir(dir);
     if (!list)
         return false;
     errno = 0;
-    size_t entries = 0;
-    while (readdir(list))
-        entries++;
+    size_t others = 0;
+    const struct dirent *entry;
+    while ((entry = readdir(list)))
+        others += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
+                  strcmp(entry->d_name, "LOCK") != 0;
     int why = errno;
     (void)closedir(list);
     errno = why;
-    return entries == 2 && !why; /* "." and ".." */
+    return others == 0 && !why;
+}
+
+/* Looked at again under the lock: a master may have begun, and ended, before it was there. */
+static enum status hold_fresh(struct restore *restore)
+{
+    enum status st = lock_index(restore);
+    if (!st && !is_fresh(restore->db)) {
+        restore->fresh = restore->made = false;
+        st = refuse_index(restore, ST_LOCKED, NULL);
+    }
+    return st;
+}
+
+static enum status hold(struct restore *restore)
+{
+    restore->made = mkdir(restore->db, 0755) == 0;
+    if (!restore->made && errno != EEXIST) {
+        int why = errno;
+        say_error("could not make %s: %s", restore->db, strerror(why));
+        return status_of_errno(why);
+    }
+    restore->fresh = is_fresh(restore->db);
+    if (restore->fresh)
+        return hold_fresh(restore);
+    return errno ? refuse_index(restore, status_of_errno(errno), strerror(errno))
+                 : hold_index(restore);
 }
 
 static enum status restore_hold(struct restore *restore)
 {
     struct buf why = BUF_INIT;
-    enum status st = ST_OK;
-    bool empty = is_empty(restore->db);
-    if (!empty && errno && errno != ENOENT)
-        st = refuse_index(restore, status_of_errno(errno), strerror(errno));
-    else if (!empty && !errno)
-        st = hold_index(restore);
+    enum status st = hold(restore);
     if (!st)
         st = checkpoint_load_begin(&restore->load, restore->db, CHECKPOINT_LOAD_RESTORE, &why);
     if (why.len)
@@ -288,8 +342,7 @@ static int restore_all(struct restore *restore)
     checkpoint_load_free(restore->load);
     if (restore->fd > STDERR_FILENO)
         (void)close(restore->fd);
-    if (restore->lock >= 0)
-        (void)close(restore->lock);
+    unlock(restore, st);
     return st ? EXIT_FAILED : EXIT_WELL;
 }
 

@@ -21,6 +21,7 @@
 #include "tools/larder/interrupt.h"
 #include "tools/larder/keylist.h"
 #include "tools/larder/merge.h"
+#include "tools/larder/places.h"
 #include "tools/larder/progress.h"
 #include "tools/larder/reconcile.h"
 #include "tools/larder/roster.h"
@@ -35,12 +36,14 @@ enum { BATCH_BYTES = 128 * 1024, REST_MS = 100, REST_TRIES = 600 };
 struct reunion {
     struct client *client;
     struct survey *survey;
+    const struct places *places;
     struct reconcile_options options;
     struct progress *progress;
     struct scan_group group; /* a copy of what was found of the key at hand */
     struct buf batch;        /* records as JSON, with commas between */
     uint64_t counts[RECONCILE_ENDS];
     uint64_t damaged, conflicts;
+    uint64_t laid_aside; /* keys whose last copies are in quarantine */
 };
 
 /* --- what the master says --- */
@@ -73,6 +76,8 @@ static enum status post(struct client *client, const char *path, const char *tex
     if (!st && client_status(client) == 204)
         return ST_OK;
     client_explain(client, st, doing, NULL);
+    if (!st && client_status(client) == 409)
+        return ST_CONFLICT;
     return st ? st : ST_PEER;
 }
 
@@ -159,12 +164,28 @@ static enum status copy_group(struct reunion *reunion, const struct scan_group *
     enum status st = ST_OK;
     scan_group_clear(to);
     to->key = from->key;
+    to->quarantined = from->quarantined;
+    to->quarantined_generation = from->quarantined_generation;
+    to->quarantined_place = from->quarantined_place;
     for (size_t i = 0; i < from->file_count && !st; i++)
         st = scan_group_add_file(to, &from->files[i]);
     for (size_t i = 0; i < from->tombstone_count && !st; i++)
         st =
             scan_group_add_tombstone(to, from->tombstones[i].generation, from->tombstones[i].place);
     return st;
+}
+
+/* The first few by name: they are to be looked after by people. */
+static void count_laid_aside(struct reunion *reunion, const struct scan_group *group)
+{
+    enum { SAID = 20 };
+    struct buf key = BUF_INIT;
+    if (++reunion->laid_aside > SAID)
+        return;
+    key_encode(&key, group->key.bytes, group->key.len);
+    say_error("%s: its last copies are damaged; one is in the quarantine of %s", buf_text(&key),
+              places_name(reunion->places, group->quarantined_place));
+    buf_free(&key);
 }
 
 /* `known`: what the index says of it. What is as it was, or in doubt, is not sent: most keys are.
@@ -180,8 +201,11 @@ static enum status visit(struct reunion *reunion, const struct record *known,
     st = reconcile_run(&reunion->options, known, &reunion->group, &choice, &end);
     if (!st && end != RECONCILE_SAME && end != RECONCILE_KEPT)
         st = add_record(reunion, &group->key, &choice.record);
-    if (!st) {
+    if (!st && choice.laid_aside)
+        count_laid_aside(reunion, group);
+    else if (!st)
         reunion->counts[end]++;
+    if (!st) {
         reunion->damaged += choice.damaged;
         reunion->conflicts += choice.conflict;
     }
@@ -277,6 +301,9 @@ static void report(const struct reunion *reunion)
     report_number("as they were", counts[RECONCILE_SAME] + counts[RECONCILE_WORK], "keys");
     report_number("in doubt", counts[RECONCILE_KEPT],
                   "keys without a file, kept: a volume that was left out may have one");
+    report_number("quarantined", reunion->laid_aside,
+                  "keys whose last copies are damaged, and in quarantine; what the index has of "
+                  "them stays");
     report_number("damaged", reunion->damaged, "copies that are not what they should be; garbage");
     report_number("conflicts", reunion->conflicts, "keys whose copies differ");
 }
@@ -303,6 +330,7 @@ static enum status make_chooser(struct reunion *reunion)
     if (st)
         return st;
     options.volumes = roster_volumes(roster, &options.volume_count);
+    reunion->places = options.places;
     if (roster_incomplete(roster))
         options.unseen = is_left_out;
     reunion->options.chooser = chooser_new(&options);
@@ -311,7 +339,7 @@ static enum status make_chooser(struct reunion *reunion)
     return reunion->options.chooser ? ST_OK : ST_NO_MEMORY;
 }
 
-enum status reunite_run(struct client *client, struct survey *survey)
+enum status reunite_run(struct client *client, struct survey *survey, bool *well)
 {
     struct reunion reunion = {.client = client, .survey = survey};
     reunion.progress = progress_new("comparing", "files", survey->found.files + 1);
@@ -321,6 +349,7 @@ enum status reunite_run(struct client *client, struct survey *survey)
     if (!st)
         st = post(client, "/admin/reconcile?end", NULL, "have writes taken again");
     progress_free(reunion.progress);
+    *well = reunion.laid_aside == 0;
     if (!st)
         report(&reunion);
     chooser_free(reunion.options.chooser);

@@ -7,7 +7,7 @@
  * reader sees what was there when it was made, so it is made after the writers have flushed.
  *
  * An entry's KEY ends at the first NUL, which no key has; what follows has a length of its own by
- * its kind ('f', 't'), so NULs in the numbers do no harm.
+ * its kind ('f', 'q', 't'), so NULs in the numbers do no harm.
  */
 #include "tools/larder/scan.h"
 
@@ -26,7 +26,7 @@ enum {
     BUFFER_BYTES =
         32 * 1024 * 1024, /* LevelDB's memtable: large, so there are fewer tables to merge */
     TAIL_FILE = 1 + 1 + 8 + 4 + 1, /* what follows KEY in the key of an entry */
-    TAIL_TOMBSTONE = 1 + 1 + 8 + 4,
+    TAIL_BARE = 1 + 1 + 8 + 4,
     VALUE_FILE = 1 + 8 + 8 + 8 + MD5_SIZE,
     ENTRY_MAX = KEY_MAX + TAIL_FILE
 };
@@ -64,6 +64,7 @@ void scan_group_clear(struct scan_group *group)
 {
     group->file_count = 0;
     group->tombstone_count = 0;
+    group->quarantined = 0;
 }
 
 void scan_group_free(struct scan_group *group)
@@ -94,6 +95,15 @@ enum status scan_group_add_tombstone(struct scan_group *group, uint64_t generati
     group->tombstones = tombstones;
     group->tombstones[group->tombstone_count++] = (struct scan_tombstone){generation, place};
     return ST_OK;
+}
+
+void scan_group_add_quarantined(struct scan_group *group, uint64_t generation, uint32_t place)
+{
+    if (group->quarantined == 0 || generation > group->quarantined_generation) {
+        group->quarantined_generation = generation;
+        group->quarantined_place = place;
+    }
+    group->quarantined++;
 }
 
 /* --- opening and removing --- */
@@ -255,18 +265,31 @@ enum status scan_add_file(struct scan_writer *writer, const struct key *key,
     return added(writer);
 }
 
-enum status scan_add_tombstone(struct scan_writer *writer, const struct key *key,
-                               uint64_t generation, uint32_t place)
+/* An entry that says nothing more. */
+static enum status add_bare(struct scan_writer *writer, char kind, const struct key *key,
+                            uint64_t generation, uint32_t place)
 {
     unsigned char entry[ENTRY_MAX];
     memcpy(entry, key->bytes, key->len);
     unsigned char *at = entry + key->len;
     at[0] = 0;
-    at[1] = 't';
+    at[1] = (unsigned char)kind;
     put_number(at + 2, generation, 8);
     put_number(at + 10, place, 4);
-    ldb_batch_put(writer->batch, entry, key->len + TAIL_TOMBSTONE, "", 0);
+    ldb_batch_put(writer->batch, entry, key->len + TAIL_BARE, "", 0);
     return added(writer);
+}
+
+enum status scan_add_tombstone(struct scan_writer *writer, const struct key *key,
+                               uint64_t generation, uint32_t place)
+{
+    return add_bare(writer, 't', key, generation, place);
+}
+
+enum status scan_add_quarantined(struct scan_writer *writer, const struct key *key,
+                                 uint64_t generation, uint32_t place)
+{
+    return add_bare(writer, 'q', key, generation, place);
 }
 
 enum status scan_add_suspect(struct scan_writer *writer, const struct key *key)
@@ -328,10 +351,15 @@ static enum status take_entry(struct scan_reader *reader, const unsigned char *t
 {
     size_t value_len;
     const char *value = ldb_iter_value(reader->iter, &value_len);
-    if (tail[1] == 't' && tail_len == TAIL_TOMBSTONE)
-        return scan_group_add_tombstone(group, take_number(tail + 2, 8),
-                                        (uint32_t)take_number(tail + 10, 4));
     struct scan_file file;
+    if ((tail[1] == 't' || tail[1] == 'q') && tail_len == TAIL_BARE) {
+        uint64_t generation = take_number(tail + 2, 8);
+        uint32_t place = (uint32_t)take_number(tail + 10, 4);
+        if (tail[1] == 't')
+            return scan_group_add_tombstone(group, generation, place);
+        scan_group_add_quarantined(group, generation, place);
+        return ST_OK;
+    }
     if (tail[1] != 'f' || tail_len != TAIL_FILE || decode_file(tail, value, value_len, &file))
         return ST_CORRUPT;
     return scan_group_add_file(group, &file);

@@ -5,6 +5,7 @@
  *
  *   file       KEY 00 'f' GENERATION(8) PLACE(4) NAMING(1) -> FLAGS(1) SIZE(8) CREATED(8)
  *                                                             EXPECTED(8) MD5(16)
+ *   quarantine KEY 00 'q' GENERATION(8) PLACE(4)           -> (empty)
  *   tombstone  KEY 00 't' GENERATION(8) PLACE(4)           -> (empty)
  *   suspect    00 's' KEY                                  -> (empty)
  *
@@ -53,6 +54,11 @@ struct scan_group {
     size_t file_count, file_room;
     struct scan_tombstone *tombstones;
     size_t tombstone_count, tombstone_room;
+    /* Of values that volumes have laid aside as damaged: how many, and the newest's. They count for
+     * nothing but that their key must not be dropped silently. */
+    size_t quarantined;
+    uint64_t quarantined_generation; /* valid where there are some */
+    uint32_t quarantined_place;
 };
 
 void scan_group_clear(struct scan_group *group);
@@ -60,6 +66,9 @@ void scan_group_free(struct scan_group *group);
 enum status scan_group_add_file(struct scan_group *group, const struct scan_file *file) MUST_CHECK;
 enum status scan_group_add_tombstone(struct scan_group *group, uint64_t generation,
                                      uint32_t place) MUST_CHECK;
+
+/* One by one, in any order. */
+void scan_group_add_quarantined(struct scan_group *group, uint64_t generation, uint32_t place);
 
 /* Makes an empty scan in the directory `path`; what an interrupted run left there is removed first.
  * Where it fails, it has said why (ST_LOCKED: another run is at work on it). */
@@ -76,6 +85,8 @@ enum status scan_add_file(struct scan_writer *writer, const struct key *key,
                           const struct scan_file *file) MUST_CHECK;
 enum status scan_add_tombstone(struct scan_writer *writer, const struct key *key,
                                uint64_t generation, uint32_t place) MUST_CHECK;
+enum status scan_add_quarantined(struct scan_writer *writer, const struct key *key,
+                                 uint64_t generation, uint32_t place) MUST_CHECK;
 enum status scan_add_suspect(struct scan_writer *writer, const struct key *key) MUST_CHECK;
 enum status scan_flush(struct scan_writer *writer) MUST_CHECK;
 

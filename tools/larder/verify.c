@@ -26,6 +26,7 @@
 #include "tools/larder/compare.h"
 #include "tools/larder/crew.h"
 #include "tools/larder/examine.h"
+#include "tools/larder/hold.h"
 #include "tools/larder/info.h"
 #include "tools/larder/interrupt.h"
 #include "tools/larder/masters.h"
@@ -54,6 +55,7 @@ struct verify {
     bool restored; /* it was, or is to count as if */
     bool begun;    /* the master was told to refuse writes */
 
+    struct hold *hold;     /* NULL: no index is to be brought together with volumes */
     struct client *client; /* the main thread's; each checker has its own */
     struct survey survey;
     struct throttle *throttle;
@@ -340,8 +342,10 @@ static enum status verify_begin(struct verify *verify)
     if (!st)
         st = survey_scratch(&verify->survey, verify->scratch);
     if (!st && (verify->restored || verify->adopt)) {
-        verify->restored = verify->begun = true;
-        st = reunite_begin(verify->client);
+        verify->restored = true;
+        verify->hold = hold_new(verify->client, verify->master);
+        st = verify->hold ? reunite_begin(verify->client) : ST_NO_MEMORY;
+        verify->begun = verify->hold && st != ST_CONFLICT;
     }
     return st;
 }
@@ -351,6 +355,7 @@ static void verify_end(struct verify *verify)
     survey_end(&verify->survey);
     throttle_free(verify->throttle);
     report_free(verify->report);
+    hold_free(verify->hold);
     client_free(verify->client);
 }
 
@@ -371,8 +376,9 @@ static int verify_all(struct verify *verify)
     bool reunite = verify->repair && verify->restored;
     if (!st)
         st = survey_walk(&verify->survey, verify->threads);
+    bool well = true;
     if (!st)
-        st = reunite ? reunite_run(verify->client, &verify->survey) : verify_keys(verify);
+        st = reunite ? reunite_run(verify->client, &verify->survey, &well) : verify_keys(verify);
     if (st == ST_NO_MEMORY)
         say_error("%s", status_text(st));
     if (interrupt_seen())
@@ -380,7 +386,7 @@ static int verify_all(struct verify *verify)
     if (st && verify->begun)
         say_error("writes stay refused until 'larder verify --repair' has come to its end; run it "
                   "again");
-    int result = reunite && !st ? EXIT_WELL : EXIT_TROUBLE;
+    int result = !reunite || st ? EXIT_TROUBLE : well ? EXIT_WELL : EXIT_FAILED;
     if (verify->report) {
         const struct report_totals totals = {verify->keys,
                                              verify->survey.found.files,

@@ -310,13 +310,14 @@ enum status volume_scrub(struct http_fetcher *fetcher, const char *volume, bool 
     return st;
 }
 
-/* A volume that has none answers with an empty list; 404 is one that does not know the question. */
-enum status volume_tombstones(struct http_fetcher *fetcher, const char *volume,
-                              const char *subvolume, struct json **tombstones, char *why)
+/* What it has of these in a subvolume. *list is NULL where it answers 404: it does not know the
+ * question. */
+static enum status list_of(struct http_fetcher *fetcher, const char *what, const char *volume,
+                           const char *subvolume, struct json **list, char *why)
 {
-    *tombstones = NULL;
+    *list = NULL;
     struct buf url = BUF_INIT;
-    buf_addf(&url, "http://%s/admin/tombstones?place=/%s", volume, subvolume);
+    buf_addf(&url, "http://%s/admin/%s?place=/%s", volume, what, subvolume);
     const struct http_call_spec spec = request("GET", &url);
     int http = 0;
     enum status st = buf_ok(&url) ? fetch_sure(fetcher, &spec, TRIES_PATIENT, &http, why)
@@ -324,14 +325,28 @@ enum status volume_tombstones(struct http_fetcher *fetcher, const char *volume,
     if (!st && http == 200) {
         size_t len;
         const char *text = http_fetch_body(fetcher, &len);
-        *tombstones = json_parse(text, len, NULL);
+        *list = json_parse(text, len, NULL);
     }
-    if (!st && !*tombstones) {
-        (void)snprintf(why, VOLUME_WHY, "GET %s: not a list of tombstones", buf_text(&url));
-        st = ST_PEER;
+    if (!st && !*list) {
+        (void)snprintf(why, VOLUME_WHY, "GET %s: not a list", buf_text(&url));
+        st = http == 404 ? ST_OK : ST_PEER;
     }
     buf_free(&url);
     return st;
+}
+
+/* A volume that has none answers with an empty list. */
+enum status volume_tombstones(struct http_fetcher *fetcher, const char *volume,
+                              const char *subvolume, struct json **tombstones, char *why)
+{
+    enum status st = list_of(fetcher, "tombstones", volume, subvolume, tombstones, why);
+    return st || *tombstones ? st : ST_PEER;
+}
+
+enum status volume_quarantine(struct http_fetcher *fetcher, const char *volume,
+                              const char *subvolume, struct json **quarantine, char *why)
+{
+    return list_of(fetcher, "quarantine", volume, subvolume, quarantine, why);
 }
 
 /* --- one copy --- */

@@ -60,6 +60,12 @@ enum status volume_tombstones(struct http_fetcher *fetcher, const char *volume,
                               const char *subvolume, struct json **tombstones,
                               char *why) MUST_CHECK;
 
+/* The same of its quarantine: {"quarantine": […]}; NULL where the volume knows of no such question.
+ */
+enum status volume_quarantine(struct http_fetcher *fetcher, const char *volume,
+                              const char *subvolume, struct json **quarantine,
+                              char *why) MUST_CHECK;
+
 /* Its scrub: begins one (`post`), or asks how far it is; *scrub is what it says of it, and may be
  * NULL after a POST; json_free() it. ST_NOT_FOUND where the volume knows of no scrub. */
 enum status volume_scrub(struct http_fetcher *fetcher, const char *volume, bool post,

@@ -287,7 +287,7 @@ static enum status walk_directory(struct walker *walker, const struct task *task
     return st;
 }
 
-/* --- tombstones --- */
+/* --- what is told by no file: tombstones, values in quarantine --- */
 
 /* A tombstone's path is that of generation 0; the generation that it covers is in its text. */
 static enum status take_tombstones(struct walker *walker, const struct json *list, uint32_t place)
@@ -308,8 +308,44 @@ static enum status take_tombstones(struct walker *walker, const struct json *lis
     return st;
 }
 
-/* There are few: one thread asks for all before the others begin. */
-static enum status walk_tombstones(struct walker *walker)
+/* What stood there tells key and generation, as a file does. */
+static enum status take_quarantine(struct walker *walker, const struct json *list, uint32_t place)
+{
+    enum status st = ST_OK;
+    for (size_t i = 0; i < json_count(list) && !st; i++) {
+        const char *path = json_text(json_member(json_item(list, i), "path"));
+        struct key key;
+        uint64_t generation;
+        enum naming naming;
+        if (path && name_parse(path, strlen(path), &key, &generation, &naming) == ST_OK)
+            st = scan_add_quarantined(walker->writer, &key, generation, place);
+    }
+    return st;
+}
+
+/* `reached`: its volume's address; `subvolume`: "svXX", or "". */
+static enum status ask_place(struct walker *walker, uint32_t place, const char *reached,
+                             const char *subvolume)
+{
+    char why[VOLUME_WHY];
+    struct json *tombstones = NULL;
+    struct json *quarantine = NULL;
+    enum status st = volume_tombstones(walker->fetcher, reached, subvolume, &tombstones, why);
+    if (!st)
+        st = volume_quarantine(walker->fetcher, reached, subvolume, &quarantine, why);
+    if (st)
+        say_failed(walker->walk, place, st, why);
+    if (!st)
+        st = take_tombstones(walker, json_member(tombstones, "tombstones"), place);
+    if (!st)
+        st = take_quarantine(walker, json_member(quarantine, "quarantine"), place);
+    json_free(tombstones);
+    json_free(quarantine);
+    return st;
+}
+
+/* There are few of them: one thread asks for all before the others begin. */
+static enum status ask_places(struct walker *walker)
 {
     struct walk *walk = walker->walk;
     enum status st = ST_OK;
@@ -318,20 +354,11 @@ static enum status walk_tombstones(struct walker *walker)
         size_t volume = places_volume(walk->places, place);
         const char *name = roster_volumes(walk->roster, &count)[volume];
         const char *full = places_name(walk->places, place);
-        const char *subvolume = full[strlen(name)] ? full + strlen(name) + 1 : "";
-        char why[VOLUME_WHY];
         char reached[ADDRESSES_PLACE];
-        struct json *answer;
         if (!roster_is_larder(walk->roster, volume))
             continue;
         roster_reach(walk->roster, name, reached);
-        st = volume_tombstones(walker->fetcher, reached, subvolume, &answer, why);
-        if (st) {
-            say_failed(walk, place, st, why);
-            break;
-        }
-        st = take_tombstones(walker, json_member(answer, "tombstones"), place);
-        json_free(answer);
+        st = ask_place(walker, place, reached, full[strlen(name)] ? full + strlen(name) + 1 : "");
     }
     return st;
 }
@@ -367,7 +394,8 @@ static void walker_end(struct walker *walker)
     scan_writer_free(walker->writer);
 }
 
-/* Runs the threads to their end. The first walker has the tombstones, before the others begin. */
+/* Runs the threads to their end. The first walker asks for tombstones and quarantines, before the
+ * others begin. */
 static enum status run_walkers(struct walk *walk, struct walker *walkers, unsigned count)
 {
     unsigned begun = 0;
@@ -376,7 +404,7 @@ static enum status run_walkers(struct walk *walk, struct walker *walkers, unsign
     for (; begun < count && !st; begun++)
         st = walker_begin(&walkers[begun], walk, begun);
     if (!st)
-        st = walk_tombstones(&walkers[0]);
+        st = ask_places(&walkers[0]);
     for (; started < count && !st; started++)
         if (pthread_create(&walkers[started].thread, NULL, walker_run, &walkers[started]))
             break;
