@@ -68,6 +68,7 @@ enum http_after {
 struct http_hub {
     struct loop *loop;
     void (*handler)(struct http_request *req, void *arg);
+    void (*answering)(struct http_request *req, void *arg);
     void *handler_arg;
     unsigned max_connections; /* beyond it a connection is of the reserve */
     unsigned head_timeout_ms, body_timeout_ms, idle_timeout_ms, write_timeout_ms;

@@ -133,6 +133,8 @@ static void prepare(struct http_request *req)
 {
     if (req->conn->hub->draining && req->after == HTTP_AFTER_NEXT)
         req->after = HTTP_AFTER_CLOSE;
+    if (req->conn->hub->answering)
+        req->conn->hub->answering(req, req->conn->hub->handler_arg);
     http_body_abandon(req);
 }
 

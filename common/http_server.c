@@ -140,6 +140,7 @@ static void hub_init(struct http_hub *hub, const struct http_server_options *opt
     static atomic_uint servers;
     hub->loop = options->loop;
     hub->handler = options->handler;
+    hub->answering = options->answering;
     hub->handler_arg = options->arg;
     hub->max_connections = options->max_connections;
     hub->head_timeout_ms = or_default(options->head_timeout_ms, HEAD_TIMEOUT_MS);

@@ -28,6 +28,8 @@ struct http_server_options {
     uint16_t port;      /* 0: any free one */
     bool exclusive;     /* fail where anybody listens there: for the first of several servers */
     http_handler handler;
+    http_handler answering; /* may be NULL: called when an answer is about to begin, for fields of
+                               every answer; not where the client is gone */
     void *arg;
     const char *name;          /* for the Server header, e.g. "larder-master" */
     unsigned max_connections;  /* of this server; beyond: 503 and closed */

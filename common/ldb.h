@@ -65,6 +65,11 @@ void ldb_batch_delete(struct ldb_batch *batch, const void *key, size_t key_len);
  * again before the next write. */
 enum status ldb_write(struct ldb *db, struct ldb_batch *batch, bool sync, char **error) MUST_CHECK;
 
+/* Everything written so far becomes part of a table on the disk. A synced write alone does not do
+ * that: writes in a log file that was rotated out just before may not be on the disk, and a power
+ * loss would leave a hole in front of what was synced. A failure shows at the next write. */
+void ldb_flush(struct ldb *db);
+
 /* A view that later writes do not change, for iterators that come one after the other. To be freed
  * before its database is closed. NULL: no memory. */
 struct ldb_snapshot *ldb_snapshot_new(struct ldb *db) MUST_CHECK;

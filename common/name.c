@@ -13,72 +13,17 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/base64.h"
 #include "common/buf.h"
 #include "common/md5.h"
 
 enum {
     COMPONENT_MAX = 255, /* bytes of a file's name on every common file system */
     CUT = 250,           /* of which a cut directory takes so many, and a '-' */
-    BASE64_MAX = (KEY_MAX + 2) / 3 * 4,
+    BASE64_MAX = BASE64_LENGTH(KEY_MAX),
     GUESS_MAX = 40, /* slashes in an old name; see parse_mkv() */
     SUFFIX_MAX = 21 /* '.' and 20 digits */
 };
-
-/* In the order of the values. */
-static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-/* RFC 4648, section 4; `to` has room for BASE64_MAX. The number of characters. */
-static size_t base64_encode(char *to, const char *bytes, size_t len)
-{
-    const unsigned char *in = (const unsigned char *)bytes;
-    size_t n = 0;
-    for (size_t i = 0; i < len; i += 3) {
-        unsigned b1 = i + 1 < len ? in[i + 1] : 0u;
-        unsigned b2 = i + 2 < len ? in[i + 2] : 0u;
-        unsigned bits = (unsigned)in[i] << 16 | b1 << 8 | b2;
-        to[n++] = alphabet[bits >> 18];
-        to[n++] = alphabet[bits >> 12 & 63];
-        to[n++] = i + 1 < len ? alphabet[bits >> 6 & 63] : '=';
-        to[n++] = i + 2 < len ? alphabet[bits & 63] : '=';
-    }
-    return n;
-}
-
-static int base64_value(char c)
-{
-    const char *at = c ? strchr(alphabet, c) : NULL;
-    return at ? (int)(at - alphabet) : -1;
-}
-
-/* Strict: the canonical form only, as the encoder writes it. The number of bytes, or -1. */
-static long base64_decode(char *to, size_t max, const char *text, size_t len)
-{
-    if (len == 0 || len % 4)
-        return -1;
-    size_t pad = text[len - 1] == '=' ? (text[len - 2] == '=' ? 2 : 1) : 0;
-    size_t bytes = len / 4 * 3 - pad;
-    if (bytes > max)
-        return -1;
-    size_t n = 0;
-    for (size_t i = 0; i < len; i += 4) {
-        unsigned bits = 0;
-        for (size_t j = 0; j < 4; j++) {
-            bool padding = i + j >= len - pad;
-            int value = padding ? 0 : base64_value(text[i + j]);
-            if (value < 0)
-                return -1;
-            bits = bits << 6 | (unsigned)value;
-        }
-        for (size_t j = 0; j < 3; j++) {
-            unsigned byte = bits >> (16 - 8 * j) & 255;
-            if (n < bytes)
-                to[n++] = (char)byte;
-            else if (byte)
-                return -1; /* bits behind the end: not canonical */
-        }
-    }
-    return (long)n;
-}
 
 /* Appends NAME cut into directories where it is too long for one component. '-' ends them, since it
  * is not in the alphabet: so no cut directory has the name of another key's file. */

@@ -66,6 +66,8 @@ struct record {
                           writes the number of `places` instead */
     bool suspect;      /* a copy may be missing or damaged: its copies are to be looked at */
     uint64_t since;    /* when it became few or suspect (unix milliseconds), 0: not known */
+    uint64_t term;     /* of several masters, the writer's term in which it was read from the index
+                          (master/DESIGN.md); not part of its text */
 };
 
 /* An empty record, KEY_ABSENT. Owns nothing yet. */

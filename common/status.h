@@ -35,6 +35,9 @@
     X(ST_NOT_IMPLEMENTED, 501, "not implemented")                                                  \
     X(ST_PEER, 502, "a volume gave an answer that was not expected")                               \
     X(ST_UNAVAILABLE, 503, "not enough volumes are up; try again later")                           \
+    X(ST_NOT_WRITER, 503, "this master does not take changes at the moment; try again")            \
+    X(ST_UNKNOWN, 503, "the change may have been made or not; look before trying again")           \
+    X(ST_LAGGING, 503, "this master is not up to date; try again, or another, or with ?stale")     \
     X(ST_BUSY, 503, "too many requests at once; try again later")                                  \
     X(ST_READ_ONLY, 503, "read-only after an error of its disk; writes are refused")               \
     X(ST_PEER_TIMEOUT, 504, "a volume did not answer in time")                                     \

@@ -11,6 +11,7 @@
 #include "common/buf.h"
 #include "common/http_server.h"
 #include "common/http_text.h"
+#include "master/cluster.h"
 #include "master/config.h"
 #include "master/damage.h"
 #include "master/flows.h"
@@ -42,9 +43,12 @@ static void ready(struct worker *worker, struct http_request *req)
     size_t full;
     volumes_tally(worker->master->volumes, &writable, &checked, &full);
     enum status st = index_health(worker->master->index);
+    enum status member = cluster_ready(worker->master->cluster);
     if (index_restored(worker->master->index)) {
         http_reply_status(req, ST_UNAVAILABLE,
                           "the index was restored from a backup; run 'larder verify --repair'");
+    } else if (member) {
+        http_reply_status(req, member, NULL);
     } else if (st) {
         http_reply_status(req, ST_UNAVAILABLE, "the index cannot be written; see the log");
     } else if (checked < volumes_count(worker->master->volumes) ||
@@ -96,6 +100,7 @@ static const struct {
     {"/admin/ready", false, ready},
     {"/admin/metrics", false, status_page_metrics},
     {"/admin/keys", false, keys_start},
+    {"/admin/digest", false, digest_start},
     {"/admin/reconcile", true, reconcile_start},
     {"/admin/checkpoint", false, checkpoint_start},
 };

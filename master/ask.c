@@ -137,9 +137,13 @@ static enum status launch(struct question *question, const char *method, const s
     buf_adds(&url, "http://");
     volumes_add_address(question->ask->worker->master->volumes, item->place, &url);
     enum status st = name_path(&url, key, item->generation, item->naming);
+    char term_text[MASTER_TERM_FIELD];
+    const char *term = master_term_field(question->ask->worker->master, term_text);
     char range[48];
     (void)snprintf(range, sizeof range, "Range: bytes=0-%d", ASK_VALUE_MAX - 1);
-    const char *const fields[] = {"Larder-Internal: 1", item->field, NULL};
+    /* Either may be missing, and ends the list then. */
+    const char *const fields[] = {"Larder-Internal: 1", item->field ? item->field : term,
+                                  item->field ? term : NULL, NULL};
     /* Whoever copies the value compares it; the volume need not do it, too. */
     const char *const value_fields[] = {"Larder-Internal: 1", "Larder-Check: none", range, NULL};
     const struct http_call_spec spec = {
@@ -190,10 +194,12 @@ enum status ask_start(struct worker *worker, const char *request, const char *me
             ask_free(ask);
             return ST_NO_MEMORY;
         }
+    bool may = strcmp(method, "HEAD") == 0 || master_may_write(worker->master);
     for (size_t i = 0; i < count; i++) {
         ask->questions[i].ask = ask;
         ask->questions[i].value = items[i].value;
-        enum status st = launch(&ask->questions[i], method, key, &items[i], timeout_ms);
+        enum status st =
+            !may ? ST_NOT_WRITER : launch(&ask->questions[i], method, key, &items[i], timeout_ms);
         if (st) {
             ask->answers[i].st = st;
             ask->left--;

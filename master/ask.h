@@ -51,7 +51,8 @@ struct ask_answer {
  * `answered` is called once, with an answer for each item in their order (its to look at only), on
  * the loop, never before ask_start() returned; the ask is gone afterwards. With 0 items it is
  * called too. Silence longer than `timeout_ms` is an answer with ST_PEER_TIMEOUT; the place's
- * volume then counts as down. ST_NO_MEMORY: nothing was begun, and nothing will be called.
+ * volume then counts as down. ST_NO_MEMORY: nothing was begun, and nothing will be called. Where
+ * another master may write by now, only HEAD is sent: else each answer is ST_NOT_WRITER.
  */
 enum status ask_start(struct worker *worker, const char *request, const char *method,
                       const struct key *key, const struct ask_item *items, size_t count,

@@ -279,7 +279,9 @@ static void begin(struct audit *audit)
 static void audit_tick(void *arg)
 {
     struct audit *audit = arg;
-    if (!atomic_load(&audit->running))
+    if (!master_may_write(audit->worker->master))
+        loop_timer_set(audit->timer, ROUND_MS); /* who writes does it, and has the whole index */
+    else if (!atomic_load(&audit->running))
         begin(audit);
     else if (audit->wants_page)
         read_page(audit);

@@ -14,7 +14,7 @@
 
 /* The table needs the addresses of the config's members, so it is made per config; there is one. */
 static struct config *the;
-static struct option_spec specs[32];
+static struct option_spec specs[48];
 static struct option_program program = {
     .name = "larder-master",
     .synopsis = "--db DIR [--volumes HOST:PORT,...] [OPTION]...",
@@ -94,6 +94,24 @@ static void add_behaviour_options(void)
                              "debug, info, warn or error (info)"});
 }
 
+static void add_cluster_options(void)
+{
+    add((struct option_spec){"cluster", 0, OPTION_LIST, &the->cluster, 0, 0, NULL,
+                             "http://HOST:PORT,...",
+                             "etcd's addresses: one of several masters (none: the only one)"});
+    add((struct option_spec){"cluster-prefix", 0, OPTION_TEXT, &the->cluster_prefix, 0, 0, NULL,
+                             "PREFIX", "of this store's keys in etcd (/larder)"});
+    add((struct option_spec){"advertise", 0, OPTION_TEXT, &the->advertise, 0, 0, NULL, "HOST:PORT",
+                             "where clients of other masters find this one (as --listen, --port)"});
+    add((struct option_spec){"session-ttl", 0, OPTION_DURATION, &the->session_ttl_ms, 2000, 600000,
+                             NULL, "TIME",
+                             "a writer that etcd has not heard of for so long is replaced (3s)"});
+    add((struct option_spec){"log-retain", 0, OPTION_SIZE, &the->log_retain_bytes, 0, 0, NULL,
+                             "SIZE", "changes kept in etcd for masters that are away (256MiB)"});
+    add((struct option_spec){"stale-reads", 0, OPTION_FLAG, &the->stale_reads, 0, 0, NULL, NULL,
+                             "answer reads from what this master has, without asking etcd"});
+}
+
 static void set_defaults(struct config *config)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
@@ -113,6 +131,8 @@ static void set_defaults(struct config *config)
     config->watch_log_bytes = 16ULL << 20;
     config->cache_bytes = 128ULL << 20;
     config->reserve_bytes = 16ULL << 20;
+    config->session_ttl_ms = 3000;
+    config->log_retain_bytes = 256ULL << 20;
     config->log_level = 1;
 }
 
@@ -133,6 +153,8 @@ static bool complete(struct config *config)
         return complain("--min-replicas may not be more than --replicas");
     if (!config->listen && !(config->listen = strdup("127.0.0.1")))
         return complain("out of memory");
+    if (!config->cluster_prefix && !(config->cluster_prefix = strdup("/larder")))
+        return complain("out of memory");
     return true;
 }
 
@@ -144,6 +166,7 @@ enum options_result config_read(struct config *config, int argc, char **argv, in
     add_network_options();
     add_store_options();
     add_behaviour_options();
+    add_cluster_options();
     enum options_result result = options_parse(&program, argc, argv, rest);
     if (result == OPTIONS_OK && !complete(config))
         result = OPTIONS_BAD;

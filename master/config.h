@@ -32,7 +32,13 @@ struct config {
     unsigned long long watch_log_bytes; /* of recent changes, for watchers */
     unsigned long long cache_bytes;     /* records that were read, and LevelDB's blocks */
     unsigned long long
-        reserve_bytes;  /* free space on the index disk below which nothing is written */
+        reserve_bytes;          /* free space on the index disk below which nothing is written */
+    struct option_list cluster; /* etcd's endpoints; none: this is the only master */
+    char *cluster_prefix;
+    char *advertise; /* host:port under which other masters and clients reach this one, or NULL */
+    unsigned session_ttl_ms;
+    unsigned long long log_retain_bytes;
+    bool stale_reads;
     unsigned log_level; /* enum log_level */
 };
 

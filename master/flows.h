@@ -21,6 +21,8 @@ void watch_start(struct worker *worker, struct http_request *req);
 /* GET /admin/keys, and GET /KEY?record. */
 void keys_start(struct worker *worker, struct http_request *req);
 void keys_record(struct worker *worker, struct http_request *req, const struct key *key);
+/* GET /admin/digest: what several masters' indexes are compared by. */
+void digest_start(struct worker *worker, struct http_request *req);
 /* POST /admin/reconcile. */
 void reconcile_start(struct worker *worker, struct http_request *req);
 /* GET /admin/checkpoint. */

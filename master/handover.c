@@ -143,7 +143,9 @@ static void launch(struct target *target, const struct handover_spec *spec)
     add_url(&url, spec, target->place);
     buf_addf(&from, "Larder-Copy-From: %s ", spec->md5);
     add_url(&from, spec, spec->source);
-    const char *const fields[] = {"Larder-Internal: 1", buf_text(&from), NULL};
+    char term_text[MASTER_TERM_FIELD];
+    const char *const fields[] = {"Larder-Internal: 1", buf_text(&from),
+                                  master_term_field(spec->worker->master, term_text), NULL};
     const struct http_call_spec call = {
         .method = "PUT",
         .url = buf_text(&url),
@@ -153,7 +155,7 @@ static void launch(struct target *target, const struct handover_spec *spec)
         .connect_timeout_ms = CONNECT_MS,
         .timeout_ms = wait_ms < LONGEST_MS ? (unsigned)wait_ms : LONGEST_MS,
     };
-    if (buf_ok(&url) && buf_ok(&from))
+    if (master_may_write(spec->worker->master) && buf_ok(&url) && buf_ok(&from))
         target->call = http_call_start(spec->worker->client, &call);
     buf_free(&url);
     buf_free(&from);

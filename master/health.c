@@ -44,6 +44,7 @@ struct check {
     bool noting;               /* `note` is the roll's now */
     struct http_call *telling; /* the volume its name; NULL: not now */
     uint64_t told_ms;          /* of loop_now_ms(); 0: never */
+    bool unnoted;              /* its identity is not in the index yet */
 };
 
 struct health {
@@ -141,7 +142,12 @@ static void volume_answered(void *arg, struct http_call *call, enum status st)
     char id[IDENTITY_SIZE + 1];
     memcpy(id, report.id, sizeof id);
     if (volumes_checked(volumes, check->volume, &report))
+        check->unnoted = true;
+    /* Of several masters the one that writes notes it, if need be when it becomes that. */
+    if (check->unnoted && id[0] && master_may_write(check->health->worker->master)) {
+        check->unnoted = false;
         note_identity(check, name, id);
+    }
     free(report.subvolumes);
     /* Unknown is one that has moved since it was asked: who answered is another. */
     enum volume_state state = volumes_state(volumes, name);

@@ -1,7 +1,8 @@
 /*
  * The index: state (LevelDB) behind a commit log. Reads are local and immediate; a change is a list
  * of operations that one thread, the committer, makes durable together with those of other
- * requests, then tells each of them. With one master the log is LevelDB's own synced write.
+ * requests, then tells each of them. With one master the log is LevelDB's own synced write; with
+ * several it is a struct index_log, whose entries are applied here afterwards.
  */
 #ifndef LARDER_MASTER_INDEX_H
 #define LARDER_MASTER_INDEX_H
@@ -12,21 +13,37 @@
 
 #include "common/attr.h"
 #include "common/buf.h"
+#include "common/durable.h"
 #include "common/key.h"
 #include "common/loop.h"
 #include "common/record.h"
 #include "common/status.h"
 #include "master/changes.h"
 
+struct entry;
 struct index;
 struct recall_ticket;
 
+/* The log of several masters. All of it is called on the index' own threads. */
+struct index_log {
+    /* Makes `count` changes durable that follow the sequence first - 1; blocks. ST_OK: they are in
+     * the log. ST_UNKNOWN: perhaps; the term is over with that. Any other: they never will be. */
+    enum status (*append)(void *arg, uint64_t term, uint64_t first, uint32_t count,
+                          const struct buf *ops);
+    /* The state has come to this sequence. */
+    void (*applied)(void *arg, uint64_t sequence);
+    /* An entry says this of a volume; both texts end in a NUL. */
+    void (*volume)(void *arg, const char *name, const char *value);
+    void *arg;
+};
+
 struct index_options {
     const char *path;
-    bool sync;              /* false: --sync=none */
-    size_t cache_bytes;     /* LevelDB's blocks */
-    size_t recall_bytes;    /* records that were read lately; 0: none are kept */
-    uint64_t reserve_bytes; /* less free space on its disk: commits fail with ST_NO_SPACE */
+    bool sync;                   /* false: --sync=none */
+    size_t cache_bytes;          /* LevelDB's blocks */
+    size_t recall_bytes;         /* records that were read lately; 0: none are kept */
+    uint64_t reserve_bytes;      /* less free space on its disk: commits fail with ST_NO_SPACE */
+    const struct index_log *log; /* NULL: one master. It must outlive the index */
     struct changes
         *changes; /* where what was applied is told; NULL: nowhere. It outlives the index */
 };
@@ -69,6 +86,7 @@ struct index_change {
                       enum status st); /* on `loop`; ST_OK: durable, and visible to reads */
     void *arg;
     struct loop *loop;
+    uint64_t term; /* in which what it rests on was read; 0: when it was committed */
     /* the index's own: */
     enum status st;
     struct loop_message message;
@@ -94,8 +112,44 @@ void index_change_restored(struct index_change *change, bool restored);
 /* Frees its memory; not while it is under way. */
 void index_change_free(struct index_change *change);
 
-/* Hands it to the committer. Never calls `committed` before it returns. */
+/* Hands it to the committer. Never calls `committed` before it returns. Of several masters:
+ * ST_NOT_WRITER where this one does not write, or not in the change's term any more; ST_UNKNOWN
+ * where it cannot be told whether the change was made. */
 void index_commit(struct index *index, struct index_change *change);
+
+/* --- Terms, and entries of the log, with several masters (index_log.c). Any thread. --- */
+
+/* The term in which this master writes; 0: it does not. */
+uint64_t index_term(struct index *index);
+/* The term for what is read now, to be asked before it is read: one that no change can be made in
+ * where this master does not write, and 0 where there is one master only. */
+uint64_t index_reading_term(struct index *index);
+/* From now on changes are taken, if they were begun in this term. The state has all of the log. */
+void index_begin_term(struct index *index, uint64_t term);
+/* Changes are refused from now on; one that is with the log already gets its answer. */
+void index_end_term(struct index *index);
+/* Applies an entry, not synced. ST_OK also where it was applied before; ST_CONFLICT: it is not the
+ * next one; else the disk failed (logged), and the same entry may be tried again. */
+enum status index_apply(struct index *index, const struct entry *entry) MUST_CHECK;
+/* Writes all that was applied to the disk; blocks. *synced: up to where it is there for sure. */
+enum status index_flush(struct index *index, uint64_t *synced) MUST_CHECK;
+/* True where it has no keys and never had a change: nothing would be lost with it. */
+bool index_is_blank(struct index *index);
+/* Whether it has followed a log without a break; notes that it does from now on. */
+bool index_follows_log(struct index *index);
+enum status index_note_log(struct index *index) MUST_CHECK;
+/* A blank index becomes that of a store: one of this identity and age, in which nothing has
+ * happened yet. */
+enum status index_adopt(struct index *index, const char *id, uint64_t born_ms) MUST_CHECK;
+/* The sequence that was the last when it was opened; index_sequence() may begin below it, with
+ * what is known to be on the disk. */
+uint64_t index_recorded(const struct index *index);
+/* At least the sequence of every change that was committed here. */
+uint64_t index_logged(struct index *index);
+/* Closes the database, lets `swap` put another one in its place, and opens that: readers wait
+ * meanwhile. All that it holds counts as synced. */
+enum status index_replace(struct index *index, enum status (*swap)(void *arg, const char *path),
+                          void *arg) MUST_CHECK;
 
 /* --- Scans. They block, and belong on the work pool. --- */
 
@@ -126,6 +180,11 @@ enum status index_scan_volumes(struct index *index,
                                bool (*fn)(void *arg, const char *name, const char *value),
                                void *arg) MUST_CHECK;
 
+/* A digest (MD5_HEX digits and a NUL) of all that it holds but what it says of itself, at one
+ * moment at which it had come to *sequence: the same in every master. *keys: how many are visible.
+ */
+enum status index_digest(struct index *index, uint64_t *sequence, uint64_t *keys,
+                         char digest[MD5_HEX + 1]) MUST_CHECK;
 /* True where it was made of a backup, and has not been brought together with the volumes yet: what
  * it says of copies and of garbage may be out of date, so nothing may be written or removed. Any
  * thread. */
@@ -135,7 +194,11 @@ uint64_t index_restored_made_ms(const struct index *index);
 
 /* --- For status and metrics; any thread. --- */
 uint64_t index_sequence(struct index *index);
-const char *index_id(const struct index *index);
+/* The directory that it was opened from. */
+const char *index_path(const struct index *index);
+/* Its identity: 32 hex digits and a NUL. With several masters that of the store; it changes where
+ * another index takes its place. */
+void index_id(struct index *index, char id[IDENTITY_SIZE + 1]);
 /* When this index was made, or first opened by larder: unix milliseconds. */
 uint64_t index_born_ms(const struct index *index);
 size_t index_queued(struct index *index);

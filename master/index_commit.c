@@ -15,6 +15,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "common/entry.h"
 #include "common/log.h"
 #include "common/planted.h"
 #include "master/index_snapshot.h"
@@ -27,107 +28,21 @@ enum {
                     written in that time */
 };
 
-/* --- changes: operations as bytes, [key length][value length][key][value] --- */
+/* --- the batch --- */
 
-struct op_head {
-    uint32_t key_len;
-    uint32_t value_len; /* OP_DELETE: the key is removed */
-};
-#define OP_DELETE UINT32_MAX
-
-static void add_op(struct buf *ops, const char *prefix, const char *key, size_t key_len,
-                   const struct buf *value)
+void index_fill_batch(struct index *index, const char *ops, size_t len)
 {
-    size_t prefix_len = strlen(prefix);
-    struct op_head head = {(uint32_t)(prefix_len + key_len),
-                           value ? (uint32_t)value->len : OP_DELETE};
-    buf_add(ops, &head, sizeof head);
-    buf_add(ops, prefix, prefix_len);
-    buf_add(ops, key, key_len);
-    if (value)
-        buf_add(ops, buf_text(value), value->len);
-}
-
-void index_change_begin(struct index_change *change, struct loop *loop,
-                        void (*committed)(void *arg, enum status st), void *arg)
-{
-    buf_clear(&change->ops);
-    change->lazy = false;
-    change->loop = loop;
-    change->committed = committed;
-    change->arg = arg;
-    change->st = ST_OK;
-}
-
-void index_change_record(struct index_change *change, const struct key *key,
-                         const struct record *rec)
-{
-    struct buf value = BUF_INIT;
-    bool there = record_encode(rec, key, &value);
-    add_op(&change->ops, "", key->bytes, key->len, there ? &value : NULL);
-    change->ops.failed |= !buf_ok(&value);
-    buf_clear(&value);
-    bool work = record_encode_work(rec, &value);
-    add_op(&change->ops, INDEX_WORK, key->bytes, key->len, work ? &value : NULL);
-    change->ops.failed |= !buf_ok(&value);
-    buf_free(&value);
-}
-
-void index_change_volume(struct index_change *change, const char *name, const char *value)
-{
-    struct buf text = BUF_INIT;
-    buf_adds(&text, value);
-    add_op(&change->ops, INDEX_VOLUME, name, strlen(name), &text);
-    change->ops.failed |= !buf_ok(&text);
-    buf_free(&text);
-}
-
-void index_change_event(struct index_change *change, enum changes_event event,
-                        const struct key *key, uint64_t size, const char *md5)
-{
-    struct buf text = BUF_INIT;
-    changes_encode(&text, event, size, md5);
-    add_op(&change->ops, INDEX_EVENT, key ? key->bytes : "", key ? key->len : 0, &text);
-    change->ops.failed |= !buf_ok(&text);
-    buf_free(&text);
-}
-
-void index_change_restored(struct index_change *change, bool restored)
-{
-    struct buf text = BUF_INIT;
-    buf_adds(&text, "{}");
-    add_op(&change->ops, INDEX_RESTORED, "", 0, restored ? &text : NULL);
-    change->ops.failed |= !buf_ok(&text);
-    buf_free(&text);
-}
-
-void index_change_free(struct index_change *change)
-{
-    buf_free(&change->ops);
-}
-
-/* What add_op() has written, in memory only and on this machine only: so lengths are in its own
- * order of bytes. */
-static void fill_batch(struct index *index, const struct buf *ops)
-{
-    const char *at = ops->data;
-    const char *end = at + ops->len;
-    while (at < end) {
-        struct op_head head;
-        memcpy(&head, at, sizeof head);
-        const char *key = at + sizeof head;
-        at = key + head.key_len;
-        const char *value = head.value_len == OP_DELETE ? NULL : at;
-        size_t value_len = value ? head.value_len : 0;
-        at += value_len;
-        if (index_tell_stage(index, key, head.key_len, value, value_len))
+    const char *end = ops + len;
+    struct entry_op op;
+    while (entry_next_op(&ops, end, &op)) {
+        if (index_tell_stage(index, op.key, op.key_len, op.value, op.value_len))
             continue;
-        if (index->recall && *key == '/')
-            recall_changing(index->recall, key, head.key_len);
-        if (value)
-            ldb_batch_put(index->batch, key, head.key_len, value, value_len);
+        if (index->recall && *op.key == '/')
+            recall_changing(index->recall, op.key, op.key_len);
+        if (op.value)
+            ldb_batch_put(index->batch, op.key, op.key_len, op.value, op.value_len);
         else
-            ldb_batch_delete(index->batch, key, head.key_len);
+            ldb_batch_delete(index->batch, op.key, op.key_len);
     }
 }
 
@@ -145,12 +60,14 @@ static uint64_t free_bytes(const struct index *index)
 static bool has_room(struct index *index)
 {
     uint64_t now = loop_now_ms();
-    if (now < index->room_until_ms)
-        return true;
-    if (free_bytes(index) < index->options.reserve_bytes)
-        return false;
-    index->room_until_ms = now + ROOM_MS;
-    return true;
+    (void)pthread_mutex_lock(&index->write_lock); /* who writes may have found out otherwise */
+    bool room = now < index->room_until_ms;
+    if (!room && free_bytes(index) >= index->options.reserve_bytes) {
+        index->room_until_ms = now + ROOM_MS;
+        room = true;
+    }
+    (void)pthread_mutex_unlock(&index->write_lock);
+    return room;
 }
 
 /* Opens the database anew after a failed write. Readers wait meanwhile, a few milliseconds. */
@@ -175,19 +92,17 @@ static enum status reopen(struct index *index)
     return st;
 }
 
-/* Writes what is in the batch, with the next sequence number. */
-static enum status write_group(struct index *index, bool lazy, uint64_t sequence)
+enum status index_write(struct index *index, bool sync, uint64_t sequence)
 {
     enum status st;
-    if (!has_room(index))
-        return ST_NO_SPACE;
     if (index->broken && (st = reopen(index)))
         return st;
     char number[24];
     int len = snprintf(number, sizeof number, "%" PRIu64, sequence);
-    ldb_batch_put(index->batch, INDEX_SEQUENCE, sizeof INDEX_SEQUENCE - 1, number, (size_t)len);
+    if (sequence)
+        ldb_batch_put(index->batch, INDEX_SEQUENCE, sizeof INDEX_SEQUENCE - 1, number, (size_t)len);
     char *error = NULL;
-    st = ldb_write(index->db, index->batch, index->options.sync && !lazy, &error);
+    st = ldb_write(index->db, index->batch, sync, &error);
     if (st) {
         index->broken = true;
         index->room_until_ms = 0;
@@ -198,8 +113,18 @@ static enum status write_group(struct index *index, bool lazy, uint64_t sequence
     return st;
 }
 
-/* Takes a group of changes off the queue; NULL at the end. */
-static struct index_change *next_group(struct index *index, uint64_t *sequence)
+/* A group may have so many bytes of operations. In the log of several masters that is exact: one
+ * change beyond it belongs to the next entry. */
+static bool fits(const struct index *index, size_t bytes, const struct index_change *next)
+{
+    if (index->options.log)
+        return bytes == 0 || bytes + next->ops.len <= ENTRY_OPS_MAX;
+    return bytes < GROUP_MAX;
+}
+
+/* Takes a group of changes off the queue; NULL at the end. Of several masters only those of the
+ * term, or all of another: *term is theirs. */
+static struct index_change *next_group(struct index *index, uint64_t *term, uint32_t *count)
 {
     (void)pthread_mutex_lock(&index->lock);
     while (!index->first && !index->ending)
@@ -207,17 +132,18 @@ static struct index_change *next_group(struct index *index, uint64_t *sequence)
     struct index_change *group = index->first;
     struct index_change **end = &index->first;
     size_t bytes = 0;
-    while (*end && bytes < GROUP_MAX) {
+    *count = 0;
+    *term = group ? group->term : 0;
+    while (*end && (*end)->term == *term && fits(index, bytes, *end)) {
         bytes += (*end)->ops.len;
         index->waiting--;
-        index->sequence++;
+        (*count)++;
         end = &(*end)->next;
     }
     index->first = *end;
     if (!index->first)
         index->last = &index->first;
     *end = NULL;
-    *sequence = index->sequence;
     (void)pthread_mutex_unlock(&index->lock);
     return group;
 }
@@ -241,24 +167,46 @@ static void tell_owners(struct index_change **group, enum status st)
     }
 }
 
-static void commit_group(struct index *index, struct index_change *group, uint64_t sequence)
+/* The log of a single master: LevelDB's synced write. */
+static enum status commit_locally(struct index *index, const struct index_change *group,
+                                  uint32_t count)
 {
     bool lazy = true;
-    uint64_t count = 0;
+    if (!has_room(index))
+        return ST_NO_SPACE;
+    (void)pthread_mutex_lock(&index->lock);
+    uint64_t sequence = index->sequence += count;
+    (void)pthread_mutex_unlock(&index->lock);
+    (void)pthread_mutex_lock(&index->write_lock);
     ldb_batch_clear(index->batch);
-    for (struct index_change *change = group; change; change = change->next) {
-        fill_batch(index, &change->ops);
-        lazy = lazy && change->lazy;
-        count++;
+    for (; group; group = group->next) {
+        index_fill_batch(index, buf_text(&group->ops), group->ops.len);
+        lazy = lazy && group->lazy;
     }
+    enum status st = index_write(index, index->options.sync && !lazy, sequence);
+    index_tell_applied(index, st, sequence);
+    (void)pthread_mutex_unlock(&index->write_lock);
+    return st;
+}
+
+static enum status commit_shared(struct index *index, const struct index_change *group,
+                                 uint64_t term, uint32_t count)
+{
+    if (!has_room(index))
+        return ST_NO_SPACE; /* what is in the log must be applied here, too */
+    return index_commit_to_log(index, group, term, count);
+}
+
+static void commit_group(struct index *index, struct index_change *group, uint64_t term,
+                         uint32_t count)
+{
     if (planted("ack-before-commit"))
         tell_owners(&group, ST_OK);
-    enum status st = write_group(index, lazy, sequence);
-    if (index->recall)
-        recall_changed(index->recall);
-    index_tell_applied(index, st, sequence);
+    enum status st = index->options.log ? commit_shared(index, group, term, count)
+                                        : commit_locally(index, group, count);
     (void)pthread_mutex_lock(&index->lock);
-    index->health = st;
+    if (st != ST_NOT_WRITER && st != ST_UNKNOWN) /* those say nothing of the log */
+        index->health = st;
     index->writes++;
     index->changes += count;
     (void)pthread_mutex_unlock(&index->lock);
@@ -269,9 +217,10 @@ static void *committer(void *arg)
 {
     struct index *index = arg;
     struct index_change *group;
-    uint64_t sequence;
-    while ((group = next_group(index, &sequence)))
-        commit_group(index, group, sequence);
+    uint64_t term;
+    uint32_t count;
+    while ((group = next_group(index, &term, &count)))
+        commit_group(index, group, term, count);
     return NULL;
 }
 
@@ -286,6 +235,8 @@ void index_commit(struct index *index, struct index_change *change)
     }
     change->next = NULL;
     (void)pthread_mutex_lock(&index->lock);
+    if (!change->term || !index->options.log)
+        change->term = index->term;
     *index->last = change;
     index->last = &change->next;
     index->waiting++;
@@ -321,14 +272,15 @@ static enum status load_meta(struct index *index)
     if (!st)
         st = load_value(index, INDEX_SEQUENCE, "0", &text);
     if (!st) {
-        index->sequence = strtoull(buf_text(&text), NULL, 10);
-        st = index->sequence ? index_number_begin(index) : ST_OK;
+        index->recorded = index->sequence = strtoull(buf_text(&text), NULL, 10);
+        /* With several masters the log gives the numbers. */
+        st = index->sequence && !index->options.log ? index_number_begin(index) : ST_OK;
     }
     if (!st) {
         st = load_value(index, INDEX_BORN, now, &text);
     }
     if (!st) {
-        index->born_ms = strtoull(buf_text(&text), NULL, 10);
+        atomic_store(&index->born_ms, strtoull(buf_text(&text), NULL, 10));
         st = load_value(index, INDEX_ID, id, &text);
     }
     if (!st && text.len != IDENTITY_SIZE)
@@ -358,7 +310,7 @@ static void explain(enum status st, const char *path, const char *error)
               status_text(st), error ? error : "", advice);
 }
 
-static enum status open_db(struct index *index)
+enum status index_open_db(struct index *index)
 {
     char *error = NULL;
     if (mkdir(index->path, 0755) == 0) {
@@ -375,6 +327,8 @@ static enum status open_db(struct index *index)
     enum status st = ldb_open(&index->db, index->path, &index->db_options, &error);
     if (!st)
         st = load_meta(index);
+    if (!st)
+        st = index_load_log(index);
     if (st)
         explain(st, index->path, error);
     free(error);
@@ -397,6 +351,8 @@ static void free_index(struct index *index)
     ldb_close(index->db);
     recall_free(index->recall);
     ldb_batch_free(index->batch);
+    buf_free(&index->ops);
+    (void)pthread_mutex_destroy(&index->write_lock);
     (void)pthread_rwlock_destroy(&index->db_lock);
     (void)pthread_mutex_destroy(&index->lock);
     (void)pthread_mutex_destroy(&index->snapshots_lock);
@@ -426,6 +382,7 @@ enum status index_open(struct index **to, const struct index_options *options)
     index->last = &index->first;
     init_db_lock(&index->db_lock);
     (void)pthread_mutex_init(&index->lock, NULL);
+    (void)pthread_mutex_init(&index->write_lock, NULL);
     (void)pthread_mutex_init(&index->snapshots_lock, NULL);
     (void)pthread_cond_init(&index->queued, NULL);
     index->path = strdup(options->path);
@@ -433,7 +390,7 @@ enum status index_open(struct index **to, const struct index_options *options)
     if (options->recall_bytes)
         index->recall = recall_new(options->recall_bytes);
     bool whole = index->path && index->batch && (index->recall || !options->recall_bytes);
-    enum status st = whole ? open_db(index) : ST_NO_MEMORY;
+    enum status st = whole ? index_open_db(index) : ST_NO_MEMORY;
     if (!st && options->changes)
         changes_begin(options->changes, index->sequence);
     if (!st)
@@ -463,7 +420,8 @@ void index_close(struct index *index)
     if (!index)
         return;
     index_stop(index);
-    index_number_end(index);
+    if (!index->options.log)
+        index_number_end(index);
     free_index(index);
 }
 

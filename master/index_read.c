@@ -7,10 +7,12 @@
  * the index themselves: the lock prefers writers, and a second hold of it behind a waiting writer
  * would never come.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/log.h"
+#include "common/md5.h"
 #include "master/index_state.h"
 
 static enum status get(struct index *index, const char *prefix, const struct key *key, bool once,
@@ -72,6 +74,8 @@ enum status index_get_all(struct index *index, const struct key *key, struct rec
     struct buf value = BUF_INIT;
     struct buf work = BUF_INIT;
     record_init(rec);
+    /* Before it is read: a term that begins meanwhile may rest on what another master changed. */
+    uint64_t term = index_reading_term(index);
     enum status value_st = get(index, "", key, false, &value);
     enum status work_st = get(index, INDEX_WORK, key, false, &work);
     enum status st = ST_OK;
@@ -82,6 +86,7 @@ enum status index_get_all(struct index *index, const struct key *key, struct rec
     else
         st = record_decode(rec, value_st ? NULL : buf_text(&value), value.len,
                            work_st ? NULL : buf_text(&work), work.len);
+    rec->term = term;
     buf_free(&value);
     buf_free(&work);
     return st;
@@ -268,4 +273,61 @@ enum status index_scan_volumes(struct index *index,
 {
     struct volume_scan to = {fn, arg};
     return scan(index, INDEX_VOLUME, sizeof INDEX_VOLUME - 1, "", 0, scan_volume, &to);
+}
+
+/* --- what several masters compare --- */
+
+static void digest_pair(struct md5 *md5, const struct ldb_iter *iter)
+{
+    size_t key_len;
+    size_t value_len;
+    const char *key = ldb_iter_key(iter, &key_len);
+    const char *value = ldb_iter_value(iter, &value_len);
+    char lengths[32]; /* so that nothing can move from one to the other */
+    int len = snprintf(lengths, sizeof lengths, "%zu,%zu:", key_len, value_len);
+    md5_update(md5, lengths, (size_t)len);
+    md5_update(md5, key, key_len);
+    md5_update(md5, value, value_len);
+}
+
+/* Goes through the state of one moment, from its first key to its last. */
+static enum status digest_all(struct ldb_iter *iter, struct md5 *md5, uint64_t *sequence,
+                              uint64_t *keys)
+{
+    for (ldb_iter_seek(iter, "", 0); ldb_iter_valid(iter); ldb_iter_next(iter)) {
+        size_t len;
+        size_t value_len;
+        const char *key = ldb_iter_key(iter, &len);
+        if (len == sizeof INDEX_SEQUENCE - 1 && memcmp(key, INDEX_SEQUENCE, len) == 0) {
+            char text[24];
+            const char *value = ldb_iter_value(iter, &value_len);
+            (void)snprintf(text, sizeof text, "%.*s", (int)value_len, value);
+            *sequence = strtoull(text, NULL, 10);
+        }
+        *keys += len && key[0] == '/';
+        if (len < 2 || memcmp(key, "!m", 2) != 0)
+            digest_pair(md5, iter);
+    }
+    return ldb_iter_status(iter);
+}
+
+enum status index_digest(struct index *index, uint64_t *sequence, uint64_t *keys,
+                         char digest[MD5_HEX + 1])
+{
+    unsigned char bytes[MD5_SIZE];
+    enum status st = ST_NO_MEMORY;
+    *sequence = *keys = 0;
+    struct md5 *md5 = md5_new();
+    (void)pthread_rwlock_rdlock(&index->db_lock);
+    struct ldb_iter *iter = index->db ? ldb_iter_new(index->db) : NULL;
+    if (md5 && iter)
+        st = digest_all(iter, md5, sequence, keys);
+    ldb_iter_free(iter);
+    (void)pthread_rwlock_unlock(&index->db_lock);
+    if (!st)
+        st = md5_finish(md5, bytes);
+    if (!st)
+        md5_hex(bytes, digest);
+    md5_free(md5);
+    return st;
 }

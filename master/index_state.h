@@ -1,5 +1,5 @@
-/* What index_commit.c (opening, committing), index_read.c (reads, scans) and index_snapshot.c
- * share; nobody else's business.
+/* What index_commit.c (opening, committing), index_log.c (several masters), index_read.c (reads,
+ * scans), index_tell.c and index_snapshot.c share; nobody else's business.
  */
 #ifndef LARDER_MASTER_INDEX_STATE_H
 #define LARDER_MASTER_INDEX_STATE_H
@@ -18,6 +18,8 @@
 #define INDEX_CLOSED   "!mclosed"   /* the same: it was closed after that, and all is on the disk */
 #define INDEX_ID       "!mid"       /* identity of this index */
 #define INDEX_BORN     "!mborn"     /* unix milliseconds */
+#define INDEX_SYNCED   "!msynced"   /* of several masters: up to here all is on the disk */
+#define INDEX_CLUSTER  "!mcluster"  /* … it has followed the log without a break */
 #define INDEX_RESTORED "!mrestored" /* there: it was made of a backup, see index_restored() */
 #define INDEX_EVENT    "!e"         /* … KEY: in changes only; told to watchers, and not stored */
 
@@ -27,8 +29,7 @@ struct index {
     struct index_options options;
     char *path;
     struct ldb_options db_options;
-    char id[IDENTITY_SIZE + 1];
-    uint64_t born_ms;
+    _Atomic uint64_t born_ms;
     _Atomic bool restored;
     _Atomic bool stop_warming;
     bool is_warming;                   /* `warmer` is to be joined */
@@ -55,16 +56,36 @@ struct index {
     uint64_t sequence;
     uint64_t changes, writes;
     enum status health;
+    char id[IDENTITY_SIZE + 1];
+    uint64_t term;   /* of several masters: in which this one writes, or 0 */
+    uint64_t logged; /* … the last sequence that it has put into the log */
 
-    /* the committer's own: */
-    bool broken;            /* the last write failed */
-    bool reopened;          /* after that; watchers were not told yet */
-    uint64_t room_until_ms; /* the committer's: until then the disk has room, loop_now_ms() */
+    pthread_mutex_t write_lock; /* one writes to the database at a time; guards what follows */
+    bool broken;                /* the last write failed */
+    bool reopened;              /* after that; watchers were not told yet */
+    bool restored_next;         /* `restored`, once what is in the batch is written */
+    uint64_t room_until_ms;     /* until then the disk has room, loop_now_ms() */
     struct ldb_batch *batch;
-    bool restored_next; /* `restored`, once what is in the batch is written */
+    uint64_t synced; /* of several masters: up to here all is on the disk */
+
+    uint64_t recorded; /* the last sequence when it was opened */
+    struct buf ops;    /* the committer's: of a group */
     pthread_t committer;
 };
 
+/* Writes what is in the batch; `sequence` becomes that of the state (0: it stays). With
+ * write_lock held. */
+enum status index_write(struct index *index, bool sync, uint64_t sequence) MUST_CHECK;
+/* Adds operations to the batch, and notes what they mean for others. */
+void index_fill_batch(struct index *index, const char *ops, size_t len);
+/* Opens the database at index->path, and reads what it says of itself. */
+enum status index_open_db(struct index *index) MUST_CHECK;
+/* Of several masters: reads from where on the log is to be applied. Where there is one master only
+ * that is forgotten. */
+enum status index_load_log(struct index *index) MUST_CHECK;
+/* A group of changes through the log. */
+enum status index_commit_to_log(struct index *index, const struct index_change *group,
+                                uint64_t term, uint32_t count) MUST_CHECK;
 /* While opening, with index->sequence as it is on the disk, not 0: moves it to where numbers go on,
  * durably. */
 enum status index_number_begin(struct index *index) MUST_CHECK;

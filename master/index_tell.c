@@ -38,6 +38,9 @@ bool index_tell_stage(struct index *index, const char *key, size_t key_len, cons
 void index_tell_applied(struct index *index, enum status st, uint64_t sequence)
 {
     struct changes *changes = index->options.changes;
+    /* First: who is told of the change must not meet what was before it. */
+    if (index->recall)
+        recall_changed(index->recall);
     if (st)
         index->restored_next = atomic_load(&index->restored);
     else
@@ -72,12 +75,14 @@ bool index_restored(const struct index *index)
     return atomic_load(&index->restored);
 }
 
-const char *index_id(const struct index *index)
+void index_id(struct index *index, char id[IDENTITY_SIZE + 1])
 {
-    return index->id;
+    (void)pthread_mutex_lock(&index->lock);
+    memcpy(id, index->id, IDENTITY_SIZE + 1);
+    (void)pthread_mutex_unlock(&index->lock);
 }
 
 uint64_t index_born_ms(const struct index *index)
 {
-    return index->born_ms;
+    return atomic_load(&index->born_ms);
 }

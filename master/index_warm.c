@@ -105,8 +105,13 @@ void index_warm(struct index *index,
 {
     sigset_t all;
     sigset_t before;
-    if (!index->recall || ldb_size(index->db, "/", "0") >
-                              index->options.recall_bytes / GROWTH) /* '0' is behind '/' */
+    if (!index->recall)
+        return;
+    /* Of several masters one may be getting another database just now. */
+    (void)pthread_rwlock_rdlock(&index->db_lock);
+    uint64_t size = index->db ? ldb_size(index->db, "/", "0") : 0; /* '0' is behind '/' */
+    (void)pthread_rwlock_unlock(&index->db_lock);
+    if (size > index->options.recall_bytes / GROWTH)
         return;
     index->stamp = stamp;
     index->stamp_arg = arg;

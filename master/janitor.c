@@ -29,12 +29,14 @@
 #include "master/worker.h"
 
 enum {
-    PAGE = 256,        /* keys that are read at once */
-    AT_ONCE = 32,      /* keys that are worked on at the same time, for each loop */
-    AT_ONCE_MAX = 128, /* and for all of them */
-    RESTORED_MS = 500, /* until it is asked again whether it may begin */
-    WATCH_MS = 250,    /* between two looks at the volumes */
-    SETTLED_MS = 3100  /* after a volume has come back its garbage can be removed */
+    PAGE = 256,            /* keys that are read at once */
+    AT_ONCE = 32,          /* keys that are worked on at the same time, for each loop */
+    AT_ONCE_MAX = 128,     /* and for all of them */
+    RESTORED_MS = 500,     /* until it is asked again whether it may begin */
+    WATCH_MS = 250,        /* between two looks at the volumes */
+    SETTLED_MS = 3100,     /* after a volume has come back its garbage can be removed */
+    NEW_WRITER_MS = 10000, /* of several masters, after one has become the writer */
+    OTHERS_TURN_MS = 500   /* of several masters, one that does not write looks again */
 };
 
 /* A part of the queue, as the pool has read it. */
@@ -82,9 +84,10 @@ struct janitor {
     struct sweep *sweep;
     struct audit *audit;
     struct pace pace;
-    uint64_t epoch;         /* of the volumes, when they were last looked at, */
-    size_t writable;        /* and how many could be written to */
-    uint64_t settled_at_ms; /* a volume that came back is settled then; 0: none did */
+    uint64_t epoch;           /* of the volumes, when they were last looked at, */
+    size_t writable;          /* and how many could be written to */
+    uint64_t settled_at_ms;   /* a volume that came back is settled then; 0: none did */
+    uint64_t writer_since_ms; /* of several masters, for so long this one writes; 0: it does not */
     _Atomic uint64_t repairs, oldest, rounds;
     _Atomic uint64_t waiting, settled;
 };
@@ -193,10 +196,32 @@ static void probe_index(struct janitor *janitor)
     index_commit(index, &janitor->probe);
 }
 
+/* Uploads of the writer before, who was cut off, may still arrive at volumes: what is removed
+ * before they do would come back as files that no record knows, and wait for the audit. */
+static bool is_settled_writer(struct janitor *janitor)
+{
+    uint64_t now = loop_now_ms();
+    if (!janitor->writer_since_ms)
+        janitor->writer_since_ms = now;
+    return now - janitor->writer_since_ms >= NEW_WRITER_MS;
+}
+
 static void janitor_begin(void *arg)
 {
     struct janitor *janitor = arg;
     struct round *round = &janitor->round;
+    if (!master_may_write(janitor->worker->master)) { /* who writes does all of it, and counts it */
+        atomic_store(&janitor->waiting, 0);
+        atomic_store(&janitor->repairs, 0);
+        atomic_store(&janitor->oldest, 0);
+        janitor->writer_since_ms = 0;
+        loop_timer_set(janitor->timer, OTHERS_TURN_MS);
+        return;
+    }
+    if (janitor->worker->master->cluster && !is_settled_writer(janitor)) {
+        loop_timer_set(janitor->timer, OTHERS_TURN_MS);
+        return;
+    }
     unsigned passes = round->sum.to_repair ? janitor->worker->master->config->replicas : 1;
     *round = (struct round){.wall_ms = loop_wall_ms(), .pass = 1, .passes = passes};
     round->sum.began_ms = loop_now_ms();
@@ -237,7 +262,7 @@ static struct slices_now look_around(const struct janitor *janitor)
     const struct master *master = janitor->worker->master;
     struct slices_now now = {.ms = loop_now_ms(),
                              .under_way = janitor->under_way,
-                             .more = janitor->page.next < janitor->page.count};
+                             .more = !janitor->reading && janitor->page.next < janitor->page.count};
     for (size_t i = 0; i < master->worker_count; i++)
         now.requests += atomic_load(&master->workers[i].requests);
     return now;

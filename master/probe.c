@@ -85,7 +85,9 @@ struct http_call *probe_start(struct worker *worker, const char *address,
                               void (*done)(void *arg, struct http_call *call, enum status st),
                               void *arg)
 {
-    static const char *const fields[] = {"Larder-Internal: 1", NULL};
+    char term_text[MASTER_TERM_FIELD];
+    const char *const fields[] = {"Larder-Internal: 1",
+                                  master_term_field(worker->master, term_text), NULL};
     unsigned timeout = worker->master->config->voltimeout_ms;
     struct buf url = BUF_INIT;
     buf_addf(&url, "http://%s/admin/health", address);

@@ -53,6 +53,7 @@ struct replicate {
     bool no_space;       /* a volume said 507 */
     enum status verdict; /* of the digest */
 
+    uint64_t term; /* of several masters, in which it began; 0: there is one only */
     size_t running, stored;
     struct loop_timer *turn;  /* work for outside of libcurl's callbacks */
     struct loop_timer *watch; /* looks for replicas that stand still */
@@ -170,14 +171,17 @@ static struct http_call *call_volume(struct replica *replica)
     struct buf url = BUF_INIT;
     struct buf type = BUF_INIT;
     struct buf digest = BUF_INIT;
+    char term_text[MASTER_TERM_FIELD];
+    const char *term = master_term_field(rep->spec.worker->master, term_text);
     buf_adds(&url, "http://");
     volumes_add_address(rep->spec.worker->master->volumes, rep->candidates[replica->candidate],
                         &url);
     buf_adds(&url, rep->path);
     buf_addf(&type, "Content-Type: %s", rep->type ? rep->type : "application/octet-stream");
     buf_addf(&digest, "Content-MD5: %s", rep->expected);
-    const char *const fields[] = {"Larder-Internal: 1", buf_text(&type),
-                                  rep->spec.checked_there ? buf_text(&digest) : NULL, NULL};
+    const char *check = rep->spec.checked_there ? buf_text(&digest) : NULL;
+    const char *const fields[] = {"Larder-Internal: 1", buf_text(&type), check ? check : term,
+                                  check ? term : NULL, NULL};
     const struct http_call_spec spec = {
         .method = "PUT",
         .url = buf_text(&url),
@@ -191,7 +195,9 @@ static struct http_call *call_volume(struct replica *replica)
         .connect_timeout_ms = CONNECT_MS,
     };
     struct http_call *call = NULL;
-    if (buf_ok(&url) && buf_ok(&type) && buf_ok(&digest))
+    /* The commit would be refused, so the value would only be in the way of who writes now. */
+    bool may = master_may_write(rep->spec.worker->master);
+    if (may && buf_ok(&url) && buf_ok(&type) && buf_ok(&digest))
         call = http_call_start(rep->spec.worker->client, &spec);
     buf_free(&url);
     buf_free(&type);
@@ -267,10 +273,29 @@ static const char *stuck(const struct replica *replica, uint64_t now)
     return NULL;
 }
 
+/* What is stored for a term that is over cannot be committed: so nobody waits for answers, nor is
+ * the key locked, until the volumes have said what became of it. */
+static bool is_over(const struct replicate *rep)
+{
+    return rep->term != master_term(rep->spec.worker->master);
+}
+
+static void give_up(struct replicate *rep)
+{
+    rep->next_candidate = rep->spec.candidate_count;
+    for (size_t i = 0; i < rep->spec.wanted; i++)
+        if (rep->replicas[i].call) {
+            http_call_cancel(rep->replicas[i].call);
+            replica_failed(&rep->replicas[i], "another master may write by now");
+        }
+}
+
 static void watched(void *arg)
 {
     struct replicate *rep = arg;
     uint64_t now = loop_now_ms();
+    if (is_over(rep))
+        give_up(rep);
     for (size_t i = 0; i < rep->spec.wanted; i++) {
         struct replica *replica = &rep->replicas[i];
         const char *why = replica->call ? stuck(replica, now) : NULL;
@@ -306,6 +331,7 @@ static enum status copy_spec(struct replicate *rep, const struct replicate_spec 
 static enum status prepare(struct replicate *rep, const struct replicate_spec *spec)
 {
     rep->spec = *spec;
+    rep->term = master_term(spec->worker->master);
     enum status st = copy_spec(rep, spec);
     if (st)
         return st;

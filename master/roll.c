@@ -62,6 +62,7 @@ void roll_change_free(struct roll_change *change)
 static enum status take_turn(struct roll *roll, struct roll_change *change)
 {
     struct buf value = BUF_INIT;
+    uint64_t term = index_reading_term(roll->index); /* of the facts that it goes by */
     bool known = volumes_facts(roll->volumes, change->name, &change->facts);
     enum status st = change->decide(change->arg, known, &change->facts);
     if (st)
@@ -69,6 +70,7 @@ static enum status take_turn(struct roll *roll, struct roll_change *change)
     volumes_describe(&value, change->name, &change->facts);
     if (buf_ok(&value)) { /* half of it would stand in the index from now on */
         index_change_begin(&change->change, change->loop, roll_committed, change);
+        change->change.term = term;
         index_change_volume(&change->change, change->name, buf_text(&value));
         index_commit(roll->index, &change->change);
     } else {

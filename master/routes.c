@@ -11,6 +11,7 @@
 #include "common/http_server.h"
 #include "common/key.h"
 #include "master/flows.h"
+#include "master/gate.h"
 #include "master/index.h"
 #include "master/patience.h"
 #include "master/worker.h"
@@ -64,9 +65,8 @@ static void route_key(struct worker *worker, struct http_request *req, const str
     }
 }
 
-void routes_handle(struct http_request *req, void *arg)
+static void route(struct worker *worker, struct http_request *req)
 {
-    struct worker *worker = arg;
     size_t len;
     const char *path = http_request_path(req, &len);
     enum http_method method = http_request_method(req);
@@ -95,4 +95,13 @@ void routes_handle(struct http_request *req, void *arg)
         http_reply_status(req, st, NULL);
     else if (!refuse_restored(worker, req))
         route_key(worker, req, &key);
+}
+
+void routes_handle(struct http_request *req, void *arg)
+{
+    struct worker *worker = arg;
+    if (worker->master->cluster)
+        gate_start(worker, req, route);
+    else
+        route(worker, req);
 }

@@ -29,7 +29,9 @@
 #include "common/placement.h"
 #include "common/pool.h"
 #include "master/changes.h"
+#include "master/cluster.h"
 #include "master/config.h"
+#include "master/gate.h"
 #include "master/health.h"
 #include "master/index.h"
 #include "master/janitor.h"
@@ -150,6 +152,7 @@ static enum status start_worker(struct server *server, size_t i, uint16_t port)
         .port = port,
         .exclusive = i == 0,
         .handler = routes_handle,
+        .answering = server->master.cluster ? gate_answering : NULL,
         .arg = worker,
         .name = "larder-master",
         .max_connections = config->max_connections / config->threads + 1,
@@ -223,6 +226,7 @@ static enum status open_index(struct server *server)
         .cache_bytes = (size_t)config->cache_bytes / BLOCKS_PART,
         .recall_bytes = (size_t)(config->cache_bytes - config->cache_bytes / BLOCKS_PART),
         .reserve_bytes = config->reserve_bytes,
+        .log = cluster_log(server->master.cluster),
         .changes = server->master.changes,
     };
     return index_open(&server->master.index, &options);
@@ -247,7 +251,14 @@ static enum status start_parts(struct server *server)
     master->repairs = lease_new(REPAIR_MS);
     if (!master->locks || !master->volumes || !master->pool || !master->changes || !master->repairs)
         return ST_NO_MEMORY;
-    enum status st = open_index(server);
+    enum status st = ST_OK;
+    if (server->config->cluster.count) {
+        st = cluster_new(&master->cluster, server->config, master);
+        master->may_write = cluster_may_write;
+        master->term = cluster_term;
+    }
+    if (!st)
+        st = open_index(server);
     if (!st) {
         keylock_guard(master->locks, is_restored, master->index);
         st = add_volumes(server);
@@ -257,6 +268,8 @@ static enum status start_parts(struct server *server)
         st = ST_NO_MEMORY;
     if (!st)
         st = start_workers(server);
+    if (!st && master->cluster)
+        st = cluster_start(master->cluster, server_port(server));
     if (!st)
         st = start_threads(server);
     if (!st)
@@ -285,7 +298,9 @@ static void free_parts(struct server *server)
     struct master *master = &server->master;
     if (master->index)
         index_stop(master->index); /* the loops still deliver what it has to say */
+    cluster_stop(master->cluster);
     stop_loops(server);
+    cluster_free(master->cluster);
     pool_free(master->pool);
     snapshots_free(master->snapshots);
     index_close(master->index);

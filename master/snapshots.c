@@ -160,7 +160,7 @@ static struct snapshot *make_snapshot(struct snapshots *snapshots, enum status *
         free(snapshot);
         return NULL;
     }
-    memcpy(snapshot->head.store, index_id(index), sizeof snapshot->head.store);
+    index_id(index, snapshot->head.store);
     snapshot->head.made_ms = loop_wall_ms();
     snapshot->taken_ms = loop_now_ms();
     snapshot->readers = 1;

@@ -16,6 +16,7 @@
 #include "common/loop.h"
 #include "common/pool.h"
 #include "common/version.h"
+#include "master/cluster.h"
 #include "master/config.h"
 #include "master/index.h"
 #include "master/janitor.h"
@@ -82,13 +83,15 @@ static void write_status(struct page *page, struct buf *out)
     const struct config *config = master->config;
     uint64_t waiting;
     uint64_t settled;
+    char id[IDENTITY_SIZE + 1];
     janitor_counters(master->janitor, &waiting, &settled);
+    index_id(master->index, id);
     buf_addf(out,
              "{\"version\":\"%s\",\"id\":\"%s\",\"sequence\":%" PRIu64 ",\"uptime\":%" PRIu64
              ",\"restored\":%s,\"restored_made\":%" PRIu64
              ",\n\"replicas\":%u,\"min_replicas\":%u,\"subvolumes\":%u,\"volumes\":"
              "%zu,\n",
-             LARDER_VERSION, index_id(master->index), index_sequence(master->index),
+             LARDER_VERSION, id, index_sequence(master->index),
              (loop_now_ms() - master->started_ms) / 1000,
              index_restored(master->index) ? "true" : "false",
              index_restored_made_ms(master->index), config->replicas, config->min_replicas,
@@ -100,6 +103,7 @@ static void write_status(struct page *page, struct buf *out)
              index_queued(master->index), pool_queued(master->pool), keylock_count(master->locks),
              waiting, settled);
     janitor_json(master->janitor, out);
+    cluster_json(master->cluster, out);
     buf_addf(out,
              "\"requests\":{\"connections\":%" PRIu64 ",\"total\":%" PRIu64 ",\"refused\":%" PRIu64
              ",\"2xx\":%" PRIu64 ",\"3xx\":%" PRIu64 ",\"4xx\":%" PRIu64 ",\"5xx\":%" PRIu64 "}}\n",
@@ -165,6 +169,7 @@ static void write_metrics(struct page *page, struct buf *out)
     add_metric(out, "larder_work_settled_total", "counter", "Keys that the janitor has settled.",
                settled);
     janitor_metrics(master->janitor, out);
+    cluster_metrics(master->cluster, out);
     volumes_metrics(master->volumes, out);
 }
 

@@ -4,14 +4,18 @@
 #ifndef LARDER_MASTER_WORKER_H
 #define LARDER_MASTER_WORKER_H
 
+#include <inttypes.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "common/buf.h"
 
 struct bell;
 struct changes;
+struct cluster;
 struct config;
 struct http_client;
 struct http_request;
@@ -32,7 +36,10 @@ struct worker;
 struct master {
     const struct config *config;
     struct index *index;
-    struct keylock *locks; /* of keys */
+    struct cluster *cluster; /* NULL: there is one master only */
+    bool (*may_write)(struct cluster *cluster);
+    uint64_t (*term)(struct cluster *cluster); /* in which it writes; 0: it does not */
+    struct keylock *locks;                     /* of keys */
     struct volumes *volumes;
     struct roll *roll;       /* through it what is lasting of the volumes changes */
     struct pool *pool;       /* for what blocks: scans */
@@ -57,6 +64,33 @@ struct worker {
     struct buf texts[2];           /* of the GET that is being answered; kept for the next */
     atomic_uint_fast64_t requests; /* of clients, so far: not those for /admin/ */
 };
+
+/* True where this master may change the index and the volumes at this moment: of several, one may.
+ */
+static inline bool master_may_write(const struct master *master)
+{
+    return !master->cluster || master->may_write(master->cluster);
+}
+
+/* The term in which this master writes; 0 where it does not, or there is one master only. */
+static inline uint64_t master_term(const struct master *master)
+{
+    return master->cluster ? master->term(master->cluster) : 0;
+}
+
+/* What requests to volumes that change something there say, and health checks: "Larder-Term: N" in
+ * `text`; volumes refuse older terms from then on. NULL, so that it can end a list of fields, where
+ * there is one master only, or this one does not write. */
+enum { MASTER_TERM_FIELD = 40 };
+static inline const char *master_term_field(const struct master *master,
+                                            char text[MASTER_TERM_FIELD])
+{
+    uint64_t term = master_term(master);
+    if (!term)
+        return NULL;
+    (void)snprintf(text, MASTER_TERM_FIELD, "Larder-Term: %" PRIu64, term);
+    return text;
+}
 
 /* A number below `below`, good enough to spread readers. */
 static inline size_t worker_random(struct worker *worker, size_t below)

@@ -1,20 +1,31 @@
 #!/bin/bash
 # Builds larder, starts a master and three volumes in a temporary directory, stores a file and reads
-# it back, then says what to type next and runs until Ctrl-C. Usage: demo.sh [--once]
-#   --once   stops after the check; exit status 0 where everything worked
+# it back, then says what to type next and runs until Ctrl-C. Usage: demo.sh [--once] [--masters N]
+#   --once       stops after the check; exit status 0 where everything worked
+#   --masters N  N masters of one store, over three nodes of etcd
 # Nothing is left behind: neither processes nor files.
 set -u
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
 once=
-case "${1:-}" in
-'') ;;
---once) once=yes ;;
-*)
-    echo "Usage: demo.sh [--once]" >&2
+masters=
+usage()
+{
+    echo "Usage: demo.sh [--once] [--masters N]" >&2
     exit 2
-    ;;
-esac
+}
+while [ $# -gt 0 ]; do
+    case "$1" in
+    --once) once=yes ;;
+    --masters)
+        shift
+        masters=${1:-}
+        case "$masters" in [1-9]) ;; *) usage ;; esac
+        ;;
+    *) usage ;;
+    esac
+    shift
+done
 
 dir=
 pids=()
@@ -84,7 +95,50 @@ start()
     fail "$name does not start"
 }
 
-tools/deps.sh build || exit 1
+# start_etcds: three nodes of etcd that know each other; sets $etcds. A port that is taken meanwhile
+# makes a node end at once, and all three are started anew.
+start_etcds()
+{
+    local n tries i cluster ports
+    for ((tries = 0; tries < 5; tries++)); do
+        cluster= etcds= ports=() started=()
+        for n in 0 1 2; do
+            free_port && ports+=("$port")
+            free_port && ports+=("$port")
+            cluster="$cluster${cluster:+,}etcd$n=http://127.0.0.1:$port"
+            etcds="$etcds${etcds:+,}http://127.0.0.1:${ports[2 * n]}"
+        done
+        for n in 0 1 2; do
+            rm -rf "$dir/etcd$n"
+            "${guard[@]}" etcd --name "etcd$n" --data-dir "$dir/etcd$n" --log-level error \
+                --listen-client-urls "http://127.0.0.1:${ports[2 * n]}" \
+                --advertise-client-urls "http://127.0.0.1:${ports[2 * n]}" \
+                --listen-peer-urls "http://127.0.0.1:${ports[2 * n + 1]}" \
+                --initial-advertise-peer-urls "http://127.0.0.1:${ports[2 * n + 1]}" \
+                --initial-cluster "$cluster" --initial-cluster-state new \
+                </dev/null >"$dir/etcd$n.log" 2>&1 &
+            started+=("$!")
+        done
+        for ((i = 0; i < 300; i++)); do
+            kill -0 "${started[@]}" 2>/dev/null || break
+            if curl -sf --noproxy '*' -m 2 "http://127.0.0.1:${ports[0]}/health" |
+                grep -q true; then
+                pids+=("${started[@]}")
+                return 0
+            fi
+            sleep 0.1
+        done
+        kill -KILL "${started[@]}" 2>/dev/null
+        wait "${started[@]}" 2>/dev/null
+    done
+    fail "etcd does not start"
+}
+
+if [ -n "$masters" ]; then
+    tools/deps.sh masters || exit 1
+else
+    tools/deps.sh build || exit 1
+fi
 echo "Building…"
 build_log=$(mktemp) || exit 1
 if ! make -j"$(nproc)" >"$build_log" 2>&1; then
@@ -101,19 +155,35 @@ for n in 1 2 3; do
     start "volume$n" /admin/health bin/larder-volume --dir "$dir/volume$n"
     volumes="$volumes${volumes:+,}127.0.0.1:$port"
 done
-start master /admin/ready bin/larder-master --db "$dir/index" --volumes "$volumes" --replicas 3
-url=http://127.0.0.1:$port
+urls=
+if [ -n "$masters" ]; then
+    start_etcds
+    for ((n = 1; n <= masters; n++)); do
+        start "master$n" /admin/ready bin/larder-master --db "$dir/index$n" --volumes "$volumes" \
+            --replicas 3 --cluster "$etcds"
+        urls="$urls${urls:+,}http://127.0.0.1:$port"
+    done
+else
+    start master /admin/ready bin/larder-master --db "$dir/index" --volumes "$volumes" \
+        --replicas 3
+    urls=http://127.0.0.1:$port
+fi
+url=${urls%%,*}  # where it is written; the last one is read from
+last=${urls##*,}
 
 head -c 3000000 /dev/urandom >"$dir/sent" || fail "cannot write to $dir"
 curl -sSf --noproxy '*' -m 60 -L -T "$dir/sent" "$url/demo/file" || fail "the PUT failed"
-curl -sSf --noproxy '*' -m 60 -L -o "$dir/received" "$url/demo/file" || fail "the GET failed"
+curl -sSf --noproxy '*' -m 60 -L -o "$dir/received" "$last/demo/file" || fail "the GET failed"
 cmp "$dir/sent" "$dir/received" || fail "what came back is not what was sent"
 echo "Stored a file of 3,000,000 bytes on three volumes, and read the same bytes back."
+if [ -n "$masters" ]; then
+    bin/larder verify --masters -m "$urls" || fail "the masters do not have the same index"
+fi
 [ -z "$once" ] || exit 0
 
 cat <<END
 
-A master at $url, three volumes at $volumes, files below
+Masters: $urls; three volumes: $volumes, files below
 $dir/volume1 and so on. Try, in another terminal:
 
   curl -L -X PUT -d 'hello world' $url/greeting     # store a value

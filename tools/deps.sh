@@ -1,6 +1,7 @@
 #!/bin/sh
-# Installs the Debian packages that are missing. Usage: deps.sh [build|test|bench]
+# Installs the Debian packages that are missing. Usage: deps.sh [build|masters|test|bench]
 #   build   what `make` and tools/demo.sh need
+#   masters that, and what tools/demo.sh --masters needs
 #   test    that, and what tools/test.sh needs (the default)
 #   bench   what `make bench` needs
 # dpkg is asked first: where nothing is missing it is done at once, without root and network.
@@ -9,16 +10,17 @@ set -eu
 BUILD="gcc libc6-dev make pkg-config libevent-dev libleveldb-dev libcurl4-openssl-dev libssl-dev
     libjansson-dev curl"
 TEST="$BUILD git check python3 nginx-light clang clang-format clang-tidy libclang-rt-14-dev procps
-    strace xfsprogs e2fsprogs iproute2 nftables mount util-linux"
-
+    strace xfsprogs e2fsprogs iproute2 nftables mount util-linux etcd-server"
+MASTERS="$BUILD etcd-server"
 BENCH="$BUILD check python3 nginx-light gnuplot-nox"
 
 case "${1:-test}" in
 build) wanted=$BUILD ;;
+masters) wanted=$MASTERS ;;
 test) wanted=$TEST ;;
 bench) wanted=$BENCH ;;
 *)
-    echo "Usage: deps.sh [build|test|bench]" >&2
+    echo "Usage: deps.sh [build|masters|test|bench]" >&2
     exit 2
     ;;
 esac
@@ -50,8 +52,8 @@ if [ "$(id -u)" -ne 0 ]; then
     as_root="sudo"
 fi
 
-# A policy that forbids it keeps Debian's nginx from being started on port 80: the tests start
-# their own, on loopback. Where the machine has a policy of its own, that one stays.
+# A policy that forbids it keeps Debian's nginx and etcd from being started: the tests start their
+# own, on loopback. Where the machine has a policy of its own, that one stays.
 policy=/usr/sbin/policy-rc.d
 made_policy=
 forget_policy()

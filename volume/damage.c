@@ -50,7 +50,8 @@ static enum examine_result set_aside(const struct damage *damage, const struct s
 enum examine_result damage_check(const struct damage *damage, unsigned subvolume, const char *path,
                                  uint64_t *bytes)
 {
-    struct store_at at = {damage->all, subvolume, path, "scrub"};
+    struct store_at at = {
+        .all = damage->all, .subvolume = subvolume, .file = path, .request = "scrub"};
     struct examine examine = {
         .at = &at, .buffer = damage->buffer, .pause = damage->pause, .arg = damage->arg};
     enum examine_result result = examine_value(&examine);
@@ -67,7 +68,10 @@ enum examine_result damage_check(const struct damage *damage, unsigned subvolume
 void damage_mark_told(const struct damage *damage, unsigned subvolume)
 {
     char id[QUARANTINE_ID];
-    struct store_at at = {damage->all, subvolume, ".larder/quarantine", "scrub"};
+    struct store_at at = {.all = damage->all,
+                          .subvolume = subvolume,
+                          .file = ".larder/quarantine",
+                          .request = "scrub"};
     while (tell_take(damage->tell, subvolume, id)) {
         enum status st = quarantine_told(&at, id);
         if (st == ST_OK || st == ST_NOT_FOUND)
@@ -104,7 +108,10 @@ static bool resume_one(void *arg, const char *id, const char *path, bool there)
 void damage_resume(const struct damage *damage, unsigned subvolume,
                    void (*suspect)(void *arg, unsigned subvolume, const char *path))
 {
-    struct store_at at = {damage->all, subvolume, ".larder/quarantine", "scrub"};
+    struct store_at at = {.all = damage->all,
+                          .subvolume = subvolume,
+                          .file = ".larder/quarantine",
+                          .request = "scrub"};
     struct resuming resuming = {damage, &at, suspect};
     enum status st = quarantine_scan(&at, resume_one, &resuming);
     if (st)

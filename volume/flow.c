@@ -20,6 +20,8 @@ void flow_init(struct flow *flow, struct service *service, struct http_request *
         .subvolume = path->subvolume,
         .file = path->file,
         .request = http_request_id(req),
+        .fence = &service->fence,
+        .term = fence_parse(http_request_field(req, "Larder-Term")),
     };
     flow->job.loop = http_request_loop(req);
 }

@@ -35,8 +35,10 @@ struct registration {
     struct loop_timer *timer;
     struct http_call *call; /* under way, or NULL */
     size_t sent;            /* of the base URL */
+    char *elsewhere;        /* where one of several masters has pointed to, for the next try */
     unsigned wait_ms;       /* before the next try, if this one fails */
     bool known;             /* its last answer was 200 */
+    bool redirected;        /* the try under way goes where another has pointed to */
 };
 
 struct registrar {
@@ -77,7 +79,7 @@ static void registration_due(void *arg)
     const char *const fields[] = {"Content-Type: text/plain", reg->registrar->field, NULL};
     struct http_call_spec spec = {
         .method = "POST",
-        .url = reg->url,
+        .url = reg->elsewhere ? reg->elsewhere : reg->url,
         .fields = fields,
         .has_body = true,
         .body_length = (int64_t)strlen(reg->registrar->base),
@@ -88,6 +90,8 @@ static void registration_due(void *arg)
     };
     reg->sent = 0;
     reg->call = http_call_start(reg->registrar->client, &spec);
+    free(reg->elsewhere);
+    reg->elsewhere = NULL;
     if (!reg->call) {
         log_event(LOG_ERROR, "register", "master=%s error=\"out of memory\"", reg->master);
         try_later(reg);
@@ -113,7 +117,15 @@ static void registration_answered(void *arg, struct http_call *call, enum status
 {
     struct registration *reg = arg;
     int answer = st ? 0 : http_call_status(call);
+    const char *location = answer == 307 ? http_call_field(call, "Location") : NULL;
+    bool redirected = reg->redirected;
     reg->call = NULL;
+    reg->redirected = false;
+    if (location && !redirected && (reg->elsewhere = strdup(location))) {
+        reg->redirected = true;
+        loop_timer_set(reg->timer, 0);
+        return;
+    }
     bool known = answer == 200;
     if (known && !reg->known)
         log_event(LOG_INFO, "register", "master=%s base=%s result=registered", reg->master,
@@ -189,6 +201,7 @@ void registrar_free(struct registrar *registrar)
             http_call_cancel(reg->call);
         loop_timer_free(reg->timer);
         free(reg->url);
+        free(reg->elsewhere);
     }
     http_client_free(registrar->client);
     free(registrar->base);

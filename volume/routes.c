@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "common/http_server.h"
+#include "common/loop.h"
 #include "volume/admin.h"
 #include "volume/config.h"
 #include "volume/flow.h"
@@ -97,10 +98,22 @@ static void start_flow(struct service *service, struct http_request *req, struct
     }
 }
 
+/* False where it comes of a master that is no writer any more; reads do no harm. */
+static bool pass_fence(struct service *service, struct http_request *req)
+{
+    const char *field = http_request_field(req, "Larder-Term");
+    return !field || fence_hear(&service->fence, fence_parse(field), loop_now_ms()) ||
+           is_read(http_request_method(req));
+}
+
 void routes_handle(struct http_request *req, void *arg)
 {
     struct service *service = arg;
     size_t len, part_len;
+    if (!pass_fence(service, req)) {
+        http_reply_status(req, ST_NOT_WRITER, "another master writes by now");
+        return;
+    }
     const char *raw = http_request_path(req, &len);
     const char *part = admin_part(service, raw, len, &part_len);
     if (part) {

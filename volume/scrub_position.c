@@ -170,7 +170,7 @@ enum status scrub_position_parse(struct scrub_position *position, const char *te
 enum status scrub_position_load(struct scrub_position *position, struct subvolumes *all,
                                 unsigned subvolume)
 {
-    struct store_at at = {all, subvolume, "", "scrub"};
+    struct store_at at = {.all = all, .subvolume = subvolume, .file = "", .request = "scrub"};
     struct scrub_position found;
     struct subvolume *sub;
     struct buf text = BUF_INIT;
@@ -200,7 +200,7 @@ enum status scrub_position_load(struct scrub_position *position, struct subvolum
 enum status scrub_position_save(const struct scrub_position *position, struct subvolumes *all,
                                 unsigned subvolume)
 {
-    struct store_at at = {all, subvolume, "", "scrub"};
+    struct store_at at = {.all = all, .subvolume = subvolume, .file = "", .request = "scrub"};
     struct subvolume *sub;
     struct buf text = BUF_INIT;
     enum status st;

@@ -173,7 +173,8 @@ static enum status read_names(struct scrub_walk *walk, struct level *level, DIR 
 static DIR *open_level(const struct scrub_walk *walk, const struct level *level,
                        struct subvolume **sub, enum status *st)
 {
-    struct store_at at = {walk->all, walk->subvolume, "", "scrub"};
+    struct store_at at = {
+        .all = walk->all, .subvolume = walk->subvolume, .file = "", .request = "scrub"};
     int root = store_enter(&at, SUBVOLUME_READ, sub, st);
     if (root < 0)
         return NULL;
@@ -267,7 +268,8 @@ void scrub_walk_free(struct scrub_walk *walk)
 /* Where the file system does not tell with the name. */
 static char look_up_type(const struct scrub_walk *walk)
 {
-    struct store_at at = {walk->all, walk->subvolume, "", "scrub"};
+    struct store_at at = {
+        .all = walk->all, .subvolume = walk->subvolume, .file = "", .request = "scrub"};
     struct subvolume *sub;
     struct stat is;
     enum status st;

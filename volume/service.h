@@ -9,6 +9,8 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "volume/fence.h"
+
 struct called;
 struct config;
 struct gates;
@@ -51,6 +53,7 @@ struct service {
     struct room *room;                /* memory for answers that do not come from the page cache */
     const struct service_lane *lanes; /* the first */
     struct service_counters counters;
+    struct fence fence;  /* between a master that wrote before, and who writes now */
     uint64_t started_ms; /* unix time */
 };
 

@@ -14,6 +14,7 @@
 #include "volume/attributes.h"
 #include "volume/trusted_file.h"
 
+struct fence;
 struct subvolumes;
 struct subvolume;
 struct trusted;
@@ -21,9 +22,11 @@ struct trusted;
 /* What an operation works on; the strings are the caller's. */
 struct store_at {
     struct subvolumes *all;
-    unsigned subvolume;  /* index, see struct path */
-    const char *file;    /* below the subvolume */
-    const char *request; /* its id, for the log */
+    unsigned subvolume;        /* index, see struct path */
+    const char *file;          /* below the subvolume */
+    const char *request;       /* its id, for the log */
+    const struct fence *fence; /* NULL: what is changed is not changed for a master */
+    uint64_t term;             /* of that master; see volume/fence.h */
 };
 
 struct store_value {

@@ -200,12 +200,9 @@ static size_t body_read(void *arg, char *to, size_t max)
     return len;
 }
 
-/* The status of the master's answer, 0 where there is none. */
-static int ask(struct tell *tell, const char *master, struct body *body)
+static int post(struct tell *tell, const char *url, struct body *body)
 {
     static const char *const fields[] = {"Content-Type: application/json", NULL};
-    char url[URL_SIZE];
-    (void)snprintf(url, sizeof url, "http://%s/admin/damaged", master);
     struct http_call_spec spec = {
         .method = "POST",
         .url = url,
@@ -218,6 +215,20 @@ static int ask(struct tell *tell, const char *master, struct body *body)
     };
     body->sent = 0;
     return http_fetch(tell->fetcher, &spec) ? 0 : http_fetch_status(tell->fetcher);
+}
+
+/* The status of the master's answer, 0 where there is none. One of several masters points to the
+ * one that writes. */
+static int ask(struct tell *tell, const char *master, struct body *body)
+{
+    char url[URL_SIZE];
+    (void)snprintf(url, sizeof url, "http://%s/admin/damaged", master);
+    int answer = post(tell, url, body);
+    const char *location = answer == 307 ? http_fetch_field(tell->fetcher, "Location") : NULL;
+    if (!location)
+        return answer;
+    (void)snprintf(url, sizeof url, "%s", location); /* the next fetch forgets the field */
+    return post(tell, url, body);
 }
 
 /* PROTOCOL.md, 'Damage'. */

@@ -12,6 +12,7 @@
 #include "common/loop.h"
 #include "common/planted.h"
 #include "volume/disk.h"
+#include "volume/fence.h"
 #include "volume/parents.h"
 #include "volume/subvolume.h"
 #include "volume/syncer.h"
@@ -255,6 +256,14 @@ static void identify(const struct writing *w, const struct parents *p, struct tr
         *stored = trusted_identify(is.st_dev, is.st_ino, is.st_ctim, (uint64_t)is.st_size);
 }
 
+/* The upload may have taken long, and the sync too: who sent it may be no writer any more, and the
+ * next one may have removed what it left. */
+static enum status pass_fence(const struct writing *w)
+{
+    const struct store_at *at = w->at;
+    return !at->fence || fence_holds(at->fence, at->term, loop_now_ms()) ? ST_OK : ST_NOT_WRITER;
+}
+
 /* Somebody may remove empty directories between the open and the rename, which says ENOENT then. */
 static enum status put_in_place(struct writing *w, struct writing_end *end)
 {
@@ -299,6 +308,8 @@ enum status writing_finish(struct writing *w, struct writing_end *end)
         st = set_attributes(w, end);
     if (!st)
         st = sync_file(w);
+    if (!st)
+        st = pass_fence(w);
     if (!st)
         st = put_in_place(w, end);
     if (!st)

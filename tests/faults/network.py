@@ -113,7 +113,8 @@ class Hosts:
         chain, _, rule = rules[fault].partition(" ")
         hook = "input" if chain == "in" else "output"
         run("ip", "netns", "exec", space, "nft", "-f", "-",
-            data="table inet f { chain c { type filter hook %s priority 0; %s; }; }\n" % (hook, rule))
+            data="table inet f { chain %s { type filter hook %s priority 0; %s; }; }\n" % (
+                hook, hook, rule))
 
     def mend(self, name):
         space = self.names[name]

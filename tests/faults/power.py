@@ -70,8 +70,9 @@ class Disks:
             self.disks[name] = Disk(self.folder, name, self.kind)
         return self.disks[name].path + "/data"
 
-    def power_off(self, servers, rng):
-        """The processors stop, then the disks, then the processes are gone and the disks come back.
+    def power_off(self, servers, rng, names=None):
+        """The processors stop, then the disks (all of them, or those that `names` has), then the
+        processes are gone and the disks come back.
 
         The processes must stand still first: a sync that is under way when a file system is shut
         down may say that it succeeded (seen with ext4 and XFS), and in a real power loss nobody
@@ -81,7 +82,7 @@ class Disks:
             server.pause()
         for server in alive:
             poll("%s stands still" % server.name, 10, lambda s=server: stands_still(s.pid), 0.001)
-        disks = list(self.disks.values())
+        disks = [d for name, d in self.disks.items() if names is None or name in names]
         rng.shuffle(disks)
         for disk in disks:
             disk.cut()

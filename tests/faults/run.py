@@ -26,8 +26,8 @@ import table  # noqa: E402
 
 # The basic ones first; what is left of the files follows.
 ORDER = ["test_checker", "test_kill", "test_power", "test_syscalls", "test_damage", "test_damaged_index",
-         "test_away", "test_space", "test_network", "test_frozen", "test_speed",
-         "test_planted"]
+         "test_away", "test_space", "test_network", "test_masters", "test_masters_disks",
+         "test_frozen", "test_speed", "test_planted"]
 FIXED_SEED = bool(os.environ.get("FAULTS_SEED"))
 SHORT_LIMIT, FULL_LIMIT = 240, 3 * 3600  # seconds for one file
 

@@ -82,8 +82,8 @@ class Store(Cluster):
         self.url = master.url
         return master
 
-    def new_client(self, name="test"):
-        return Client(self, name)
+    def new_client(self, name="test", timeout=20):
+        return Client(self, name, timeout)
 
     def workload(self, seed, **options):
         return Workload(self, seed, **options)
@@ -133,7 +133,7 @@ class Store(Cluster):
 
     def read_back(self):
         """Every key once, into the history; a key that cannot be read is a failure."""
-        client = Client(self, "at the end")
+        client = self.new_client("at the end")
         listed = client.list_all()
         for key in self.history.keys():
             client.get(key, must=True)

@@ -166,7 +166,7 @@ class Worker(threading.Thread):
         super().__init__(daemon=True)
         self.load, self.history = load, load.store.history
         self.random = random.Random(load.seed * 1000 + number)
-        self.client = Client(load.store, "c%d.%d" % (load.number, number), load.timeout)
+        self.client = load.store.new_client("c%d.%d" % (load.number, number), load.timeout)
 
     def run(self):
         try:

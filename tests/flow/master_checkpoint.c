@@ -62,9 +62,9 @@ enum status index_snapshot_scan(struct index_snapshot *snapshot, const struct bu
     return ST_OK;
 }
 
-const char *index_id(const struct index *index UNUSED)
+void index_id(struct index *index UNUSED, char id[IDENTITY_SIZE + 1])
 {
-    return "0123456789abcdef0123456789abcdef";
+    memcpy(id, "0123456789abcdef0123456789abcdef", IDENTITY_SIZE + 1);
 }
 
 /* --- reading what comes --- */

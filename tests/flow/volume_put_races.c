@@ -50,17 +50,21 @@ static struct disk holding_disk(unsigned n)
 struct writer {
     pthread_t thread;
     const char *path;
+    const char *field; /* of the request, or NULL */
     atomic_bool ended;
     int status;
 };
 
-static int put_with(struct http_fetcher *own, const char *path, const char *data, size_t len)
+static int put_with(struct http_fetcher *own, const char *path, const char *field, const char *data,
+                    size_t len)
 {
     char url[256];
+    const char *const fields[] = {field, NULL};
     struct sending sending = {data, len};
     (void)snprintf(url, sizeof url, "http://127.0.0.1:%u%s", server_port(volume), path);
     struct http_call_spec spec = {.method = "PUT",
                                   .url = url,
+                                  .fields = fields,
                                   .has_body = true,
                                   .body_length = (int64_t)len,
                                   .read = send_more,
@@ -73,7 +77,7 @@ static void *put_once(void *arg)
 {
     struct writer *writer = arg;
     struct http_fetcher *own = http_fetcher_new();
-    writer->status = own ? put_with(own, writer->path, "x", 1) : -1;
+    writer->status = own ? put_with(own, writer->path, writer->field, "x", 1) : -1;
     http_fetcher_free(own);
     atomic_store(&writer->ended, true);
     return NULL;
@@ -136,7 +140,7 @@ static void *put_many(void *arg)
             (void)snprintf(path, sizeof path, "/sv00/%02x/%02x/v%u", i, i, *number);
         else
             (void)snprintf(path, sizeof path, "/sv00/same/value");
-        int status = put_with(own, path, data, sizeof data);
+        int status = put_with(own, path, NULL, data, sizeof data);
         if (status != 201 && status != 204)
             atomic_fetch_add(&refused, 1);
     }
@@ -227,15 +231,48 @@ START_TEST(test_stop_waits_for_a_put)
 }
 END_TEST
 
+/* --- Masters that write one after the other --- */
+
+/* An upload of the one before is on its way when the next one is heard of: it is not stored. */
+START_TEST(test_a_term_that_is_over)
+{
+    struct writer late = {.path = "/sv00/late", .field = "Larder-Term: 5"};
+    struct disk disk = holding_disk(1000);
+    volume_make_dir();
+    volume_start(&disk);
+    ck_assert_int_eq(ask("PUT", "/sv00/x", "x", 1, "Larder-Term: 5"), 201);
+    atomic_store(&syncs_seen, 0);
+    atomic_store(&sync_to_hold, 1);
+    ck_assert_int_eq(pthread_create(&late.thread, NULL, put_once, &late), 0);
+    wait_for(&sync_is_held);
+    ck_assert_int_eq(ask("GET", "/admin/health", NULL, 0, "Larder-Term: 6"), 200);
+    atomic_store(&let_go, true);
+    ck_assert_int_eq(pthread_join(late.thread, NULL), 0);
+    ck_assert_int_eq(late.status, 503);
+    ck_assert_int_eq(ask_plain("GET", "/sv00/late"), 404);
+    ck_assert_uint_eq(files_in("sv00/.larder/tmp"), 0);
+
+    /* Nor does it do anything else; reading is harmless. */
+    ck_assert_int_eq(ask("DELETE", "/sv00/x", NULL, 0, "Larder-Term: 5"), 503);
+    ck_assert_int_eq(ask("PUT", "/sv00/y", "y", 1, "Larder-Term: 5"), 503);
+    ck_assert_int_eq(ask("GET", "/sv00/x", NULL, 0, "Larder-Term: 5"), 200);
+    ck_assert_int_eq(ask("DELETE", "/sv00/x", NULL, 0, "Larder-Term: 6"), 204);
+    ck_assert_int_eq(ask("PUT", "/sv00/x", "x", 1, NULL), 201); /* an only master has no term */
+    volume_stop();
+    volume_remove_dir();
+}
+END_TEST
+
 int main(void)
 {
     if (!http_client_global_init())
         return 1;
-    static const TTest *tests[5];
+    static const TTest *tests[6];
     tests[0] = test_waits_for_a_directory_of_another;
     tests[1] = test_many_at_once;
     tests[2] = test_client_that_goes_away;
     tests[3] = test_stop_waits_for_a_put;
+    tests[4] = test_a_term_that_is_over;
     Suite *suite = suite_create("volume put races");
     (void)suite_case(suite, "races", tests);
     return suite_run(suite);

@@ -162,8 +162,9 @@ END_TEST
 
 START_TEST(it_is_there_after_a_restart)
 {
-    char id[64];
-    (void)snprintf(id, sizeof id, "%s", index_id(index_of_test));
+    char id[IDENTITY_SIZE + 1];
+    char again[IDENTITY_SIZE + 1];
+    index_id(index_of_test, id);
     ck_assert_uint_eq(strlen(id), 32);
     ck_assert_int_eq(save("/a", "v:1", ""), ST_OK);
     ck_assert_int_eq(save("/b", "", "W1\ntombstone 3\n"), ST_OK);
@@ -171,7 +172,8 @@ START_TEST(it_is_there_after_a_restart)
     close_index();
     open_index();
     ck_assert(is_at("/a", "v:1"));
-    ck_assert_str_eq(index_id(index_of_test), id);
+    index_id(index_of_test, again);
+    ck_assert_str_eq(again, id);
     ck_assert_uint_eq(index_sequence(index_of_test), sequence);
     ck_assert_int_eq(save("/c", "v:2", ""), ST_OK);
     ck_assert_uint_eq(index_sequence(index_of_test), sequence + 1);

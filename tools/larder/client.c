@@ -25,7 +25,7 @@
 
 /* ANSWER_MS: counting or sweeping an index takes minutes. A master that hangs for longer is one
  * that does not answer. */
-enum { MASTERS_MAX = 16, CONNECT_MS = 3000, ANSWER_MS = 300 * 1000 };
+enum { MASTERS_MAX = 16, REDIRECTS_MAX = 3, CONNECT_MS = 3000, ANSWER_MS = 300 * 1000 };
 
 struct client {
     struct http_fetcher *fetcher;
@@ -121,6 +121,31 @@ const char *const *client_masters(const struct client *client)
 
 /* --- asking --- */
 
+/* One of several masters answers 307 to what only the writer does. Where that is in the list it is
+ * asked first from now on. */
+static void prefer(struct client *client, const char *url)
+{
+    for (size_t i = 0; i < client->count; i++) {
+        size_t len = strlen(client->masters[i]);
+        if (strncmp(url, client->masters[i], len) == 0 && (!url[len] || url[len] == '/'))
+            client->current = i;
+    }
+}
+
+/* Sends the request to where the last answer pointed; its body must be at the beginning again. */
+static enum status follow_redirect(struct client *client, struct http_call_spec *spec)
+{
+    const char *location = http_fetch_field(client->fetcher, "Location");
+    char *url = location ? strdup(location) : NULL; /* the next fetch forgets the field */
+    if (!url)
+        return ST_OK; /* it stays a 307, which the caller explains */
+    prefer(client, url);
+    spec->url = url;
+    enum status st = http_fetch(client->fetcher, spec);
+    free(url);
+    return st;
+}
+
 /* A spec without limits of its own for the whole call has none; put.c and rebalance.c set theirs.
  */
 enum status client_send(struct client *client, const struct http_call_spec *spec, const char *path)
@@ -138,7 +163,28 @@ enum status client_send(struct client *client, const struct http_call_spec *spec
         st = buf_ok(&url) ? http_fetch(client->fetcher, &own) : ST_NO_MEMORY;
         buf_free(&url);
     }
+    for (int i = 0; i < REDIRECTS_MAX && !st && !spec->has_body && client_status(client) == 307;
+         i++)
+        st = follow_redirect(client, &own);
     return st;
+}
+
+void client_find_writer(struct client *client)
+{
+    if (client_request(client, "GET", "/admin/status"))
+        return; /* what comes next says so */
+    struct json *json = client_json(client);
+    const char *writer = json_text(json_member(json_member(json, "cluster"), "writer"));
+    struct buf url = BUF_INIT;
+    buf_addf(&url, "http://%s", writer ? writer : "");
+    if (writer && *writer && buf_ok(&url)) {
+        prefer(client, buf_text(&url));
+        if (strcmp(client->masters[client->current], buf_text(&url)) != 0 &&
+            client->count < MASTERS_MAX && add_master(client, writer, strlen(writer)))
+            client->current = client->count - 1;
+    }
+    buf_free(&url);
+    json_free(json);
 }
 
 enum status client_request(struct client *client, const char *method, const char *path)
@@ -180,7 +226,14 @@ enum status client_post(struct client *client, const char *path, const char *tex
                                         .read = read_body,
                                         .arg = &body,
                                         .timeout_ms = ANSWER_MS};
-    return client_send(client, &spec, path);
+    enum status st = client_send(client, &spec, path);
+    for (int i = 0; i < REDIRECTS_MAX && !st && text && client_status(client) == 307; i++) {
+        struct http_call_spec again = spec;
+        body = (struct body){text, strlen(text)};
+        again.connect_timeout_ms = CONNECT_MS;
+        st = follow_redirect(client, &again);
+    }
+    return st;
 }
 
 enum status client_key_request(struct client *client, const char *method, const struct key *key,

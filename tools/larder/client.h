@@ -37,9 +37,14 @@ enum status client_key_request(struct client *client, const char *method, const 
 enum status client_post(struct client *client, const char *path, const char *text) MUST_CHECK;
 /* From now on this header ("Name: value", the caller's) goes with each client_post(). */
 void client_post_with(struct client *client, const char *field);
-/* As client_request; all but the URL is in the spec. */
+/* As client_request; all but the URL is in the spec. A 307, by which one of several masters points
+ * to the one that writes, is followed, but for one with a body: client_find_writer() first. */
 enum status client_send(struct client *client, const struct http_call_spec *spec,
                         const char *path) MUST_CHECK;
+
+/* Asks who of several masters writes: the next request goes there. (Where there is one master only
+ * it changes nothing.) */
+void client_find_writer(struct client *client);
 
 /* Of the last answer; they stay until the next request. */
 int client_status(const struct client *client);

@@ -168,6 +168,7 @@ static int put_value(struct put *put, const char *master, const struct key *key,
     struct client *client = client_new(master);
     int result = client ? EXIT_FAILED : EXIT_TROUBLE;
     if (client && put_open(put, with_md5)) {
+        client_find_writer(client); /* standard input cannot be sent twice */
         enum status st = put_send(put, client, key, type);
         if (!st && client_status(client) == 201)
             result = EXIT_WELL;

@@ -29,6 +29,7 @@
 #include "tools/larder/hold.h"
 #include "tools/larder/info.h"
 #include "tools/larder/interrupt.h"
+#include "tools/larder/masters.h"
 #include "tools/larder/merge.h"
 #include "tools/larder/progress.h"
 #include "tools/larder/report.h"
@@ -47,7 +48,7 @@ struct verify {
     unsigned long long rate;
     unsigned threads;
     unsigned settle_ms;
-    bool deep;
+    bool deep, masters;
     bool json;
     bool repair;
     bool adopt;    /* repair an index as if it had been restored */
@@ -440,6 +441,7 @@ int verify_run(int argc, char **argv)
         {"master", 'm', OPTION_TEXT, &verify.master, 0, 0, NULL, "URL", "the master"},
         {"deep", 0, OPTION_FLAG, &verify.deep, 0, 0, NULL, NULL,
          "read every copy, and compare its MD5"},
+        {"masters", 0, OPTION_FLAG, &verify.masters, 0, 0, NULL, NULL, "compare masters instead"},
         {"repair", 0, OPTION_FLAG, &verify.repair, 0, 0, NULL, NULL,
          "have what is wrong repaired; see above"},
         {"adopt", 0, OPTION_FLAG, &verify.adopt, 0, 0, NULL, NULL,
@@ -464,7 +466,7 @@ int verify_run(int argc, char **argv)
     if (parsed == OPTIONS_OK && verify.adopt && !verify.repair)
         say_error("verify: --adopt goes with --repair");
     else if (parsed == OPTIONS_OK && arguments_fit("larder verify", argc - rest, 0, 0))
-        result = verify_all(&verify);
+        result = verify.masters ? masters_compare(verify.master) : verify_all(&verify);
     options_free(&program);
     return result;
 }
