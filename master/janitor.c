@@ -21,6 +21,7 @@
 #include "master/bell.h"
 #include "master/config.h"
 #include "master/index.h"
+#include "master/janitor_counts.h"
 #include "master/pace.h"
 #include "master/slices.h"
 #include "master/sweep.h"
@@ -88,8 +89,7 @@ struct janitor {
     size_t writable;          /* and how many could be written to */
     uint64_t settled_at_ms;   /* a volume that came back is settled then; 0: none did */
     uint64_t writer_since_ms; /* of several masters, for so long this one writes; 0: it does not */
-    _Atomic uint64_t repairs, oldest, rounds;
-    _Atomic uint64_t waiting, settled;
+    struct janitor_counts counts;
 };
 
 static void janitor_begin(void *arg);
@@ -211,9 +211,9 @@ static void janitor_begin(void *arg)
     struct janitor *janitor = arg;
     struct round *round = &janitor->round;
     if (!master_may_write(janitor->worker->master)) { /* who writes does all of it, and counts it */
-        atomic_store(&janitor->waiting, 0);
-        atomic_store(&janitor->repairs, 0);
-        atomic_store(&janitor->oldest, 0);
+        atomic_store(&janitor->counts.waiting, 0);
+        atomic_store(&janitor->counts.repairs, 0);
+        atomic_store(&janitor->counts.oldest, 0);
         janitor->writer_since_ms = 0;
         loop_timer_set(janitor->timer, OTHERS_TURN_MS);
         return;
@@ -331,7 +331,7 @@ static void count_end(struct janitor *janitor, struct pace_tally *tally, enum te
     else
         tally->failed++;
     if (end == TEND_DONE) {
-        atomic_fetch_add(&janitor->settled, 1);
+        atomic_fetch_add(&janitor->counts.settled, 1);
         janitor->round.sum.left -= janitor->round.sum.left > 0;
     }
     advance(janitor);
@@ -357,10 +357,10 @@ static void round_over(struct janitor *janitor)
     sum->ended_ms = loop_now_ms();
     sum->sweeping = sweep_runs(janitor->sweep);
     sum->rung = janitor->rung;
-    atomic_store(&janitor->waiting, sum->left);
-    atomic_store(&janitor->repairs, sum->to_repair);
-    atomic_store(&janitor->oldest, janitor->round.oldest_ms);
-    atomic_fetch_add(&janitor->rounds, 1);
+    atomic_store(&janitor->counts.waiting, sum->left);
+    atomic_store(&janitor->counts.repairs, sum->to_repair);
+    atomic_store(&janitor->counts.oldest, janitor->round.oldest_ms);
+    atomic_fetch_add(&janitor->counts.rounds, 1);
     janitor->pausing = true;
     if (!janitor->stopped)
         loop_timer_set(janitor->timer, pace_pause(&janitor->pace, sum));
@@ -463,8 +463,8 @@ void janitor_free(struct janitor *janitor)
 
 void janitor_counters(struct janitor *janitor, uint64_t *waiting, uint64_t *settled)
 {
-    *waiting = atomic_load(&janitor->waiting);
-    *settled = atomic_load(&janitor->settled);
+    *waiting = atomic_load(&janitor->counts.waiting);
+    *settled = atomic_load(&janitor->counts.settled);
 }
 
 void janitor_demand_sweep(struct janitor *janitor)
@@ -479,45 +479,16 @@ void janitor_demand_audit(struct janitor *janitor)
     bell_ring(janitor->bell);
 }
 
-/* Seconds since the oldest key in need of repair became so; 0 without one. */
-static uint64_t oldest_seconds(struct janitor *janitor)
-{
-    uint64_t since = atomic_load(&janitor->oldest);
-    uint64_t now = loop_wall_ms();
-    return since && now > since ? (now - since) / 1000 : 0;
-}
-
 void janitor_json(struct janitor *janitor, struct buf *out)
 {
     struct sweep_report sweep;
     struct audit_report audit;
     sweep_look(janitor->sweep, &sweep);
     audit_look(janitor->audit, &audit);
-    /* The queue is that of the last round, so who has added to it waits for two more. */
-    buf_addf(out,
-             "\"repair\":{\"queue\":%" PRIu64 ",\"oldest_seconds\":%" PRIu64 ",\"rounds\":%" PRIu64
-             "},\n",
-             atomic_load(&janitor->repairs), oldest_seconds(janitor),
-             atomic_load(&janitor->rounds));
-    buf_addf(out,
-             "\"sweep\":{\"running\":%s,\"keys\":%" PRIu64 ",\"flagged\":%" PRIu64
-             ",\"finished\":%" PRIu64 "},\n",
-             sweep.running ? "true" : "false", sweep.looked, sweep.flagged, sweep.finished_ms);
-    buf_addf(out,
-             "\"audit\":{\"running\":%s,\"forced\":%s,\"keys\":%" PRIu64 ",\"suspects\":%" PRIu64
-             ",\"files\":%" PRIu64 ",\"orphans\":%" PRIu64 ",\"rounds\":%" PRIu64
-             ",\"finished\":%" PRIu64 "},\n",
-             audit.running ? "true" : "false", audit.forced ? "true" : "false", audit.keys,
-             audit.suspects, audit.files, audit.orphans, audit.rounds, audit.finished_ms);
+    janitor_counts_json(&janitor->counts, &sweep, &audit, out);
 }
 
 void janitor_metrics(struct janitor *janitor, struct buf *out)
 {
-    buf_addf(out,
-             "# HELP larder_repair_queue Keys with too few or doubtful copies.\n"
-             "# TYPE larder_repair_queue gauge\nlarder_repair_queue %" PRIu64 "\n"
-             "# HELP larder_repair_oldest_seconds For how long the oldest of them has waited.\n"
-             "# TYPE larder_repair_oldest_seconds gauge\nlarder_repair_oldest_seconds %" PRIu64
-             "\n",
-             atomic_load(&janitor->repairs), oldest_seconds(janitor));
+    janitor_counts_metrics(&janitor->counts, out);
 }

@@ -169,19 +169,18 @@ END_TEST
 START_TEST(a_value_is_whole_or_not_there)
 {
     static const struct {
-        int status;
+        int status, http;
         const char *range, *length, *tag, *body;
-        int http;
         int64_t said;
         bool whole;
-    } cases[] = {{206, "bytes 0-4/70000", "5", "\"" MD5 "\"", "value", 200, 70000, false},
-                 {206, "bytes 0-4/5", "5", "\"" MD5 "\"", "val", 200, 5, false},
-                 {206, "nonsense", "5", "\"1-2\"", "value", 200, -1, false},
-                 {206, NULL, "5", NULL, "value", 200, -1, false},
-                 {200, NULL, "5", NULL, "value", 200, 5, true},
-                 {416, "bytes */0", "19", "\"" MD5 "\"", "no such range", 200, 0, false},
-                 {416, "bytes */9", "19", NULL, "no such range", 416, 9, false},
-                 {404, NULL, "9", NULL, "not found", 404, 9, false}};
+    } cases[] = {{206, 200, "bytes 0-4/70000", "5", "\"" MD5 "\"", "value", 70000, false},
+                 {206, 200, "bytes 0-4/5", "5", "\"" MD5 "\"", "val", 5, false},
+                 {206, 200, "nonsense", "5", "\"1-2\"", "value", -1, false},
+                 {206, 200, NULL, "5", NULL, "value", -1, false},
+                 {200, 200, NULL, "5", NULL, "value", 5, true},
+                 {416, 200, "bytes */0", "19", "\"" MD5 "\"", "no such range", 0, false},
+                 {416, 416, "bytes */9", "19", NULL, "no such range", 9, false},
+                 {404, 404, NULL, "9", NULL, "not found", 9, false}};
     struct http_call *call = ask_for_value();
     call->range = cases[_i].range;
     call->length = cases[_i].length;
