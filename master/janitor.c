@@ -27,12 +27,13 @@
 #include "master/sweep.h"
 #include "master/tend.h"
 #include "master/volumes.h"
+#include "master/work_page.h"
 #include "master/worker.h"
 
 enum {
-    PAGE = 256,            /* keys that are read at once */
     AT_ONCE = 32,          /* keys that are worked on at the same time, for each loop */
     AT_ONCE_MAX = 128,     /* and for all of them */
+    AT_ONCE_OLD = 4,       /* those with WORK_PAGE_MANY_OLD: so many, whatever clients do */
     RESTORED_MS = 500,     /* until it is asked again whether it may begin */
     WATCH_MS = 250,        /* between two looks at the volumes */
     SETTLED_MS = 3100,     /* after a volume has come back its garbage can be removed */
@@ -40,27 +41,11 @@ enum {
     OTHERS_TURN_MS = 500   /* of several masters, one that does not write looks again */
 };
 
-/* A part of the queue, as the pool has read it. */
-struct page {
-    struct key *keys;
-    enum tend_scope *scopes; /* [i]: of keys[i] */
-    size_t count, next;
-    uint64_t seen;      /* keys with work, those included whose time has not come */
-    uint64_t to_repair; /* of them */
-    uint64_t oldest_ms; /* since when the oldest of these needs it; 0: none */
-    uint64_t due_ms;    /* when garbage that is not due yet will be: the first; 0: none */
-    bool last;
-    uint64_t took_ms;
-    enum status st;
-};
-
 /* What a round has found and done so far. */
 struct round {
     struct pace_round sum; /* of all pages so far */
-    uint64_t wall_ms;      /* when it began */
-    unsigned passes;       /* --replicas, or one where nothing is to be repaired */
-    unsigned pass;      /* 1 … replicas: keys with so many copies left; the last takes the rest */
-    uint64_t oldest_ms; /* see struct page */
+    struct work_turn turn; /* of the round, and of the pass that it is in */
+    uint64_t oldest_ms;    /* see struct work_page */
 };
 
 struct janitor {
@@ -73,8 +58,7 @@ struct janitor {
     bool pausing; /* no round is under way */
     bool rung;    /* another round was asked for meanwhile */
     bool stopped;
-    struct buf start; /* where the next page begins */
-    struct page page;
+    struct work_page page;
     struct round round; /* this or the last */
     size_t under_way;
     size_t next_worker;
@@ -99,71 +83,13 @@ static void key_cleared(void *arg, enum tend_end end);
 static void key_repaired(void *arg, enum tend_end end);
 static void round_over(struct janitor *janitor);
 
-/* --- reading, on the pool --- */
-
-/* Of two times; 0 is none. */
-static uint64_t earlier(uint64_t a, uint64_t b)
-{
-    return a && (!b || a < b) ? a : b;
-}
-
-/* Whether a key's turn is in this pass. */
-static bool is_turn(const struct round *round, const struct record *work)
-{
-    bool urgent = work->few_copies && work->few_left < round->passes;
-    unsigned turn = !urgent ? round->passes : work->few_left ? work->few_left : 1;
-    return turn == round->pass || round->passes == 1;
-}
-
-static bool needs_repair(const struct record *work)
-{
-    return work->few_copies || work->suspect;
-}
-
-/* Notes what is to be known of a key, whether its time has come or not. */
-static void count_key(struct page *page, const struct record *work, uint64_t now)
-{
-    page->seen++;
-    for (size_t i = 0; i < work->garbage.count; i++)
-        if (work->garbage.list[i].due > now)
-            page->due_ms = earlier(page->due_ms, work->garbage.list[i].due);
-    if (!needs_repair(work))
-        return;
-    page->to_repair++;
-    page->oldest_ms = earlier(page->oldest_ms, work->since);
-}
-
-static bool take_key(void *arg, const char *bytes, size_t len, const struct record *work)
-{
-    struct janitor *janitor = arg;
-    struct page *page = &janitor->page;
-    if (!is_turn(&janitor->round, work))
-        return true;
-    if (page->count == PAGE) {
-        buf_clear(&janitor->start);
-        buf_add(&janitor->start, bytes, len);
-        page->last = !buf_ok(&janitor->start);
-        return false;
-    }
-    count_key(page, work, janitor->round.wall_ms);
-    bool repair = janitor->round.sum.repairs && needs_repair(work);
-    if ((repair || record_has_due(work, janitor->round.wall_ms)) &&
-        key_from_bytes(&page->keys[page->count], bytes, len) == ST_OK)
-        page->scopes[page->count++] = repair ? TEND_REPAIR : TEND_CLEAR;
-    return true;
-}
+/* --- on the loop; page_read() is on the pool --- */
 
 static void page_read(void *arg)
 {
     struct janitor *janitor = arg;
-    struct page *page = &janitor->page;
-    uint64_t began = loop_now_ms();
-    *page = (struct page){.keys = page->keys, .scopes = page->scopes, .last = true};
-    page->st = index_scan_work(janitor->worker->master->index, &janitor->start, take_key, janitor);
-    page->took_ms = loop_now_ms() - began;
+    work_page_read(&janitor->page, janitor->worker->master->index, &janitor->round.turn);
 }
-
-/* --- on the loop --- */
 
 /* Where the pool has no room the round ends early, and the next tries again. */
 static void read_page(struct janitor *janitor)
@@ -174,7 +100,7 @@ static void read_page(struct janitor *janitor)
     if (janitor->reading)
         return;
     janitor->page.last = true;
-    janitor->round.pass = janitor->round.passes;
+    janitor->round.turn.pass = janitor->round.turn.passes;
     if (!janitor->under_way)
         round_over(janitor);
 }
@@ -223,9 +149,10 @@ static void janitor_begin(void *arg)
         return;
     }
     unsigned passes = round->sum.to_repair ? janitor->worker->master->config->replicas : 1;
-    *round = (struct round){.wall_ms = loop_wall_ms(), .pass = 1, .passes = passes};
+    *round = (struct round){.turn = {loop_wall_ms(), passes, 1, false}};
     round->sum.began_ms = loop_now_ms();
     round->sum.repairs = pace_may_repair(&janitor->pace, round->sum.began_ms);
+    round->turn.repairs = round->sum.repairs;
     janitor->pausing = janitor->rung = false;
     probe_index(janitor);
     if (index_restored(janitor->worker->master->index)) { /* no lock would be given */
@@ -235,8 +162,7 @@ static void janitor_begin(void *arg)
     }
     sweep_tick(janitor->sweep);
     audit_poke(janitor->audit);
-    buf_clear(&janitor->start);
-    janitor->page.count = janitor->page.next = 0;
+    work_page_rewind(&janitor->page);
     read_page(janitor);
 }
 
@@ -244,7 +170,7 @@ static void janitor_begin(void *arg)
 static void begin_key(struct janitor *janitor)
 {
     struct master *master = janitor->worker->master;
-    struct page *page = &janitor->page;
+    struct work_page *page = &janitor->page;
     struct worker *worker = janitor->worker;
     if (master->worker_count)
         worker = &master->workers[janitor->next_worker++ % master->worker_count];
@@ -268,7 +194,8 @@ static struct slices_now look_around(const struct janitor *janitor)
     return now;
 }
 
-/* How many keys may be under way now. None: the timer is set for when some may be. */
+/* How many keys may be under way now, before the next is begun. None: the timer is set for when
+ * some may be. */
 static size_t most_at_once(struct janitor *janitor)
 {
     size_t loops = janitor->worker->master->worker_count;
@@ -282,6 +209,14 @@ static size_t most_at_once(struct janitor *janitor)
     return 0;
 }
 
+static bool may_begin_next(const struct janitor *janitor, size_t most)
+{
+    const struct work_page *page = &janitor->page;
+    if (page->next < page->pressing && most < AT_ONCE_OLD)
+        most = AT_ONCE_OLD;
+    return !janitor->stopped && page->next < page->count && janitor->under_way < most;
+}
+
 /* Keeps keys under way; at the end of the page the next one, at the end of a pass the next. */
 static void advance(void *arg)
 {
@@ -289,17 +224,16 @@ static void advance(void *arg)
     if (janitor->reading)
         return;
     size_t most = most_at_once(janitor);
-    while (!janitor->stopped && janitor->page.next < janitor->page.count &&
-           janitor->under_way < most)
+    while (may_begin_next(janitor, most))
         begin_key(janitor);
     if (!janitor->stopped && janitor->page.next < janitor->page.count)
         return;
     if (!janitor->stopped && !janitor->page.last) {
         read_page(janitor);
     } else if (janitor->under_way == 0 && !janitor->stopped &&
-               janitor->round.pass < janitor->round.passes) {
-        janitor->round.pass++;
-        buf_clear(&janitor->start);
+               janitor->round.turn.pass < janitor->round.turn.passes) {
+        janitor->round.turn.pass++;
+        work_page_rewind(&janitor->page);
         read_page(janitor);
     } else if (janitor->under_way == 0) {
         round_over(janitor);
@@ -310,14 +244,14 @@ static void page_arrived(void *arg)
 {
     struct janitor *janitor = arg;
     struct round *round = &janitor->round;
-    struct page *page = &janitor->page;
+    struct work_page *page = &janitor->page;
     janitor->reading = false;
-    uint64_t due_ms = page->due_ms ? page->due_ms - round->wall_ms + round->sum.began_ms : 0;
+    uint64_t due_ms = page->due_ms ? page->due_ms - round->turn.wall_ms + round->sum.began_ms : 0;
     round->sum.left += page->seen;
     round->sum.to_repair += page->to_repair;
     round->sum.reading_ms += page->took_ms;
-    round->sum.due_ms = earlier(round->sum.due_ms, due_ms);
-    round->oldest_ms = earlier(round->oldest_ms, page->oldest_ms);
+    round->sum.due_ms = work_page_earlier(round->sum.due_ms, due_ms);
+    round->oldest_ms = work_page_earlier(round->oldest_ms, page->oldest_ms);
     if (page->st)
         page->last = true; /* it was logged; the next round tries again */
     advance(janitor);
@@ -407,16 +341,15 @@ struct janitor *janitor_new(struct worker *worker)
     if (!janitor)
         return NULL;
     janitor->worker = worker;
-    janitor->page.keys = calloc(PAGE, sizeof *janitor->page.keys);
-    janitor->page.scopes = calloc(PAGE, sizeof *janitor->page.scopes);
+    bool paged = work_page_init(&janitor->page);
     janitor->bell = bell_new(worker->loop, heard, janitor);
     janitor->timer = loop_timer_new(worker->loop, janitor_begin, janitor);
     janitor->watch = loop_timer_new(worker->loop, watched, janitor);
     janitor->slice = loop_timer_new(worker->loop, advance, janitor);
     janitor->sweep = sweep_new(worker);
     janitor->audit = audit_new(worker);
-    if (!janitor->page.keys || !janitor->page.scopes || !janitor->bell || !janitor->timer ||
-        !janitor->watch || !janitor->slice || !janitor->sweep || !janitor->audit) {
+    if (!paged || !janitor->bell || !janitor->timer || !janitor->watch || !janitor->slice ||
+        !janitor->sweep || !janitor->audit) {
         janitor_free(janitor);
         return NULL;
     }
@@ -454,10 +387,8 @@ void janitor_free(struct janitor *janitor)
     loop_timer_free(janitor->slice);
     janitor->worker->master->bell = NULL;
     bell_free(janitor->bell);
-    buf_free(&janitor->start);
     index_change_free(&janitor->probe);
-    free(janitor->page.keys);
-    free(janitor->page.scopes);
+    work_page_free(&janitor->page);
     free(janitor);
 }
 

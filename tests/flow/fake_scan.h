@@ -87,6 +87,7 @@ index_scan_states(struct index *index, const struct buf *prefix, const struct bu
 static struct {
     uint64_t due;
     bool suspect;
+    unsigned hot; /* the number of a key that has a hundred old copies; 0: none */
 } scan_work;
 
 /* Every fourth has work. */
@@ -99,13 +100,13 @@ enum status index_scan_work(struct index *index UNUSED, const struct buf *start,
     bool more = true;
     struct record rec;
     record_init(&rec);
-    struct copy garbage = {.due = scan_work.due};
+    struct copy garbage[100] = {{.due = scan_work.due}};
     rec.suspect = scan_work.suspect;
-    if (!rec.suspect)
-        rec.garbage = (struct copies){&garbage, 1};
+    rec.garbage.list = garbage;
     fake_scan.in_scan = true;
     for (unsigned i = 0; i < fake_scan.count && more; i += 4) {
         size_t len = key_name(i, name);
+        rec.garbage.count = scan_work.hot && i == scan_work.hot ? 100 : !rec.suspect;
         if (strcmp(name, buf_text(start)) >= 0)
             more = fn(arg, name, len, &rec);
     }

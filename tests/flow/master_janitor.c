@@ -274,6 +274,31 @@ START_TEST(clients_are_left_alone_for_moments)
 }
 END_TEST
 
+/* A key that is written all the time would have ever more of them, up to where it is refused. */
+START_TEST(many_old_copies_do_not_wait_for_clients)
+{
+    scan_is(4 * 100);
+    scan_work.hot = 4 * 50;
+    time_passes(250);
+    fake_worker.requests = 20;
+    time_passes(250);
+    tending.last[0] = 0;
+    pool_runs();
+    ck_assert_uint_eq(tending.under_way, 1);
+    ck_assert_str_eq(tending.last, "/k00200");
+    one_is_tended(TEND_MORE);
+    ck_assert_uint_eq(tending.under_way, 0); /* the others do */
+    tending.any_order = true;                /* it was put before them */
+    tending.started = 0;
+    for (unsigned i = 0; i < 10 && tending.started < 99; i++) {
+        time_passes(500); /* the clients have gone */
+        while (tending.under_way)
+            one_is_tended(TEND_DONE);
+    }
+    ck_assert_uint_eq(tending.started, 99);
+}
+END_TEST
+
 START_TEST(it_stops_in_a_rest)
 {
     scan_is(4 * 100);
@@ -370,20 +395,22 @@ END_TEST
 
 int main(void)
 {
-    const struct played tests[] = {{goes_through_all_keys_with_work, 1},
-                                   {works_on_a_few_at_once_and_reads_page_by_page, 1},
-                                   {pauses_grow_while_nothing_can_be_settled, 1},
-                                   {stopping_begins_no_more, 1},
-                                   {stopping_while_a_page_is_read, 1},
-                                   {failures_only_delay, 1},
-                                   {the_bell_ends_the_pause, 3},
-                                   {so_does_a_volume, 2},
-                                   {so_does_a_sweep_that_goes_on, 1},
-                                   {clients_are_left_alone_for_moments, 1},
-                                   {it_stops_in_a_rest, 1},
-                                   {keys_that_are_not_due_are_passed_over, 1},
-                                   {repairs_have_a_pause_of_their_own, 1},
-                                   {a_broken_index_is_tried_again, 1},
-                                   {NULL, 0}};
+    const struct played tests[] = {
+        {goes_through_all_keys_with_work, 1},
+        {works_on_a_few_at_once_and_reads_page_by_page, 1},
+        {pauses_grow_while_nothing_can_be_settled, 1},
+        {stopping_begins_no_more, 1},
+        {stopping_while_a_page_is_read, 1},
+        {failures_only_delay, 1},
+        {the_bell_ends_the_pause, 3},
+        {so_does_a_volume, 2},
+        {so_does_a_sweep_that_goes_on, 1},
+        {clients_are_left_alone_for_moments, 1},
+        {many_old_copies_do_not_wait_for_clients, 1},
+        {it_stops_in_a_rest, 1},
+        {keys_that_are_not_due_are_passed_over, 1},
+        {repairs_have_a_pause_of_their_own, 1},
+        {a_broken_index_is_tried_again, 1},
+        {NULL, 0}};
     return play_all("master_janitor", tests, setup, teardown);
 }

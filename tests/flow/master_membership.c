@@ -27,17 +27,17 @@ static struct record *record_of(const char *value, const char *work)
     return &rec;
 }
 
-enum status index_scan_naming(struct index *index UNUSED, const char *wanted,
+enum status index_scan_naming(struct index *index UNUSED, const char *text,
                               bool (*fn)(void *arg, const char *key, size_t len,
                                          const struct record *rec),
                               void *arg)
 {
-    char text[256];
+    char places[256];
     note("scan");
-    if (!strstr(scanned.places, wanted))
+    if (!strstr(scanned.places, text))
         return scanned.fails;
-    (void)snprintf(text, sizeof text, "HASH00000000000000000000000000000001%s", scanned.places);
-    struct record *rec = record_of(text, NULL);
+    (void)snprintf(places, sizeof places, "HASH00000000000000000000000000000001%s", scanned.places);
+    struct record *rec = record_of(places, NULL);
     ck_assert(fn(arg, "/k", 2, rec));
     record_free(rec);
     return scanned.fails;

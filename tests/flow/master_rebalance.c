@@ -38,8 +38,8 @@ enum status copy_start(const struct copy_spec *spec)
     for (size_t i = 0; i < spec->target_count; i++)
         len += (size_t)snprintf(text + len, sizeof text - len, "%.2s", spec->targets[i]);
     if (spec->value)
-        len += (size_t)snprintf(text + len, sizeof text - len, "=%.*s,%s", (int)spec->length,
-                                spec->value, spec->type ? spec->type : "");
+        (void)snprintf(text + len, sizeof text - len, "=%.*s,%s", (int)spec->length, spec->value,
+                       spec->type ? spec->type : "");
     note("copy:%s", text);
     ck_assert_str_eq(spec->md5, MD5);
     copying.pending = true;
