@@ -186,7 +186,8 @@ static enum status load_head(void *arg, const struct checkpoint_head *head)
 /* What an index that goes on from a backup must have of its own. */
 static bool is_own(const char *key, size_t len)
 {
-    static const char *const own[] = {"!mid", "!mborn", "!mrestored", "!msequence"};
+    static const char *const own[] = {"!mid",      "!mborn",   "!mrestored", "!msequence",
+                                      "!mcluster", "!msynced", "!mclosed"};
     for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
         if (strlen(own[i]) == len && memcmp(own[i], key, len) == 0)
             return true;

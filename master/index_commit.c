@@ -288,6 +288,8 @@ static enum status load_meta(struct index *index)
     if (!st)
         memcpy(index->id, text.data, IDENTITY_SIZE + 1);
     buf_clear(&text);
+    index->restored_next = false; /* it may be another index than before */
+    atomic_store(&index->restored_made_ms, 0);
     if (!st && !(st = ldb_get(index->db, INDEX_RESTORED, strlen(INDEX_RESTORED), &text)))
         index_tell_loaded(index, &text);
     atomic_store(&index->restored, index->restored_next);

@@ -285,6 +285,12 @@ bool index_follows_log(struct index *index)
 enum status index_note_log(struct index *index)
 {
     uint64_t synced;
+    /* After an unclean stop it is to be read again from where it was synced last. This log has
+     * nothing to be read again: what the index holds is its beginning. */
+    (void)pthread_mutex_lock(&index->lock);
+    if (index->sequence < index->recorded)
+        index->sequence = index->recorded;
+    (void)pthread_mutex_unlock(&index->lock);
     /* Changes of a single master that were lazy are on the disk only now. */
     enum status st = index_flush(index, &synced);
     (void)pthread_mutex_lock(&index->write_lock);

@@ -141,6 +141,7 @@ static void janitor_begin(void *arg)
         atomic_store(&janitor->counts.repairs, 0);
         atomic_store(&janitor->counts.oldest, 0);
         janitor->writer_since_ms = 0;
+        sweep_forget(janitor->sweep);
         loop_timer_set(janitor->timer, OTHERS_TURN_MS);
         return;
     }

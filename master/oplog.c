@@ -12,7 +12,10 @@
 #include "common/loop.h"
 #include "master/etcd.h"
 
-enum { TRY_MS = 1500 }; /* for one try of an append */
+enum {
+    TRY_MS = 1500,   /* for one try of an append */
+    REFUSED_MAX = 50 /* tries: a second, by the pauses between them */
+};
 
 /* --- keys --- */
 
@@ -105,6 +108,22 @@ static enum status judge(const struct append *append, const struct etcd_answer *
     return ours ? ST_OK : ST_NOT_WRITER;
 }
 
+/* At its quota etcd may refuse a transaction that it has made all the same: it looks at the quota
+ * once before it orders a change, and once after it has applied it, and says 'no space' each time.
+ * With its answer here the change is settled, so what is there tells. */
+static enum status look_after_no_space(const struct append *append, struct etcd *etcd)
+{
+    const struct etcd_range range = {.key = append->key, .limit = 1};
+    struct etcd_answer answer;
+    enum status st = etcd_range(etcd, &range, loop_now_ms() + TRY_MS, &answer);
+    if (st)
+        st = ST_UNKNOWN;
+    else
+        st = judge(append, &answer) == ST_OK ? ST_OK : ST_NO_SPACE;
+    etcd_answer_free(&answer);
+    return st;
+}
+
 /* One try. All of what is compared was true when the term began, and only we make it untrue, or
  * it is untrue for ever. */
 static enum status try_append(const struct append *append, struct etcd *etcd)
@@ -133,6 +152,8 @@ static enum status try_append(const struct append *append, struct etcd *etcd)
     enum status st = etcd_txn(etcd, &txn, loop_now_ms() + TRY_MS, &answer);
     if (!st && !answer.succeeded)
         st = judge(append, &answer);
+    if (st == ST_NO_SPACE)
+        st = look_after_no_space(append, etcd);
     if (st && st != ST_NOT_WRITER)
         log_event(LOG_WARN, "oplog", "first=%" PRIu64 " count=%u event=append-%s error=\"%s\"",
                   append->entry->first, append->entry->count,
@@ -148,6 +169,7 @@ enum status oplog_append(const struct oplog_keys *keys, struct etcd *etcd,
     struct append append = {.keys = keys, .claim = claim, .bytes = BUF_INIT};
     enum status st = prepare(&append, entry);
     bool doubtful = false; /* a try may have been successful, or may be yet */
+    unsigned refused = 0;  /* tries after that, for want of space */
     if (st)
         goto end;
     for (;;) {
@@ -161,6 +183,10 @@ enum status oplog_append(const struct oplog_keys *keys, struct etcd *etcd,
         if (st == ST_OK || st == ST_NOT_WRITER)
             break;
         doubtful = doubtful || st == ST_UNKNOWN;
+        if (doubtful && st == ST_NO_SPACE && ++refused == REFUSED_MAX) {
+            st = ST_UNKNOWN; /* or everybody would wait until there is room */
+            break;
+        }
         if (st != ST_UNAVAILABLE && !doubtful)
             break;
         claim->pause(claim->arg);

@@ -35,6 +35,9 @@ enum {
     PAGE = 2 * 1024 * 1024 /* a large one */
 };
 
+/* Entries are named by 32 bits. */
+static const size_t BYTES_MAX = (size_t)UINT32_MAX * RECALL_ALIGN;
+
 struct stripe {
     uint32_t times;
     bool changing;
@@ -447,6 +450,7 @@ struct recall *recall_new(size_t bytes)
     struct recall *recall = calloc(1, sizeof *recall);
     if (!recall)
         return NULL;
+    bytes = bytes < BYTES_MAX ? bytes : BYTES_MAX;
     measure(recall, bytes < BYTES_MIN ? BYTES_MIN : bytes);
     recall->seed = seed();
     for (size_t i = 0; i < SHARDS; i++)

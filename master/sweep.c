@@ -58,7 +58,8 @@ struct sweep {
     bool reading; /* the job is the pool's now */
     bool stopped;
     bool last_page;
-    bool missed; /* a key that may need the flag did not get it */
+    bool missed;    /* a key that may need the flag did not get it */
+    bool forgotten; /* sweep_forget() was called since it began */
     enum status st;
     size_t wanted; /* copies that a key should have on volumes that count */
     struct buf start;
@@ -133,7 +134,7 @@ static void plan_again(struct sweep *sweep)
 /* The bell, so that the janitor does not wait out its pause with what was found. */
 static void finish(struct sweep *sweep)
 {
-    if (sweep->st || sweep->missed || sweep->stopped) {
+    if (sweep->st || sweep->missed || sweep->stopped || sweep->forgotten) {
         plan_again(sweep);
     } else {
         sweep->epoch_done = sweep->epoch;
@@ -253,7 +254,7 @@ static void begin(struct sweep *sweep)
     size_t replicas = sweep->worker->master->config->replicas;
     /* With fewer volumes than replicas no key can have them all: nothing to be done about it. */
     sweep->wanted = keeping < replicas ? keeping : replicas;
-    sweep->missed = false;
+    sweep->missed = sweep->forgotten = false;
     forget_locked(sweep); /* it comes to them */
     buf_clear(&sweep->start);
     atomic_store(&sweep->running, true); /* first: who demanded it never sees it as ended */
@@ -272,6 +273,13 @@ static void settled(void *arg, enum status st)
         finish(sweep);
     else
         read_page(sweep);
+}
+
+/* What was swept before another wrote says nothing of what that one has placed. */
+void sweep_forget(struct sweep *sweep)
+{
+    sweep->epoch_done = VOLUMES_FIRST_EPOCH;
+    sweep->forgotten = true;
 }
 
 void sweep_tick(struct sweep *sweep)

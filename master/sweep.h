@@ -27,6 +27,8 @@ struct sweep *sweep_new(struct worker *worker) MUST_CHECK;
  * that failed is begun anew after a pause. Between two, the keys are tried again that somebody else
  * has worked on for long. At the end of each the bell of the master is rung. */
 void sweep_tick(struct sweep *sweep);
+/* Another master has written meanwhile: what was swept has to be swept again. */
+void sweep_forget(struct sweep *sweep);
 /* A sweep at the next tick, or another one after that which is running. Any thread. */
 void sweep_demand(struct sweep *sweep);
 /* True while one is under way, and may add to the keys that need repair. */

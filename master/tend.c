@@ -138,7 +138,9 @@ static void tend_turned(void *arg)
     }
     enum status st = index_get_all(tend->worker->master->index, &tend->key, &tend->rec);
     bool has_work = write_down(tend, &tend->before);
-    if (st || !buf_ok(&tend->before))
+    /* After a failed write what the index says may be another thing soon: nothing is erased by it.
+     */
+    if (st || !buf_ok(&tend->before) || index_health(tend->worker->master->index))
         tend_finish(tend, TEND_LATER);
     else if (!has_work)
         tend_finish(tend, TEND_DONE);

@@ -266,6 +266,8 @@ static void trim_log(struct trim *trim)
         uint64_t last = lowest_position(trim, &answer, beyond);
         if (last == UINT64_MAX)
             last = beyond;
+        if (last > trim_synced(trim)) /* however little is to be retained */
+            last = trim_synced(trim);
         if (last)
             delete_entries(trim, last);
     }
@@ -291,6 +293,7 @@ static void *run(void *arg)
 {
     struct trim *trim = arg;
     bool told = false;
+    sync_index(trim); /* or the first position that is told would be 0 */
     for (unsigned tick = 1; !wait_ms(trim, told ? TICK_MS : FIRST_MS); tick++) {
         if (is_sync_due(trim, tick))
             sync_index(trim);

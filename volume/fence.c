@@ -11,7 +11,7 @@ uint64_t fence_parse(const char *field)
     if (!field || *field < '0' || *field > '9')
         return 0;
     uint64_t term = strtoull(field, &end, 10);
-    return *end ? 0 : term;
+    return *end || term > INT64_MAX ? 0 : term; /* a revision of etcd's is never larger */
 }
 
 bool fence_holds(const struct fence *fence, uint64_t term, uint64_t now_ms)
@@ -29,6 +29,8 @@ bool fence_hear(struct fence *fence, uint64_t term, uint64_t now_ms)
     do {
         if (term < highest && now_ms <= atomic_load(&fence->heard_ms) + FENCE_FORGETS_MS)
             return false;
+        if (term >= highest) /* first: a term without its time would be taken for a forgotten one */
+            atomic_store(&fence->heard_ms, now_ms);
     } while (!atomic_compare_exchange_weak(&fence->term, &highest, term));
     atomic_store(&fence->heard_ms, now_ms);
     return true;

@@ -119,7 +119,7 @@ void syncer_large_ends(struct syncer *syncer)
 static struct group *renew(const struct syncer *syncer, struct group *group, int fd,
                            uint64_t file_system)
 {
-    if (group->file_system == file_system)
+    if (group->file_system == file_system || file_system == 0) /* 0: it does not tell */
         return group;
     if (group->inside)
         return NULL;
@@ -132,10 +132,8 @@ static struct group *renew(const struct syncer *syncer, struct group *group, int
 
 /* With the lock held. The group of a file system, made at its first use; NULL where there is no
  * room. They are never taken away: a device number is used again by the next that is mounted. */
-static struct group *group_of(struct syncer *syncer, int fd, dev_t device)
+static struct group *group_of(struct syncer *syncer, int fd, dev_t device, uint64_t file_system)
 {
-    uint64_t (*file_system_of)(int fd) = syncer->disk->file_system;
-    uint64_t file_system = file_system_of ? file_system_of(fd) : 0;
     for (unsigned i = 0; i < syncer->count; i++)
         if (syncer->groups[i].device == device)
             return renew(syncer, &syncer->groups[i], fd, file_system);
@@ -248,8 +246,11 @@ int syncer_sync(struct syncer *syncer, int fd, bool *everything)
     *everything = false;
     if (!syncer->usable || fstat(fd, &is))
         return syncer->disk->sync(fd);
+    /* Before the lock: one that hangs must not stop the syncs of the others. */
+    uint64_t (*file_system_of)(int fd) = syncer->disk->file_system;
+    uint64_t file_system = file_system_of ? file_system_of(fd) : 0;
     (void)pthread_mutex_lock(&syncer->lock);
-    struct group *group = group_of(syncer, fd, is.st_dev);
+    struct group *group = group_of(syncer, fd, is.st_dev, file_system);
     if (!group || !group->shares) {
         (void)pthread_mutex_unlock(&syncer->lock);
         return syncer->disk->sync(fd);

@@ -17,6 +17,7 @@ enum fake_fault {
     FAULT_DONE,    /* done, and the answer lost */
     FAULT_LATE,    /* the same, but it is done before the next request only */
     FAULT_FULL,    /* refused: no space */
+    FAULT_FILLED,  /* done, and then said to be refused: no space */
     FAULT_USURPED, /* just before it another master has become the writer, and appended */
     FAULTS
 };
@@ -192,6 +193,10 @@ enum status etcd_txn(struct etcd *etcd UNUSED, const struct etcd_txn *txn,
     case FAULT_AWAY:
         return ST_UNAVAILABLE;
     case FAULT_FULL:
+        return ST_NO_SPACE;
+    case FAULT_FILLED:
+        fake_do(txn, &lost);
+        etcd_answer_free(&lost);
         return ST_NO_SPACE;
     case FAULT_LOST:
         return ST_UNKNOWN;

@@ -23,6 +23,7 @@ static struct {
     unsigned commits;             /* so far */
     unsigned fail_at;             /* the commit that fails, from 1; 0: none */
     enum status fail_with;
+    enum status health;
     bool restored;
     enum status read_fails;
     unsigned kept; /* times that what was read was kept */
@@ -140,6 +141,11 @@ void index_change_free(struct index_change *change)
 {
     ck_assert_ptr_ne(change, fake_index.pending); /* the committer has it still */
     buf_free(&change->ops);
+}
+
+enum status index_health(struct index *index UNUSED)
+{
+    return fake_index.health;
 }
 
 uint64_t index_restored_made_ms(const struct index *index UNUSED)

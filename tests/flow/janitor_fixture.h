@@ -68,6 +68,10 @@ struct sweep *sweep_new(struct worker *worker UNUSED)
     return (struct sweep *)(void *)&fake_sweep;
 }
 
+void sweep_forget(struct sweep *sweep UNUSED)
+{
+}
+
 void sweep_tick(struct sweep *sweep UNUSED)
 {
     fake_sweep.ticks++;

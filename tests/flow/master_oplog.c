@@ -108,13 +108,37 @@ START_TEST(no_space_is_certain_only_where_nothing_is_in_doubt)
     struct entry entry;
     fake_etcd.script[0] = FAULT_FULL;
     ck_assert_int_eq(append(&entry), ST_NO_SPACE);
-    ck_assert_uint_eq(fake_etcd.requests, 1);
+    ck_assert_uint_eq(fake_etcd.requests, 2); /* and it was looked whether it is there */
+    ck_assert(!is_in_log(&entry));
 
     /* The first try arrives late, after the second was refused. */
     fake_etcd.requests = 0;
     fake_etcd.script[0] = FAULT_LATE;
     fake_etcd.script[1] = FAULT_FULL;
     ck_assert_int_eq(append(&entry), ST_OK);
+    ck_assert(is_in_log(&entry));
+}
+END_TEST
+
+/* etcd's quota is looked at again after a transaction was made. */
+START_TEST(no_space_may_be_said_of_what_was_done)
+{
+    struct entry entry;
+    fake_etcd.script[0] = FAULT_FILLED;
+    ck_assert_int_eq(append(&entry), ST_OK);
+    ck_assert(is_in_log(&entry));
+    ck_head("13");
+}
+END_TEST
+
+/* The look has no answer: it is in doubt from then on, but not for ever. */
+START_TEST(no_space_and_no_look_is_doubt)
+{
+    struct entry entry;
+    patience = 1000;
+    fake_etcd.script[0] = FAULT_FULL;
+    fake_etcd.script[1] = FAULT_AWAY;
+    ck_assert_int_eq(append(&entry), ST_OK); /* there is room again */
     ck_assert(is_in_log(&entry));
 }
 END_TEST
@@ -221,6 +245,8 @@ int main(void)
 {
     const TTest *const tests[] = {an_entry_moves_the_head,
                                   no_space_is_certain_only_where_nothing_is_in_doubt,
+                                  no_space_may_be_said_of_what_was_done,
+                                  no_space_and_no_look_is_doubt,
                                   a_claim_that_ends_leaves_what_is_in_doubt_unknown,
                                   what_is_told_is_what_came_of_it,
                                   nothing_late_succeeds_after_a_refusal,

@@ -113,6 +113,17 @@ START_TEST(a_put_that_failed_is_cleared_away)
 }
 END_TEST
 
+/* What the index says of the key may be another thing as soon as it is opened anew. */
+START_TEST(nothing_is_erased_while_the_index_is_broken)
+{
+    index_holds("", "W1;garbage 0 larder v1:1;garbage 0 larder v2:1;");
+    fake_index.health = ST_NO_SPACE;
+    tend();
+    ck_ended(TEND_LATER);
+    ck_trace("lock unlock ");
+}
+END_TEST
+
 START_TEST(a_volume_is_away)
 {
     index_holds("", "W1;garbage 0 larder v1:1;garbage 0 larder v2:1;");
@@ -346,6 +357,7 @@ END_TEST
 int main(void)
 {
     const struct played tests[] = {{a_put_that_failed_is_cleared_away, 1},
+                                   {nothing_is_erased_while_the_index_is_broken, 1},
                                    {a_volume_is_away, 1},
                                    {a_tombstone_is_settled, 1},
                                    {what_is_not_due_is_left_alone, 1},

@@ -127,8 +127,9 @@ START_TEST(the_largest_record_is_kept)
         (void)snprintf(places[i], sizeof places[i], "v:%d", i);
         view.places[i] = places[i];
     }
-    for (int i = 0; i < 3000; i++) { /* more than there is room for */
-        (void)snprintf(key.bytes + 1, 8, "%07d", i);
+    for (unsigned i = 0; i < 3000; i++) { /* more than there is room for */
+        (void)snprintf(key.bytes + 1, 16, "%07u", i);
+        key.bytes[8] = 'k';
         ck_assert(!recall_find(recall, &key, &view, &ticket));
         recall_keep(recall, &key, &view, &ticket);
         ck_assert(recall_find(recall, &key, &view, &ticket));

@@ -108,7 +108,11 @@ static enum status lock_index(struct restore *restore)
     free(path);
     if (why)
         return refuse_index(restore, status_of_errno(why), strerror(why));
-    return locked ? ST_OK : refuse_index(restore, ST_LOCKED, NULL);
+    if (locked)
+        return ST_OK;
+    (void)close(restore->lock); /* another's, so it is not ours to remove */
+    restore->lock = -1;
+    return refuse_index(restore, ST_LOCKED, NULL);
 }
 
 /* After a failure DIR is what it was. */

@@ -81,17 +81,28 @@ static enum status post(struct client *client, const char *path, const char *tex
     return st ? st : ST_PEER;
 }
 
+/* Of several masters only the one that writes knows of writes that are under way. */
+static bool is_at_rest(const struct json *status)
+{
+    const struct json *cluster = json_member(status, "cluster");
+    const struct json *queues = json_member(status, "queues");
+    const char *role = json_text(json_member(cluster, "role"));
+    if (cluster && (!role || strcmp(role, "writer") != 0))
+        return false;
+    return json_int(json_member(queues, "locked_keys"), 0) == 0 &&
+           json_int(json_member(queues, "commits"), 0) == 0;
+}
+
 /* Once no lock is held nothing writes any more: no new ones are given. */
 static enum status wait_for_rest(struct client *client)
 {
     for (int i = 0; i < REST_TRIES && !interrupt_seen(); i++) {
         struct json *status;
+        client_find_writer(client);
         enum status st = fetch_status(client, &status);
-        const struct json *queues = json_member(status, "queues");
-        int64_t busy = json_int(json_member(queues, "locked_keys"), 0) +
-                       json_int(json_member(queues, "commits"), 0);
+        bool rests = !st && is_at_rest(status);
         json_free(status);
-        if (st || busy == 0)
+        if (st || rests)
             return st;
         interrupt_sleep(REST_MS);
     }
