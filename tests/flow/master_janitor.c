@@ -395,22 +395,21 @@ END_TEST
 
 int main(void)
 {
-    const struct played tests[] = {
-        {goes_through_all_keys_with_work, 1},
-        {works_on_a_few_at_once_and_reads_page_by_page, 1},
-        {pauses_grow_while_nothing_can_be_settled, 1},
-        {stopping_begins_no_more, 1},
-        {stopping_while_a_page_is_read, 1},
-        {failures_only_delay, 1},
-        {the_bell_ends_the_pause, 3},
-        {so_does_a_volume, 2},
-        {so_does_a_sweep_that_goes_on, 1},
-        {clients_are_left_alone_for_moments, 1},
-        {many_old_copies_do_not_wait_for_clients, 1},
-        {it_stops_in_a_rest, 1},
-        {keys_that_are_not_due_are_passed_over, 1},
-        {repairs_have_a_pause_of_their_own, 1},
-        {a_broken_index_is_tried_again, 1},
-        {NULL, 0}};
+    const struct played tests[] = {{goes_through_all_keys_with_work, 1},
+                                   {works_on_a_few_at_once_and_reads_page_by_page, 1},
+                                   {pauses_grow_while_nothing_can_be_settled, 1},
+                                   {stopping_begins_no_more, 1},
+                                   {stopping_while_a_page_is_read, 1},
+                                   {failures_only_delay, 1},
+                                   {the_bell_ends_the_pause, 3},
+                                   {so_does_a_volume, 2},
+                                   {so_does_a_sweep_that_goes_on, 1},
+                                   {clients_are_left_alone_for_moments, 1},
+                                   {many_old_copies_do_not_wait_for_clients, 1},
+                                   {it_stops_in_a_rest, 1},
+                                   {keys_that_are_not_due_are_passed_over, 1},
+                                   {repairs_have_a_pause_of_their_own, 1},
+                                   {a_broken_index_is_tried_again, 1},
+                                   {NULL, 0}};
     return play_all("master_janitor", tests, setup, teardown);
 }
