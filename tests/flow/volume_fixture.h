@@ -87,10 +87,12 @@ static inline void faults_reset(void)
 static inline void faults_arm(enum fault_kind kind, int err, unsigned at)
 {
     faults_reset();
+    (void)pthread_mutex_lock(&faults.lock); /* a thread of the scrub may be at a disk */
     faults.kind = kind;
     faults.err = err;
     faults.at = at;
     faults.armed = true;
+    (void)pthread_mutex_unlock(&faults.lock);
 }
 
 static inline void faults_disarm(void)
@@ -110,9 +112,10 @@ static inline bool fault_now(const char *name)
         (void)snprintf(faults.failed, sizeof faults.failed, "%s", name);
         now = true;
     }
+    int err = now && faults.kind == FAULT_ERROR ? faults.err : 0;
     (void)pthread_mutex_unlock(&faults.lock);
-    if (now && faults.kind == FAULT_ERROR)
-        errno = faults.err;
+    if (err)
+        errno = err;
     return now;
 }
 
