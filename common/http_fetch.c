@@ -93,7 +93,7 @@ static void fetched(void *arg, struct http_call *call, enum status st)
 enum status http_fetch(struct http_fetcher *fetcher, const struct http_call_spec *spec)
 {
     struct http_call_spec own = *spec;
-    own.read = fetch_read;
+    own.read = spec->read ? fetch_read : NULL;
     own.write = fetch_write;
     /* A paused call would never be resumed: the caller is inside of http_fetch(). */
     own.pause_after_write = false;

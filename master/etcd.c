@@ -22,7 +22,6 @@ struct etcd {
     size_t count, current;
     struct http_fetcher *fetcher;
     struct buf request;
-    size_t sent;
     struct buf body; /* of the answer */
 };
 
@@ -52,18 +51,6 @@ void etcd_free(struct etcd *etcd)
 }
 
 /* --- sending --- */
-
-/* libcurl asks for pieces until it has got what was announced. */
-static size_t read_request(void *arg, char *to, size_t max)
-{
-    struct etcd *etcd = arg;
-    size_t len = etcd->request.len - etcd->sent;
-    if (len > max)
-        len = max;
-    memcpy(to, etcd->request.data + etcd->sent, len);
-    etcd->sent += len;
-    return len;
-}
 
 /* The limit keeps whoever answers in the place of etcd from filling the memory. */
 static bool write_body(void *arg, const char *data, size_t len)
@@ -102,13 +89,12 @@ static enum status try_endpoint(struct etcd *etcd, const char *path, uint64_t ti
         .fields = fields,
         .has_body = true,
         .body_length = (int64_t)etcd->request.len,
-        .read = read_request,
+        .body = etcd->request.data,
         .write = write_body,
         .arg = etcd,
         .connect_timeout_ms = CONNECT_MS,
         .timeout_ms = (unsigned)timeout_ms,
     };
-    etcd->sent = 0;
     buf_clear(&etcd->body);
     enum status st = ST_UNAVAILABLE; /* where memory is short, nothing was sent */
     if (buf_ok(&url) && buf_ok(&etcd->request))

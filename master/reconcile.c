@@ -175,10 +175,10 @@ static void reconcile_committed(void *arg, enum status st)
 {
     struct reconcile *reconcile = arg;
     /* What was restored may stand on volumes that are drained or lost by now. */
-    if (!st && reconcile->ends)
+    if (!st && reconcile->ends) {
         janitor_demand_sweep(reconcile->worker->master->janitor);
-    if (!st && reconcile->ends)
         lease_give_back(reconcile->worker->master->repairs, who(reconcile));
+    }
     reconcile_finish(reconcile, st, NULL);
 }
 

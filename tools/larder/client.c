@@ -132,7 +132,7 @@ static void prefer(struct client *client, const char *url)
     }
 }
 
-/* Sends the request to where the last answer pointed; its body must be at the beginning again. */
+/* Sends the request to where the last answer pointed. */
 static enum status follow_redirect(struct client *client, struct http_call_spec *spec)
 {
     const char *location = http_fetch_field(client->fetcher, "Location");
@@ -163,8 +163,8 @@ enum status client_send(struct client *client, const struct http_call_spec *spec
         st = buf_ok(&url) ? http_fetch(client->fetcher, &own) : ST_NO_MEMORY;
         buf_free(&url);
     }
-    for (int i = 0; i < REDIRECTS_MAX && !st && !spec->has_body && client_status(client) == 307;
-         i++)
+    bool repeatable = !spec->has_body || spec->body;
+    for (int i = 0; repeatable && i < REDIRECTS_MAX && !st && client_status(client) == 307; i++)
         st = follow_redirect(client, &own);
     return st;
 }
@@ -193,23 +193,6 @@ enum status client_request(struct client *client, const char *method, const char
     return client_send(client, &spec, path);
 }
 
-/* What of a text has not been sent yet. */
-struct body {
-    const char *text;
-    size_t len;
-};
-
-/* Within client_send(): the text outlives it. */
-static size_t read_body(void *arg, char *to, size_t max)
-{
-    struct body *body = arg;
-    size_t n = body->len < max ? body->len : max;
-    memcpy(to, body->text, n);
-    body->text += n;
-    body->len -= n;
-    return n;
-}
-
 void client_post_with(struct client *client, const char *field)
 {
     client->post_fields[0] = field;
@@ -218,22 +201,13 @@ void client_post_with(struct client *client, const char *field)
 /* Without a text there is no body at all: the master tells the two apart. */
 enum status client_post(struct client *client, const char *path, const char *text)
 {
-    struct body body = {text ? text : "", text ? strlen(text) : 0};
     const struct http_call_spec spec = {.method = "POST",
                                         .fields = client->post_fields,
                                         .has_body = text != NULL,
-                                        .body_length = (int64_t)body.len,
-                                        .read = read_body,
-                                        .arg = &body,
+                                        .body_length = text ? (int64_t)strlen(text) : 0,
+                                        .body = text,
                                         .timeout_ms = ANSWER_MS};
-    enum status st = client_send(client, &spec, path);
-    for (int i = 0; i < REDIRECTS_MAX && !st && text && client_status(client) == 307; i++) {
-        struct http_call_spec again = spec;
-        body = (struct body){text, strlen(text)};
-        again.connect_timeout_ms = CONNECT_MS;
-        st = follow_redirect(client, &again);
-    }
-    return st;
+    return client_send(client, &spec, path);
 }
 
 enum status client_key_request(struct client *client, const char *method, const struct key *key,
