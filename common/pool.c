@@ -14,11 +14,11 @@
 #include "common/pool.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
-#include <time.h>
 
-enum { LOOK_SECONDS = 1 }; /* an idle thread looks by itself whether there is work */
+#include "common/thread.h"
+
+enum { LOOK_MS = 1000 }; /* an idle thread looks by itself whether there is work */
 
 struct pool {
     pthread_mutex_t lock; /* guards all of it */
@@ -48,11 +48,9 @@ static bool needs_thread(struct pool *pool)
  * (its bug 25847), and with `waking` left set nobody would be woken again. */
 static void wait_for_work(struct pool *pool)
 {
-    struct timespec until;
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += LOOK_SECONDS;
+    const struct timespec until = thread_time(LOOK_MS);
     pool->idle++;
-    (void)pthread_cond_clockwait(&pool->work, &pool->lock, CLOCK_MONOTONIC, &until);
+    (void)thread_wait(&pool->work, &pool->lock, &until);
     pool->idle--;
     pool->waking = false; /* also where nobody has woken it: at worst one more is woken */
 }
@@ -92,17 +90,10 @@ static void *work(void *arg)
     return NULL;
 }
 
-/* Starts the threads with all signals blocked: those belong to the main thread. */
 static bool start_threads(struct pool *pool, unsigned threads)
 {
-    sigset_t all;
-    sigset_t before;
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    while (pool->threads < threads &&
-           pthread_create(&pool->thread[pool->threads], NULL, work, pool) == 0)
+    while (pool->threads < threads && thread_start(&pool->thread[pool->threads], work, pool))
         pool->threads++;
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     return pool->threads == threads;
 }
 
@@ -115,7 +106,7 @@ struct pool *pool_new(unsigned threads, size_t max_queued)
     pool->max_queued = max_queued;
     if (pthread_mutex_init(&pool->lock, NULL))
         goto no_lock;
-    if (pthread_cond_init(&pool->work, NULL))
+    if (!thread_condition_init(&pool->work))
         goto no_cond;
     /* pool_free() ends those that were started. */
     if (!start_threads(pool, threads)) {

@@ -14,13 +14,15 @@ bool thread_start(pthread_t *thread, void *(*run)(void *arg), void *arg)
     return started;
 }
 
-void thread_condition_init(pthread_cond_t *condition)
+bool thread_condition_init(pthread_cond_t *condition)
 {
     pthread_condattr_t attributes;
-    (void)pthread_condattr_init(&attributes);
+    if (pthread_condattr_init(&attributes))
+        return false;
     (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(condition, &attributes);
+    bool made = pthread_cond_init(condition, &attributes) == 0;
     (void)pthread_condattr_destroy(&attributes);
+    return made;
 }
 
 bool thread_wait(pthread_cond_t *condition, pthread_mutex_t *lock, const struct timespec *until)
@@ -39,4 +41,35 @@ struct timespec thread_time(unsigned ms)
         time.tv_nsec -= 1000000000;
     }
     return time;
+}
+
+bool thread_begin(struct thread *thread, void *(*run)(void *arg), void *arg)
+{
+    if (pthread_mutex_init(&thread->lock, NULL))
+        return false;
+    if (!thread_condition_init(&thread->changed))
+        goto no_condition;
+    if (thread_start(&thread->id, run, arg))
+        return true;
+    (void)pthread_cond_destroy(&thread->changed);
+no_condition:
+    (void)pthread_mutex_destroy(&thread->lock);
+    return false;
+}
+
+void thread_end(struct thread *thread)
+{
+    (void)pthread_mutex_lock(&thread->lock);
+    bool first = !thread->ending;
+    thread->ending = true;
+    (void)pthread_cond_signal(&thread->changed);
+    (void)pthread_mutex_unlock(&thread->lock);
+    if (first)
+        (void)pthread_join(thread->id, NULL);
+}
+
+void thread_release(struct thread *thread)
+{
+    (void)pthread_cond_destroy(&thread->changed);
+    (void)pthread_mutex_destroy(&thread->lock);
 }

@@ -10,11 +10,27 @@
 /* Starts `run(arg)` with all signals blocked. False: there are too many threads. */
 bool thread_start(pthread_t *thread, void *(*run)(void *arg), void *arg) MUST_CHECK;
 
-/* A condition that thread_wait() can wait for. */
-void thread_condition_init(pthread_cond_t *condition);
+/* A condition that thread_wait() can wait for. False: the system has no room for it. */
+bool thread_condition_init(pthread_cond_t *condition) MUST_CHECK;
 /* Waits for a signal, but not beyond `until`. False: the time is up. */
 bool thread_wait(pthread_cond_t *condition, pthread_mutex_t *lock, const struct timespec *until);
 /* The time `ms` milliseconds from now. */
 struct timespec thread_time(unsigned ms);
+
+/* A thread that its owner starts and ends, with the lock for what the two share. All fields are for
+ * both; a zeroed struct is one that was never begun. */
+struct thread {
+    pthread_mutex_t lock;   /* also over what the owner says */
+    pthread_cond_t changed; /* something that the thread waits for, or `ending` */
+    bool ending;            /* it is to come to its end */
+    pthread_t id;
+};
+
+/* False: it cannot be had, and nothing is left to end or to release. */
+bool thread_begin(struct thread *thread, void *(*run)(void *arg), void *arg) MUST_CHECK;
+/* Says that it is to end, and waits until it has. Once more is fine. */
+void thread_end(struct thread *thread);
+/* After thread_end(). */
+void thread_release(struct thread *thread);
 
 #endif

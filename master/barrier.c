@@ -4,7 +4,6 @@
  */
 #include "master/barrier.h"
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
@@ -24,10 +23,7 @@ enum {
 struct barrier {
     struct barrier_options options;
     struct etcd *etcd;
-    pthread_t thread;
-    pthread_mutex_t lock; /* guards what follows */
-    pthread_cond_t asked;
-    bool ending;
+    struct thread thread; /* its lock guards what follows */
     struct barrier_wait *asking;
     struct barrier_wait *waiting;
 };
@@ -55,7 +51,7 @@ static void settle(struct barrier *barrier, uint64_t sequence)
     uint64_t now = loop_now_ms();
     for (struct barrier_wait **at = &barrier->waiting; *at;) {
         struct barrier_wait *wait = *at;
-        if (wait->sequence > sequence && now < wait->until_ms && !barrier->ending) {
+        if (wait->sequence > sequence && now < wait->until_ms && !barrier->thread.ending) {
             at = &wait->next;
             continue;
         }
@@ -68,10 +64,10 @@ static void settle(struct barrier *barrier, uint64_t sequence)
  * nobody else wants. */
 void barrier_applied(struct barrier *barrier, uint64_t sequence)
 {
-    (void)pthread_mutex_lock(&barrier->lock);
+    (void)pthread_mutex_lock(&barrier->thread.lock);
     if (barrier->waiting)
         settle(barrier, sequence);
-    (void)pthread_mutex_unlock(&barrier->lock);
+    (void)pthread_mutex_unlock(&barrier->thread.lock);
 }
 
 /* The thread is woken by the first only; those that follow are found in the list when it takes
@@ -80,12 +76,12 @@ void barrier_pass(struct barrier *barrier, struct barrier_wait *wait, uint64_t l
 {
     wait->sequence = least;
     wait->until_ms = loop_now_ms() + PATIENCE_MS;
-    (void)pthread_mutex_lock(&barrier->lock);
+    (void)pthread_mutex_lock(&barrier->thread.lock);
     wait->next = barrier->asking;
     if (!barrier->asking)
-        (void)pthread_cond_signal(&barrier->asked);
+        (void)pthread_cond_signal(&barrier->thread.changed);
     barrier->asking = wait;
-    (void)pthread_mutex_unlock(&barrier->lock);
+    (void)pthread_mutex_unlock(&barrier->thread.lock);
 }
 
 /* Without a read of the head: who asks knows what it wants to see. */
@@ -93,12 +89,12 @@ void barrier_reach(struct barrier *barrier, struct barrier_wait *wait, uint64_t 
 {
     wait->sequence = least;
     wait->until_ms = loop_now_ms() + PATIENCE_MS;
-    (void)pthread_mutex_lock(&barrier->lock);
+    (void)pthread_mutex_lock(&barrier->thread.lock);
     wait->next = barrier->waiting;
     barrier->waiting = wait;
     /* After it is in the list: what is applied from now on finds it. */
     settle(barrier, index_sequence(barrier->options.index));
-    (void)pthread_mutex_unlock(&barrier->lock);
+    (void)pthread_mutex_unlock(&barrier->thread.lock);
     barrier->options.want(barrier->options.arg, least);
 }
 
@@ -108,14 +104,14 @@ void barrier_reach(struct barrier *barrier, struct barrier_wait *wait, uint64_t 
 static struct barrier_wait *take(struct barrier *barrier, bool *ending)
 {
     const struct timespec until = thread_time(LOOK_MS);
-    (void)pthread_mutex_lock(&barrier->lock);
-    if (!barrier->asking && !barrier->ending)
-        (void)thread_wait(&barrier->asked, &barrier->lock, &until);
+    (void)pthread_mutex_lock(&barrier->thread.lock);
+    if (!barrier->asking && !barrier->thread.ending)
+        (void)thread_wait(&barrier->thread.changed, &barrier->thread.lock, &until);
     struct barrier_wait *all = barrier->asking;
     barrier->asking = NULL;
-    *ending = barrier->ending;
+    *ending = barrier->thread.ending;
     settle(barrier, index_sequence(barrier->options.index));
-    (void)pthread_mutex_unlock(&barrier->lock);
+    (void)pthread_mutex_unlock(&barrier->thread.lock);
     return all;
 }
 
@@ -124,7 +120,7 @@ static struct barrier_wait *take(struct barrier *barrier, bool *ending)
  * applied in between is noticed by one of the two. */
 static void head_known(struct barrier *barrier, struct barrier_wait *all, uint64_t head)
 {
-    (void)pthread_mutex_lock(&barrier->lock);
+    (void)pthread_mutex_lock(&barrier->thread.lock);
     while (all) {
         struct barrier_wait *wait = all;
         all = wait->next;
@@ -135,7 +131,7 @@ static void head_known(struct barrier *barrier, struct barrier_wait *all, uint64
     }
     uint64_t sequence = index_sequence(barrier->options.index);
     settle(barrier, sequence);
-    (void)pthread_mutex_unlock(&barrier->lock);
+    (void)pthread_mutex_unlock(&barrier->thread.lock);
     if (sequence < head)
         barrier->options.want(barrier->options.arg, head);
 }
@@ -177,14 +173,10 @@ struct barrier *barrier_new(const struct barrier_options *options)
     if (!barrier)
         return NULL;
     barrier->options = *options;
-    (void)pthread_mutex_init(&barrier->lock, NULL);
-    thread_condition_init(&barrier->asked);
     barrier->etcd = etcd_new(options->endpoints, options->endpoint_count);
-    if (barrier->etcd && thread_start(&barrier->thread, run, barrier))
+    if (barrier->etcd && thread_begin(&barrier->thread, run, barrier))
         return barrier;
     etcd_free(barrier->etcd);
-    (void)pthread_cond_destroy(&barrier->asked);
-    (void)pthread_mutex_destroy(&barrier->lock);
     free(barrier);
     return NULL;
 }
@@ -193,13 +185,7 @@ void barrier_stop(struct barrier *barrier)
 {
     if (!barrier)
         return;
-    (void)pthread_mutex_lock(&barrier->lock);
-    bool first = !barrier->ending;
-    barrier->ending = true;
-    (void)pthread_cond_signal(&barrier->asked);
-    (void)pthread_mutex_unlock(&barrier->lock);
-    if (first)
-        (void)pthread_join(barrier->thread, NULL);
+    thread_end(&barrier->thread);
     settle(barrier, 0);
     head_failed(barrier->asking);
     barrier->asking = NULL;
@@ -211,7 +197,6 @@ void barrier_free(struct barrier *barrier)
         return;
     barrier_stop(barrier);
     etcd_free(barrier->etcd);
-    (void)pthread_cond_destroy(&barrier->asked);
-    (void)pthread_mutex_destroy(&barrier->lock);
+    thread_release(&barrier->thread);
     free(barrier);
 }

@@ -6,7 +6,6 @@
 
 #include <assert.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,13 +40,10 @@ struct pace {
 struct follow {
     struct follow_options options;
     struct etcd *etcd;
-    pthread_t thread;
-    pthread_mutex_t lock; /* guards what follows */
-    pthread_cond_t poked;
-    bool ending;
-    uint64_t wanted; /* the log is known to have come so far */
-    bool caught_up;  /* it was there, since it follows */
-    bool refuse;     /* the log is not ours any more */
+    struct thread thread; /* its lock guards what follows */
+    uint64_t wanted;      /* the log is known to have come so far */
+    bool caught_up;       /* it was there, since it follows */
+    bool refuse;          /* the log is not ours any more */
     enum follow_state state;
 
     /* the thread's own: */
@@ -58,9 +54,9 @@ struct follow {
 
 enum follow_state follow_state(struct follow *follow)
 {
-    (void)pthread_mutex_lock(&follow->lock);
+    (void)pthread_mutex_lock(&follow->thread.lock);
     enum follow_state state = follow->state;
-    (void)pthread_mutex_unlock(&follow->lock);
+    (void)pthread_mutex_unlock(&follow->thread.lock);
     return state;
 }
 
@@ -73,12 +69,12 @@ const char *follow_state_text(enum follow_state state)
 /* From the barrier for its readers, from lead at every look. Only a larger number is news. */
 void follow_want(struct follow *follow, uint64_t sequence)
 {
-    (void)pthread_mutex_lock(&follow->lock);
+    (void)pthread_mutex_lock(&follow->thread.lock);
     if (sequence > follow->wanted) {
         follow->wanted = sequence;
-        (void)pthread_cond_signal(&follow->poked);
+        (void)pthread_cond_signal(&follow->thread.changed);
     }
-    (void)pthread_mutex_unlock(&follow->lock);
+    (void)pthread_mutex_unlock(&follow->thread.lock);
 }
 
 /* The thread is the only one that changes the state; others see it under the lock. */
@@ -92,44 +88,44 @@ static void enter(struct follow *follow, enum follow_state state)
         [FOLLOW_EMPTY] = {[FOLLOW_GOING] = true},
     };
     assert(may[follow->state][state]);
-    (void)pthread_mutex_lock(&follow->lock);
+    (void)pthread_mutex_lock(&follow->thread.lock);
     follow->state = state;
     follow->caught_up = false;
-    (void)pthread_mutex_unlock(&follow->lock);
+    (void)pthread_mutex_unlock(&follow->thread.lock);
 }
 
 /* At the end, as far as that is known. */
 static void note_end(struct follow *follow)
 {
     uint64_t sequence = index_sequence(follow->options.index);
-    (void)pthread_mutex_lock(&follow->lock);
+    (void)pthread_mutex_lock(&follow->thread.lock);
     if (sequence >= follow->wanted)
         follow->caught_up = true;
-    (void)pthread_mutex_unlock(&follow->lock);
+    (void)pthread_mutex_unlock(&follow->thread.lock);
 }
 
 bool follow_has_caught_up(struct follow *follow)
 {
-    (void)pthread_mutex_lock(&follow->lock);
+    (void)pthread_mutex_lock(&follow->thread.lock);
     bool has = follow->state == FOLLOW_GOING && follow->caught_up;
-    (void)pthread_mutex_unlock(&follow->lock);
+    (void)pthread_mutex_unlock(&follow->thread.lock);
     return has;
 }
 
 bool follow_refuse(struct follow *follow)
 {
-    (void)pthread_mutex_lock(&follow->lock);
+    (void)pthread_mutex_lock(&follow->thread.lock);
     bool before = follow->refuse;
     follow->refuse = true;
-    (void)pthread_mutex_unlock(&follow->lock);
+    (void)pthread_mutex_unlock(&follow->thread.lock);
     return before;
 }
 
 static bool is_to_refuse(struct follow *follow)
 {
-    (void)pthread_mutex_lock(&follow->lock);
+    (void)pthread_mutex_lock(&follow->thread.lock);
     bool refuse = follow->refuse;
-    (void)pthread_mutex_unlock(&follow->lock);
+    (void)pthread_mutex_unlock(&follow->thread.lock);
     return refuse;
 }
 
@@ -137,9 +133,9 @@ static bool is_to_refuse(struct follow *follow)
 static bool is_behind(struct follow *follow)
 {
     uint64_t sequence = index_sequence(follow->options.index);
-    (void)pthread_mutex_lock(&follow->lock);
+    (void)pthread_mutex_lock(&follow->thread.lock);
     bool behind = sequence < follow->wanted;
-    (void)pthread_mutex_unlock(&follow->lock);
+    (void)pthread_mutex_unlock(&follow->thread.lock);
     return behind;
 }
 
@@ -147,9 +143,9 @@ static bool is_behind(struct follow *follow)
 static bool is_ending(void *arg)
 {
     struct follow *follow = arg;
-    (void)pthread_mutex_lock(&follow->lock);
-    bool ending = follow->ending;
-    (void)pthread_mutex_unlock(&follow->lock);
+    (void)pthread_mutex_lock(&follow->thread.lock);
+    bool ending = follow->thread.ending;
+    (void)pthread_mutex_unlock(&follow->thread.lock);
     return ending;
 }
 
@@ -158,11 +154,11 @@ static void wait_ms(struct follow *follow, unsigned ms, bool pokes)
 {
     const struct timespec until = thread_time(ms);
     uint64_t sequence = index_sequence(follow->options.index);
-    (void)pthread_mutex_lock(&follow->lock);
-    while (!follow->ending && !(pokes && follow->wanted > sequence) &&
-           thread_wait(&follow->poked, &follow->lock, &until))
+    (void)pthread_mutex_lock(&follow->thread.lock);
+    while (!follow->thread.ending && !(pokes && follow->wanted > sequence) &&
+           thread_wait(&follow->thread.changed, &follow->thread.lock, &until))
         continue;
-    (void)pthread_mutex_unlock(&follow->lock);
+    (void)pthread_mutex_unlock(&follow->thread.lock);
 }
 
 /* --- attaching, joining --- */
@@ -232,10 +228,10 @@ static enum status apply(void *arg, const struct entry *entry, size_t size)
  */
 static void clamp_wanted(struct follow *follow, uint64_t head)
 {
-    (void)pthread_mutex_lock(&follow->lock);
+    (void)pthread_mutex_lock(&follow->thread.lock);
     if (follow->wanted > head)
         follow->wanted = head;
-    (void)pthread_mutex_unlock(&follow->lock);
+    (void)pthread_mutex_unlock(&follow->thread.lock);
 }
 
 /* The log is said to have gone on, and has no entry behind ours: it was trimmed, unless this master
@@ -272,10 +268,10 @@ static void keep_pace(struct follow *follow, uint64_t took_ms)
     struct pace *pace = &follow->pace;
     uint64_t sequence = index_sequence(follow->options.index);
     uint64_t now = loop_now_ms();
-    (void)pthread_mutex_lock(&follow->lock);
+    (void)pthread_mutex_lock(&follow->thread.lock);
     bool hurries = follow->caught_up;
     uint64_t lag = follow->wanted > sequence ? follow->wanted - sequence : 0;
-    (void)pthread_mutex_unlock(&follow->lock);
+    (void)pthread_mutex_unlock(&follow->thread.lock);
     if (now - pace->since_ms >= PACE_MS) {
         bool gains = !pace->since_ms || lag < pace->lag;
         pace->factor = gains ? PACE_MOST : pace->factor / 2;
@@ -358,14 +354,10 @@ struct follow *follow_new(const struct follow_options *options)
         return NULL;
     follow->options = *options;
     follow->limit = OPLOG_FETCH;
-    (void)pthread_mutex_init(&follow->lock, NULL);
-    thread_condition_init(&follow->poked);
     follow->etcd = etcd_new(options->endpoints, options->endpoint_count);
-    if (follow->etcd && thread_start(&follow->thread, run, follow))
+    if (follow->etcd && thread_begin(&follow->thread, run, follow))
         return follow;
     etcd_free(follow->etcd);
-    (void)pthread_cond_destroy(&follow->poked);
-    (void)pthread_mutex_destroy(&follow->lock);
     free(follow);
     return NULL;
 }
@@ -374,13 +366,7 @@ void follow_stop(struct follow *follow)
 {
     if (!follow)
         return;
-    (void)pthread_mutex_lock(&follow->lock);
-    bool first = !follow->ending;
-    follow->ending = true;
-    (void)pthread_cond_signal(&follow->poked);
-    (void)pthread_mutex_unlock(&follow->lock);
-    if (first)
-        (void)pthread_join(follow->thread, NULL);
+    thread_end(&follow->thread);
 }
 
 void follow_free(struct follow *follow)
@@ -389,7 +375,6 @@ void follow_free(struct follow *follow)
         return;
     follow_stop(follow);
     etcd_free(follow->etcd);
-    (void)pthread_cond_destroy(&follow->poked);
-    (void)pthread_mutex_destroy(&follow->lock);
+    thread_release(&follow->thread);
     free(follow);
 }

@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +17,7 @@
 #include "common/entry.h"
 #include "common/log.h"
 #include "common/planted.h"
+#include "common/thread.h"
 #include "master/index_snapshot.h"
 #include "master/index_state.h"
 
@@ -337,17 +337,6 @@ enum status index_open_db(struct index *index)
     return st;
 }
 
-static enum status start_committer(struct index *index)
-{
-    sigset_t all;
-    sigset_t before;
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failed = pthread_create(&index->committer, NULL, committer, index);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return failed ? ST_NO_MEMORY : ST_OK;
-}
-
 static void free_index(struct index *index)
 {
     ldb_close(index->db);
@@ -396,7 +385,7 @@ enum status index_open(struct index **to, const struct index_options *options)
     if (!st && options->changes)
         changes_begin(options->changes, index->sequence);
     if (!st)
-        st = start_committer(index);
+        st = thread_start(&index->committer, committer, index) ? ST_OK : ST_NO_MEMORY;
     if (st) {
         free_index(index);
         return st;

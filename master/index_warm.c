@@ -5,12 +5,12 @@
  * asked for are kept.
  */
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
 #include "common/log.h"
 #include "common/loop.h"
+#include "common/thread.h"
 #include "master/index_state.h"
 
 /* So many keys are read in one go; in between the database may be opened anew. A millisecond. */
@@ -103,8 +103,6 @@ void index_warm(struct index *index,
                 uint64_t (*stamp)(void *arg, const struct key *key, const struct record_view *view),
                 void *arg)
 {
-    sigset_t all;
-    sigset_t before;
     if (!index->recall)
         return;
     /* Of several masters one may be getting another database just now. */
@@ -115,10 +113,7 @@ void index_warm(struct index *index,
         return;
     index->stamp = stamp;
     index->stamp_arg = arg;
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    index->is_warming = pthread_create(&index->warmer, NULL, warm, index) == 0;
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    index->is_warming = thread_start(&index->warmer, warm, index);
 }
 
 void index_warm_stop(struct index *index)

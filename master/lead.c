@@ -5,7 +5,6 @@
 #include "master/lead.h"
 
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,10 +28,7 @@ enum {
 struct lead {
     struct lead_options options;
     struct etcd *etcd;
-    pthread_t thread;
-    pthread_mutex_t lock; /* guards what follows */
-    pthread_cond_t poked;
-    bool ending;
+    struct thread thread; /* its lock guards what follows */
     bool poke;
     int64_t lease;                 /* 0: none */
     uint64_t until_ms;             /* it cannot have expired before */
@@ -53,9 +49,9 @@ struct lead {
  * process may have been frozen a moment ago. */
 bool lead_is_writer(struct lead *lead)
 {
-    (void)pthread_mutex_lock(&lead->lock);
+    (void)pthread_mutex_lock(&lead->thread.lock);
     bool valid = lead->lease && loop_now_ms() < lead->until_ms;
-    (void)pthread_mutex_unlock(&lead->lock);
+    (void)pthread_mutex_unlock(&lead->thread.lock);
     return valid && index_term(lead->options.index) != 0;
 }
 
@@ -63,19 +59,19 @@ bool lead_is_writer(struct lead *lead)
  * wrong one is refused by etcd, so there is no harm in the moment between this and that. */
 bool lead_claim(struct lead *lead, uint64_t term, int64_t *lease)
 {
-    (void)pthread_mutex_lock(&lead->lock);
+    (void)pthread_mutex_lock(&lead->thread.lock);
     *lease = lead->lease;
-    bool valid = lead->lease && loop_now_ms() < lead->until_ms && !lead->ending;
-    (void)pthread_mutex_unlock(&lead->lock);
+    bool valid = lead->lease && loop_now_ms() < lead->until_ms && !lead->thread.ending;
+    (void)pthread_mutex_unlock(&lead->thread.lock);
     return valid && index_term(lead->options.index) == term;
 }
 
 /* Without a look at the clock: what is put under a lease that has expired is refused by etcd. */
 int64_t lead_lease(struct lead *lead)
 {
-    (void)pthread_mutex_lock(&lead->lock);
+    (void)pthread_mutex_lock(&lead->thread.lock);
     int64_t lease = lead->lease;
-    (void)pthread_mutex_unlock(&lead->lock);
+    (void)pthread_mutex_unlock(&lead->thread.lock);
     return lease;
 }
 
@@ -90,29 +86,29 @@ static bool fresh(const struct lead *lead)
  * in a circle. That is so while our own term is about to begin. */
 bool lead_other(struct lead *lead, char address[LEAD_ADDRESS_MAX])
 {
-    (void)pthread_mutex_lock(&lead->lock);
+    (void)pthread_mutex_lock(&lead->thread.lock);
     bool known = lead->writer[0] && !lead->ours && fresh(lead);
     if (known)
         memcpy(address, lead->writer, LEAD_ADDRESS_MAX);
-    (void)pthread_mutex_unlock(&lead->lock);
+    (void)pthread_mutex_unlock(&lead->thread.lock);
     return known;
 }
 
 bool lead_head(struct lead *lead, uint64_t *head)
 {
-    (void)pthread_mutex_lock(&lead->lock);
+    (void)pthread_mutex_lock(&lead->thread.lock);
     *head = lead->head;
     bool known = fresh(lead);
-    (void)pthread_mutex_unlock(&lead->lock);
+    (void)pthread_mutex_unlock(&lead->thread.lock);
     return known;
 }
 
 void lead_poke(struct lead *lead)
 {
-    (void)pthread_mutex_lock(&lead->lock);
+    (void)pthread_mutex_lock(&lead->thread.lock);
     lead->poke = true;
-    (void)pthread_cond_signal(&lead->poked);
-    (void)pthread_mutex_unlock(&lead->lock);
+    (void)pthread_cond_signal(&lead->thread.changed);
+    (void)pthread_mutex_unlock(&lead->thread.lock);
 }
 
 /* --- the lease --- */
@@ -137,10 +133,10 @@ static void complain(struct lead *lead, enum status st, const struct etcd_answer
 /* etcd's clock and ours may run at slightly different speeds, so a tenth is left off. */
 static void set_lease(struct lead *lead, int64_t lease, uint64_t sent_ms, int64_t ttl_s)
 {
-    (void)pthread_mutex_lock(&lead->lock);
+    (void)pthread_mutex_lock(&lead->thread.lock);
     lead->lease = lease;
     lead->until_ms = sent_ms + (uint64_t)ttl_s * 900;
-    (void)pthread_mutex_unlock(&lead->lock);
+    (void)pthread_mutex_unlock(&lead->thread.lock);
     lead->kept_ms = sent_ms;
 }
 
@@ -160,17 +156,17 @@ static void grant(struct lead *lead)
 static void drop_lease(struct lead *lead, const char *why)
 {
     struct etcd_answer answer;
-    (void)pthread_mutex_lock(&lead->lock);
+    (void)pthread_mutex_lock(&lead->thread.lock);
     int64_t lease = lead->lease;
     lead->lease = 0;
     if (lead->ours)
         lead->writer[0] = 0;
     lead->ours = false;
-    (void)pthread_mutex_unlock(&lead->lock);
+    enum log_level level = lead->thread.ending ? LOG_INFO : LOG_WARN;
+    (void)pthread_mutex_unlock(&lead->thread.lock);
     index_end_term(lead->options.index);
     if (lead->begun)
-        log_event(lead->ending ? LOG_INFO : LOG_WARN, "lead",
-                  "event=term-over term=%" PRId64 " reason=\"%s\"", lead->term, why);
+        log_event(level, "lead", "event=term-over term=%" PRId64 " reason=\"%s\"", lead->term, why);
     lead->begun = false;
     lead->term = 0;
     /* Not done in time is fine, too: it expires. */
@@ -227,14 +223,14 @@ static void campaign(struct lead *lead)
  * here, and so is a master that has taken our address. */
 static void note_writer(struct lead *lead, const struct etcd_kv *kv, uint64_t head)
 {
-    (void)pthread_mutex_lock(&lead->lock);
+    (void)pthread_mutex_lock(&lead->thread.lock);
     lead->head = head;
     lead->looked_ms = loop_now_ms();
     lead->ours = kv && kv->lease == lead->lease;
     lead->writer[0] = 0;
     if (kv)
         (void)snprintf(lead->writer, sizeof lead->writer, "%s", kv->value);
-    (void)pthread_mutex_unlock(&lead->lock);
+    (void)pthread_mutex_unlock(&lead->thread.lock);
     lead->term = kv && kv->lease == lead->lease ? kv->create_revision : 0;
 }
 
@@ -309,12 +305,13 @@ end:
 static bool wait_ms(struct lead *lead, unsigned ms)
 {
     const struct timespec until = thread_time(ms);
-    (void)pthread_mutex_lock(&lead->lock);
-    while (!lead->ending && !lead->poke && thread_wait(&lead->poked, &lead->lock, &until))
+    (void)pthread_mutex_lock(&lead->thread.lock);
+    while (!lead->thread.ending && !lead->poke &&
+           thread_wait(&lead->thread.changed, &lead->thread.lock, &until))
         continue;
     lead->poke = false;
-    bool ending = lead->ending;
-    (void)pthread_mutex_unlock(&lead->lock);
+    bool ending = lead->thread.ending;
+    (void)pthread_mutex_unlock(&lead->thread.lock);
     return ending;
 }
 
@@ -346,14 +343,10 @@ struct lead *lead_new(const struct lead_options *options)
         return NULL;
     lead->options = *options;
     lead->poke = true; /* no wait before the first look */
-    (void)pthread_mutex_init(&lead->lock, NULL);
-    thread_condition_init(&lead->poked);
     lead->etcd = etcd_new(options->endpoints, options->endpoint_count);
-    if (lead->etcd && thread_start(&lead->thread, run, lead))
+    if (lead->etcd && thread_begin(&lead->thread, run, lead))
         return lead;
     etcd_free(lead->etcd);
-    (void)pthread_cond_destroy(&lead->poked);
-    (void)pthread_mutex_destroy(&lead->lock);
     free(lead);
     return NULL;
 }
@@ -362,13 +355,7 @@ void lead_stop(struct lead *lead)
 {
     if (!lead)
         return;
-    (void)pthread_mutex_lock(&lead->lock);
-    bool first = !lead->ending;
-    lead->ending = true;
-    (void)pthread_cond_signal(&lead->poked);
-    (void)pthread_mutex_unlock(&lead->lock);
-    if (first)
-        (void)pthread_join(lead->thread, NULL);
+    thread_end(&lead->thread);
 }
 
 void lead_free(struct lead *lead)
@@ -377,7 +364,6 @@ void lead_free(struct lead *lead)
         return;
     lead_stop(lead);
     etcd_free(lead->etcd);
-    (void)pthread_cond_destroy(&lead->poked);
-    (void)pthread_mutex_destroy(&lead->lock);
+    thread_release(&lead->thread);
     free(lead);
 }

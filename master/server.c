@@ -14,7 +14,6 @@
 #include "master/server.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +27,7 @@
 #include "common/loop.h"
 #include "common/placement.h"
 #include "common/pool.h"
+#include "common/thread.h"
 #include "master/changes.h"
 #include "master/cluster.h"
 #include "master/config.h"
@@ -184,22 +184,14 @@ static enum status start_workers(struct server *server)
     return made ? ST_OK : ST_NO_MEMORY;
 }
 
-/* Signals are the main thread's. */
 static enum status start_threads(struct server *server)
 {
-    sigset_t all;
-    sigset_t before;
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    enum status st = ST_OK;
-    for (size_t i = 0; i < server->master.worker_count && !st; i++) {
-        if (pthread_create(&server->threads[i], NULL, run_loop, &server->master.workers[i]))
-            st = ST_NO_MEMORY;
-        else
-            server->thread_count++;
+    for (size_t i = 0; i < server->master.worker_count; i++) {
+        if (!thread_start(&server->threads[i], run_loop, &server->master.workers[i]))
+            return ST_NO_MEMORY;
+        server->thread_count++;
     }
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return st;
+    return ST_OK;
 }
 
 /* What a restore, or a master that was joining, has left when it was killed. */

@@ -1,7 +1,6 @@
 #include "master/trim.h"
 
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,10 +38,7 @@ struct mark {
 struct trim {
     struct trim_options options;
     struct etcd *etcd;
-    pthread_t thread;
-    pthread_mutex_t lock; /* guards what follows */
-    pthread_cond_t ended;
-    bool ending;
+    struct thread thread;     /* its lock guards what follows */
     struct mark marks[MARKS]; /* a ring; marks[newest] is the last */
     size_t newest, mark_count;
     uint64_t bytes; /* of all entries that were counted */
@@ -67,7 +63,7 @@ static uint64_t mark_bytes(const struct trim *trim)
  * writer. */
 void trim_count(struct trim *trim, uint64_t last, size_t bytes)
 {
-    (void)pthread_mutex_lock(&trim->lock);
+    (void)pthread_mutex_lock(&trim->thread.lock);
     trim->bytes += bytes;
     const struct mark *newest = &trim->marks[trim->newest];
     if (!trim->mark_count || trim->bytes - newest->bytes >= mark_bytes(trim)) {
@@ -76,23 +72,23 @@ void trim_count(struct trim *trim, uint64_t last, size_t bytes)
         if (trim->mark_count < MARKS)
             trim->mark_count++;
     }
-    (void)pthread_mutex_unlock(&trim->lock);
+    (void)pthread_mutex_unlock(&trim->thread.lock);
 }
 
 uint64_t trim_synced(struct trim *trim)
 {
-    (void)pthread_mutex_lock(&trim->lock);
+    (void)pthread_mutex_lock(&trim->thread.lock);
     uint64_t synced = trim->synced;
-    (void)pthread_mutex_unlock(&trim->lock);
+    (void)pthread_mutex_unlock(&trim->thread.lock);
     return synced;
 }
 
 /* As they were at the last tick: a page of ours must not wait for etcd. */
 void trim_members(struct trim *trim, struct buf *out)
 {
-    (void)pthread_mutex_lock(&trim->lock);
+    (void)pthread_mutex_lock(&trim->thread.lock);
     buf_add(out, buf_text(&trim->members), trim->members.len);
-    (void)pthread_mutex_unlock(&trim->lock);
+    (void)pthread_mutex_unlock(&trim->thread.lock);
 }
 
 /* --- syncing, telling --- */
@@ -102,10 +98,10 @@ static void sync_index(struct trim *trim)
 {
     uint64_t synced;
     enum status st = index_flush(trim->options.index, &synced);
-    (void)pthread_mutex_lock(&trim->lock);
+    (void)pthread_mutex_lock(&trim->thread.lock);
     trim->synced = synced;
     trim->synced_bytes = trim->bytes;
-    (void)pthread_mutex_unlock(&trim->lock);
+    (void)pthread_mutex_unlock(&trim->thread.lock);
     if (st) /* a failed write was logged */
         log_event(LOG_WARN, "trim", "event=not-synced error=\"%s\"", status_text(st));
 }
@@ -114,9 +110,9 @@ static void sync_index(struct trim *trim)
  * restart has much to apply again. */
 static bool is_sync_due(struct trim *trim, unsigned tick)
 {
-    (void)pthread_mutex_lock(&trim->lock);
+    (void)pthread_mutex_lock(&trim->thread.lock);
     bool due = tick % SYNC_TICKS == 0 || trim->bytes - trim->synced_bytes > SYNC_BYTES;
-    (void)pthread_mutex_unlock(&trim->lock);
+    (void)pthread_mutex_unlock(&trim->thread.lock);
     return due;
 }
 
@@ -170,12 +166,12 @@ static void look_at_members(struct trim *trim)
         buf_addf(&text, ",%s", kv->value_len ? kv->value + 1 : "}"); /* without its brace */
     }
     etcd_answer_free(&answer);
-    (void)pthread_mutex_lock(&trim->lock);
+    (void)pthread_mutex_lock(&trim->thread.lock);
     if (!st && buf_ok(&text)) {
         buf_clear(&trim->members);
         buf_add(&trim->members, buf_text(&text), text.len);
     }
-    (void)pthread_mutex_unlock(&trim->lock);
+    (void)pthread_mutex_unlock(&trim->thread.lock);
     buf_free(&text);
 }
 
@@ -186,7 +182,7 @@ static void look_at_members(struct trim *trim)
 static uint64_t beyond_retention(struct trim *trim)
 {
     uint64_t last = 0;
-    (void)pthread_mutex_lock(&trim->lock);
+    (void)pthread_mutex_lock(&trim->thread.lock);
     for (size_t i = 0; i < trim->mark_count; i++) {
         const struct mark *mark = &trim->marks[(trim->newest + MARKS - i) % MARKS];
         if (trim->bytes - mark->bytes >= trim->options.retain_bytes) {
@@ -194,7 +190,7 @@ static uint64_t beyond_retention(struct trim *trim)
             break;
         }
     }
-    (void)pthread_mutex_unlock(&trim->lock);
+    (void)pthread_mutex_unlock(&trim->thread.lock);
     return last;
 }
 
@@ -280,11 +276,11 @@ static void trim_log(struct trim *trim)
 static bool wait_ms(struct trim *trim, unsigned ms)
 {
     const struct timespec until = thread_time(ms);
-    (void)pthread_mutex_lock(&trim->lock);
-    while (!trim->ending && thread_wait(&trim->ended, &trim->lock, &until))
+    (void)pthread_mutex_lock(&trim->thread.lock);
+    while (!trim->thread.ending && thread_wait(&trim->thread.changed, &trim->thread.lock, &until))
         continue;
-    bool ending = trim->ending;
-    (void)pthread_mutex_unlock(&trim->lock);
+    bool ending = trim->thread.ending;
+    (void)pthread_mutex_unlock(&trim->thread.lock);
     return ending;
 }
 
@@ -314,14 +310,10 @@ struct trim *trim_new(const struct trim_options *options)
     if (!trim)
         return NULL;
     trim->options = *options;
-    (void)pthread_mutex_init(&trim->lock, NULL);
-    thread_condition_init(&trim->ended);
     trim->etcd = etcd_new(options->endpoints, options->endpoint_count);
-    if (trim->etcd && thread_start(&trim->thread, run, trim))
+    if (trim->etcd && thread_begin(&trim->thread, run, trim))
         return trim;
     etcd_free(trim->etcd);
-    (void)pthread_cond_destroy(&trim->ended);
-    (void)pthread_mutex_destroy(&trim->lock);
     free(trim);
     return NULL;
 }
@@ -330,13 +322,7 @@ void trim_stop(struct trim *trim)
 {
     if (!trim)
         return;
-    (void)pthread_mutex_lock(&trim->lock);
-    bool first = !trim->ending;
-    trim->ending = true;
-    (void)pthread_cond_signal(&trim->ended);
-    (void)pthread_mutex_unlock(&trim->lock);
-    if (first)
-        (void)pthread_join(trim->thread, NULL);
+    thread_end(&trim->thread);
 }
 
 void trim_free(struct trim *trim)
@@ -346,7 +332,6 @@ void trim_free(struct trim *trim)
     trim_stop(trim);
     etcd_free(trim->etcd);
     buf_free(&trim->members);
-    (void)pthread_cond_destroy(&trim->ended);
-    (void)pthread_mutex_destroy(&trim->lock);
+    thread_release(&trim->thread);
     free(trim);
 }

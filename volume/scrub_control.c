@@ -10,13 +10,13 @@
 #include "volume/scrub.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "common/log.h"
 #include "common/loop.h"
+#include "common/thread.h"
 #include "volume/examine.h"
 #include "volume/scrub_inside.h"
 #include "volume/scrub_walk.h"
@@ -34,13 +34,11 @@ static void wake(struct scrub *scrub)
 
 /* --- Disks that come and go --- */
 
-/* With the lock held, and with all signals blocked in the new thread: those belong to the main
- * thread. Where it fails, the next look tries again. A lane, once started, runs until the end, also
- * while its disk is away. */
+/* With the lock held. Where it fails, the next look tries again. A lane, once started, runs until
+ * the end, also while its disk is away. */
 static void start_lane(struct scrub *scrub, unsigned number)
 {
     struct scrub_lane *lane = &scrub->lanes[number];
-    sigset_t all, before;
     if (lane->running || scrub->stopping)
         return;
     lane->scrub = scrub;
@@ -49,10 +47,7 @@ static void start_lane(struct scrub *scrub, unsigned number)
         lane->buffer = aligned_alloc(EXAMINE_ALIGNMENT, EXAMINE_STEP);
     if (!lane->buffer)
         return;
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    lane->running = pthread_create(&lane->thread, NULL, scrub_lane_run, lane) == 0;
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    lane->running = thread_start(&lane->thread, scrub_lane_run, lane);
 }
 
 /* The lane of the disk: that of the other subvolumes on it, else the next. Lanes are given in turn
@@ -247,20 +242,12 @@ static void was_told(void *arg)
     (void)pthread_mutex_unlock(&scrub->lock);
 }
 
-/* The monotonic clock: a wait must not become years where the clock is set. */
 static bool init_locks(struct scrub *scrub)
 {
-    pthread_condattr_t attributes;
     if (pthread_mutex_init(&scrub->lock, NULL))
         return false;
-    if (pthread_condattr_init(&attributes))
-        goto no_attributes;
-    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    int failed = pthread_cond_init(&scrub->changed, &attributes);
-    (void)pthread_condattr_destroy(&attributes);
-    if (!failed)
+    if (thread_condition_init(&scrub->changed))
         return true;
-no_attributes:
     (void)pthread_mutex_destroy(&scrub->lock);
     return false;
 }

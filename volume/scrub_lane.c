@@ -19,6 +19,7 @@
 
 #include "common/log.h"
 #include "common/loop.h"
+#include "common/thread.h"
 #include "volume/damage.h"
 #include "volume/path.h"
 #include "volume/scrub_inside.h"
@@ -81,7 +82,7 @@ static void wait_until(struct scrub *scrub, uint64_t until_us)
 {
     struct timespec until = {.tv_sec = (time_t)(until_us / 1000000),
                              .tv_nsec = (long)(until_us % 1000000) * 1000};
-    (void)pthread_cond_timedwait(&scrub->changed, &scrub->lock, &until);
+    (void)thread_wait(&scrub->changed, &scrub->lock, &until);
 }
 
 /* With the lock held. Bytes a second for the part that is being read. */

@@ -10,7 +10,6 @@
 #include "volume/server.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -19,6 +18,7 @@
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/pool.h"
+#include "common/thread.h"
 #include "volume/called.h"
 #include "volume/config.h"
 #include "volume/gate.h"
@@ -140,19 +140,14 @@ static void *run_lane(void *arg)
     return NULL;
 }
 
-/* With all signals blocked: those belong to the main thread. */
 static bool start_threads(struct server *server)
 {
-    sigset_t all, before;
     bool good = true;
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
     for (unsigned i = 0; i < server->lanes && good; i++) {
         struct lane *lane = &server->lane[i];
-        good = pthread_create(&lane->thread, NULL, run_lane, lane) == 0;
+        good = thread_start(&lane->thread, run_lane, lane);
         lane->running = good;
     }
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     return good;
 }
 

@@ -27,11 +27,11 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
-#include <time.h>
 
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/planted.h"
+#include "common/thread.h"
 #include "volume/disk.h"
 
 enum {
@@ -39,7 +39,7 @@ enum {
     ENOUGH = 4,     /* so many at once are worth a syncfs: with 3, fsyncs were 1.2 times as fast */
     SLOW_MS = 1000, /* a round that took longer has waited for the data of others: */
     AVOID_MS = 10000, /* for so long there is none */
-    LOOK_SECONDS = 1  /* who waits looks by himself whether a round is to be led */
+    LOOK_MS = 1000    /* who waits looks by himself whether a round is to be led */
 };
 
 /* A file system. */
@@ -142,9 +142,9 @@ static struct group *group_of(struct syncer *syncer, int fd, dev_t device, uint6
     struct group *group = &syncer->groups[syncer->count];
     *group = (struct group){
         .device = device, .file_system = file_system, .shares = syncer->disk->shares(fd)};
-    if (pthread_cond_init(&group->over[0], NULL))
+    if (!thread_condition_init(&group->over[0]))
         return NULL;
-    if (pthread_cond_init(&group->over[1], NULL)) {
+    if (!thread_condition_init(&group->over[1])) {
         (void)pthread_cond_destroy(&group->over[0]);
         return NULL;
     }
@@ -177,10 +177,8 @@ static void lead(struct syncer *syncer, struct group *group, int fd)
  * lose a signal (its bug 25847), and then nobody would lead the next. */
 static void wait_for_round(struct syncer *syncer, pthread_cond_t *over)
 {
-    struct timespec until;
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += LOOK_SECONDS;
-    (void)pthread_cond_clockwait(over, &syncer->lock, CLOCK_MONOTONIC, &until);
+    const struct timespec until = thread_time(LOOK_MS);
+    (void)thread_wait(over, &syncer->lock, &until);
 }
 
 /* With the lock held. Takes part in the first round that begins from now on. */

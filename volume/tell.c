@@ -14,7 +14,6 @@
 #include "volume/tell.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +24,7 @@
 #include "common/json.h"
 #include "common/log.h"
 #include "common/loop.h"
+#include "common/thread.h"
 #include "volume/path.h"
 
 enum {
@@ -183,24 +183,7 @@ uint64_t tell_waiting(struct tell *tell)
 
 /* --- Telling --- */
 
-/* The request's body, on its way to libcurl. */
-struct body {
-    struct buf text;
-    size_t sent;
-};
-
-static size_t body_read(void *arg, char *to, size_t max)
-{
-    struct body *body = arg;
-    size_t len = body->text.len - body->sent;
-    if (len > max)
-        len = max;
-    memcpy(to, body->text.data + body->sent, len);
-    body->sent += len;
-    return len;
-}
-
-static int post(struct tell *tell, const char *url, struct body *body)
+static int post(struct tell *tell, const char *url, const struct buf *body)
 {
     static const char *const fields[] = {"Content-Type: application/json", NULL};
     struct http_call_spec spec = {
@@ -208,18 +191,16 @@ static int post(struct tell *tell, const char *url, struct body *body)
         .url = url,
         .fields = fields,
         .has_body = true,
-        .body_length = (int64_t)body->text.len,
-        .read = body_read,
-        .arg = body,
+        .body_length = (int64_t)body->len,
+        .body = body->data,
         .timeout_ms = TIMEOUT_MS,
     };
-    body->sent = 0;
     return http_fetch(tell->fetcher, &spec) ? 0 : http_fetch_status(tell->fetcher);
 }
 
 /* The status of the master's answer, 0 where there is none. One of several masters points to the
  * one that writes. */
-static int ask(struct tell *tell, const char *master, struct body *body)
+static int ask(struct tell *tell, const char *master, const struct buf *body)
 {
     char url[URL_SIZE];
     (void)snprintf(url, sizeof url, "http://%s/admin/damaged", master);
@@ -248,11 +229,11 @@ static void make_body(const struct tell *tell, const struct report *report, stru
  * Without the lock. */
 static bool tell_one(struct tell *tell, const struct report *report)
 {
-    struct body body = {BUF_INIT, 0};
+    struct buf body = BUF_INIT;
     int answer = 0;
     bool done = false;
-    make_body(tell, report, &body.text);
-    for (size_t i = 0; i < tell->options.masters->count && !done && buf_ok(&body.text); i++) {
+    make_body(tell, report, &body);
+    for (size_t i = 0; i < tell->options.masters->count && !done && buf_ok(&body); i++) {
         const char *master = tell->options.masters->items[i];
         answer = ask(tell, master, &body);
         done = (answer >= 200 && answer < 300) || answer == 400 || answer == 422;
@@ -266,7 +247,7 @@ static bool tell_one(struct tell *tell, const struct report *report)
             report->subvolume, report->path, master, answer,
             done ? "" : " advice=\"trying again; is the master up?\"");
     }
-    buf_free(&body.text);
+    buf_free(&body);
     return done;
 }
 
@@ -284,15 +265,8 @@ static struct report *next_waiting(const struct tell *tell)
 /* With the lock held. Less only where it is to end. */
 static void wait_ms(struct tell *tell, unsigned ms)
 {
-    struct timespec until;
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += (long)(ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
-    while (!tell->stopping && pthread_cond_timedwait(&tell->changed, &tell->lock, &until) == 0)
+    const struct timespec until = thread_time(ms);
+    while (!tell->stopping && thread_wait(&tell->changed, &tell->lock, &until))
         continue;
 }
 
@@ -335,30 +309,12 @@ static void *run(void *arg)
 
 static bool init_locks(struct tell *tell)
 {
-    pthread_condattr_t attributes;
     if (pthread_mutex_init(&tell->lock, NULL))
         return false;
-    if (pthread_condattr_init(&attributes))
-        goto no_attributes;
-    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    int failed = pthread_cond_init(&tell->changed, &attributes);
-    (void)pthread_condattr_destroy(&attributes);
-    if (!failed)
+    if (thread_condition_init(&tell->changed))
         return true;
-no_attributes:
     (void)pthread_mutex_destroy(&tell->lock);
     return false;
-}
-
-/* With all signals blocked: those belong to the main thread. */
-static bool start_thread(struct tell *tell)
-{
-    sigset_t all, before;
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    bool started = pthread_create(&tell->thread, NULL, run, tell) == 0;
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return started;
 }
 
 struct tell *tell_new(const struct tell_options *options)
@@ -372,7 +328,7 @@ struct tell *tell_new(const struct tell_options *options)
         goto no_fetcher;
     if (!init_locks(tell))
         goto no_locks;
-    if (start_thread(tell))
+    if (thread_start(&tell->thread, run, tell))
         return tell;
     (void)pthread_cond_destroy(&tell->changed);
     (void)pthread_mutex_destroy(&tell->lock);
