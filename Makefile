@@ -104,10 +104,6 @@ LOADER := $(OUT)/tests/cluster/loader
 $(MKVDB) $(LOADER): %: %.o $(COMMON_LIB)
 	$(if $(Q),@echo "  LINK $@")
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
-# How many changes of the index a second, with and without etcd; run by hand.
-$(OUT)/tests/cluster/commits: $(OUT)/tests/cluster/commits.o $(MASTER_LIB) $(COMMON_LIB)
-	$(if $(Q),@echo "  LINK $@")
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 cluster: all $(MKVDB)
 	@LARDER_BIN=$(abspath $(BIN)) CLUSTER_MKVDB=$(abspath $(MKVDB)) tools/run-cluster.sh $(TESTS)
 

@@ -12,7 +12,7 @@ BUILD="gcc libc6-dev make pkg-config libevent-dev libleveldb-dev libcurl4-openss
 TEST="$BUILD git check python3 nginx-light clang clang-format clang-tidy libclang-rt-14-dev procps
     strace xfsprogs e2fsprogs iproute2 nftables mount util-linux etcd-server"
 MASTERS="$BUILD etcd-server"
-BENCH="$BUILD check python3 nginx-light gnuplot-nox"
+BENCH="$BUILD check python3 nginx-light gnuplot-nox etcd-server"
 
 case "${1:-test}" in
 build) wanted=$BUILD ;;

@@ -12,7 +12,7 @@ from means import MIB, Failed, load, raw_writes
 MKV_PUT, MKV_CYCLE, MKV_NGINX = 3000.0, 1450.0, 130000.0
 
 
-ROWS = 22  # about so many share the time
+ROWS = 26  # about so many share the time
 
 
 class Row:

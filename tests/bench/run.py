@@ -11,6 +11,7 @@ import time
 import means
 import report
 import rows
+import rows_masters
 
 QUICK_LIMIT, FULL_LIMIT = 150, 40 * 60  # seconds, that the rows share
 
@@ -70,6 +71,7 @@ def main(wanted):
         if means.nginx_path():
             bench.nginx = means.Nginx(os.path.join(root, "nginx")).start()
         rows.all_rows(bench)
+        rows_masters.all_rows(bench)
     except KeyboardInterrupt:
         interrupted = True
         print("interrupted: what there is, is written")

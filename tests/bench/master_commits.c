@@ -1,7 +1,7 @@
 /*
  * How many changes of the index a second: commits DIR CHANGES IN-FLIGHT VALUE-BYTES [ETCD,…]
  * Without etcd through LevelDB's synced write, with it through the log of several masters. Prints
- * the changes a second. Run by hand: make build/release/tests/cluster/commits.
+ * JSON: {"operations":N,"seconds":S,"failed":N,"a_write":CHANGES}.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -105,9 +105,8 @@ int main(int argc, char **argv)
     uint64_t changes;
     uint64_t writes;
     index_counters(bench.master.index, &changes, &writes);
-    printf("%.0f changes/s (%u changes, %u failed, %.0f a write)\n",
-           bench.ended * 1000.0 / (double)(took ? took : 1), bench.ended, bench.failed,
-           (double)changes / (double)writes);
+    printf("{\"operations\":%u,\"seconds\":%.3f,\"failed\":%u,\"a_write\":%.1f}\n", bench.ended,
+           (double)(took ? took : 1) / 1000.0, bench.failed, (double)changes / (double)writes);
     index_stop(bench.master.index);
     cluster_free(bench.master.cluster);
     index_close(bench.master.index);
