@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "common/buf.h"
+#include "common/grow.h"
 #include "common/json.h"
 #include "volume/date.h"
 #include "volume/disk.h"
@@ -38,7 +39,8 @@ struct listing {
     struct subvolume *sub;
     bool meta;
     DIR *dir;
-    struct entry *run;  /* RUN_ENTRIES of them */
+    struct entry *run;  /* grows up to RUN_ENTRIES: most directories have a few */
+    size_t room;        /* entries that it could hold */
     size_t count, next; /* entries in it; the one whose text comes next */
     bool last_run;
     bool begun; /* the head of the text is out */
@@ -79,9 +81,6 @@ enum status listing_begin(struct listing **listing, const struct store_at *at, b
         (void)close(fd);
         goto fail;
     }
-    l->run = calloc(RUN_ENTRIES, sizeof l->run[0]);
-    if (!l->run)
-        goto fail;
     *listing = l;
     return ST_OK;
 
@@ -136,8 +135,12 @@ static bool look(int dir, struct entry *entry, int *err)
 /* Adds what is there; one that is gone by now is no error. */
 static enum status add_entry(struct listing *l, const char *name)
 {
-    struct entry *entry = &l->run[l->count];
     int err;
+    struct entry *run = grow_list(l->run, l->count, &l->room, sizeof l->run[0]);
+    if (!run)
+        return ST_NO_MEMORY;
+    l->run = run;
+    struct entry *entry = &run[l->count];
     entry->name = strdup(name);
     if (!entry->name)
         return ST_NO_MEMORY;
@@ -176,7 +179,8 @@ static enum status read_run(struct listing *l)
         if (entry->d_name[0] != '.')
             st = add_entry(l, entry->d_name);
     }
-    qsort(l->run, l->count, sizeof l->run[0], compare);
+    if (l->count)
+        qsort(l->run, l->count, sizeof l->run[0], compare);
     return st;
 }
 

@@ -100,11 +100,15 @@ enum status store_read_attributes(struct subvolume *sub, int fd, const struct st
         st = read_attribute(sub, fd, at, "user.larder.unlinked", text, sizeof text);
     if (!st)
         attributes->unlinked = text[0] == '1';
-    if (!st)
-        st = read_attribute(sub, fd, at, "user.larder.type", attributes->type,
-                            sizeof attributes->type);
-    if (!st && !is_header_text(attributes->type))
-        attributes->type[0] = '\0';
+    return st;
+}
+
+/* Apart, because a listing does without: reading an attribute costs as much as opening the file. */
+static enum status read_type(struct subvolume *sub, int fd, const struct store_at *at, char *type)
+{
+    enum status st = read_attribute(sub, fd, at, "user.larder.type", type, STORE_TYPE_MAX + 1);
+    if (!st && !is_header_text(type))
+        type[0] = '\0';
     return st;
 }
 
@@ -185,6 +189,8 @@ enum status store_open(const struct store_at *at, struct store_value *value)
         return st;
     describe(value, &is);
     st = store_read_attributes(sub, value->fd, at, &value->attributes);
+    if (!st)
+        st = read_type(sub, value->fd, at, value->attributes.type);
     value->damaged = !st && !has_right_size(at, value);
     if (value->damaged)
         st = ST_NOT_FOUND;

@@ -48,8 +48,8 @@ struct trusted_file store_identify(const struct store_value *value);
 int store_enter(const struct store_at *at, int use, struct subvolume **sub,
                 enum status *st) MUST_CHECK;
 
-/* Reads what attributes there are; what cannot be read or understood counts as not there, but for
- * an I/O error. */
+/* Reads what attributes there are, but for the type, which stays ""; what cannot be read or
+ * understood counts as not there, but for an I/O error. */
 enum status store_read_attributes(struct subvolume *sub, int fd, const struct store_at *at,
                                   struct store_attributes *attributes) MUST_CHECK;
 
