@@ -29,6 +29,7 @@ done
 
 dir=
 pids=()
+launched=()  # which do not answer yet
 fail()
 {
     echo "demo.sh: $*" >&2
@@ -42,6 +43,7 @@ fail()
 finish()
 {
     trap '' INT TERM HUP
+    pids+=("${launched[@]}")
     for pid in "${pids[@]}"; do kill -TERM "$pid" 2>/dev/null; done
     for ((i = 0; i < 100; i++)); do
         alive=
@@ -72,6 +74,36 @@ free_port()
 guard=()
 command -v setpriv >/dev/null 2>&1 && guard=(setpriv --pdeathsig TERM)
 
+# launch NAME COMMAND...: starts a server in the background, its output into NAME.log; adds it to
+# `launched`.
+launch()
+{
+    local name=$1
+    shift
+    "${guard[@]}" "$@" </dev/null >"$dir/$name.log" 2>&1 &
+    launched+=("$!")
+}
+
+# answers URL [TEXT]: waits until it does (with TEXT in the answer), then what was launched goes into
+# `pids`. Fails where a part of that ends meanwhile, or half a minute is over: then all of it is ended.
+answers()
+{
+    local i pid said
+    for ((i = 0; i < 300; i++)); do
+        for pid in "${launched[@]}"; do kill -0 "$pid" 2>/dev/null || break 2; done
+        if said=$(curl -sf --noproxy '*' -m 2 "$1") && [[ "$said" == *"${2:-}"* ]]; then
+            pids+=("${launched[@]}")
+            launched=()
+            return 0
+        fi
+        sleep 0.1
+    done
+    kill -KILL "${launched[@]}" 2>/dev/null
+    wait "${launched[@]}" 2>/dev/null
+    launched=()
+    return 1
+}
+
 # start NAME READY-PATH PROGRAM ARGUMENT...: sets $port; adds --port to the arguments.
 start()
 {
@@ -79,18 +111,8 @@ start()
     shift 2
     for ((tries = 0; tries < 5; tries++)); do
         free_port
-        "${guard[@]}" "$@" --port "$port" </dev/null >"$dir/$name.log" 2>&1 &
-        local pid=$! i
-        for ((i = 0; i < 300; i++)); do
-            kill -0 "$pid" 2>/dev/null || break
-            if curl -sf --noproxy '*' -m 2 -o /dev/null "http://127.0.0.1:$port$ready"; then
-                pids+=("$pid")
-                return 0
-            fi
-            sleep 0.1
-        done
-        kill -KILL "$pid" 2>/dev/null
-        wait "$pid" 2>/dev/null
+        launch "$name" "$@" --port "$port"
+        answers "http://127.0.0.1:$port$ready" && return 0
     done
     fail "$name does not start"
 }
@@ -99,9 +121,9 @@ start()
 # makes a node end at once, and all three are started anew.
 start_etcds()
 {
-    local n tries i cluster ports
+    local n tries cluster ports
     for ((tries = 0; tries < 5; tries++)); do
-        cluster= etcds= ports=() started=()
+        cluster= etcds= ports=()
         for n in 0 1 2; do
             free_port && ports+=("$port")
             free_port && ports+=("$port")
@@ -110,26 +132,14 @@ start_etcds()
         done
         for n in 0 1 2; do
             rm -rf "$dir/etcd$n"
-            "${guard[@]}" etcd --name "etcd$n" --data-dir "$dir/etcd$n" --log-level error \
+            launch "etcd$n" etcd --name "etcd$n" --data-dir "$dir/etcd$n" --log-level error \
                 --listen-client-urls "http://127.0.0.1:${ports[2 * n]}" \
                 --advertise-client-urls "http://127.0.0.1:${ports[2 * n]}" \
                 --listen-peer-urls "http://127.0.0.1:${ports[2 * n + 1]}" \
                 --initial-advertise-peer-urls "http://127.0.0.1:${ports[2 * n + 1]}" \
-                --initial-cluster "$cluster" --initial-cluster-state new \
-                </dev/null >"$dir/etcd$n.log" 2>&1 &
-            started+=("$!")
+                --initial-cluster "$cluster" --initial-cluster-state new
         done
-        for ((i = 0; i < 300; i++)); do
-            kill -0 "${started[@]}" 2>/dev/null || break
-            if curl -sf --noproxy '*' -m 2 "http://127.0.0.1:${ports[0]}/health" |
-                grep -q true; then
-                pids+=("${started[@]}")
-                return 0
-            fi
-            sleep 0.1
-        done
-        kill -KILL "${started[@]}" 2>/dev/null
-        wait "${started[@]}" 2>/dev/null
+        answers "http://127.0.0.1:${ports[0]}/health" true && return 0
     done
     fail "etcd does not start"
 }

@@ -1,8 +1,9 @@
 #!/bin/bash
 # Everything that this project tests, from a bare Debian on: installs what is missing, builds without
 # warnings, checks the style, runs the unit, flow and cluster tests and the short form of the fault
-# suite, the tests under sanitizers, and fuzzes the parsers for a minute. The last line is "N passed, N failed"; a check of the style or a
-# run under a sanitizer counts as one test. The logs stay in build/logs. Usage: test.sh [STEP]...
+# suite, the tests under sanitizers, and fuzzes each parser for some seconds. The last line is "N passed,
+# N failed"; a check of the style or a run under a sanitizer counts as one test. The logs stay in
+# build/logs. Usage: test.sh [STEP]...
 set -u
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 logs=build/logs

@@ -49,8 +49,8 @@ def free_port():
     """A port that nobody listens on, and that no other test takes while this process lives."""
     global _port_locks
     if _port_locks is None:
-        name = "larder-test-ports.%d" % os.getuid()
-        _port_locks = open(os.path.join(http11.temp_root(), name), "ab")
+        # Not below TMPDIR: tests that run side by side have one each, and share the ports.
+        _port_locks = open("/tmp/larder-test-ports.%d" % os.getuid(), "ab")
     while True:
         port = random.SystemRandom().randrange(10000, 32000)
         if port in _ports:
@@ -73,6 +73,7 @@ class Server:
     def __init__(self, name, argv, port, ready, log):
         self.name, self.argv, self.port, self.ready, self.log = name, argv, port, ready, log
         self.process = None
+        self.asked = False  # to end
         self.problems = []
         self.address = "127.0.0.1:%d" % port
         self.url = "http://" + self.address
@@ -80,6 +81,7 @@ class Server:
     def start(self, wait=True):
         def prepare():  # the process ends with us, however we end
             ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+        self.asked = False
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=log,
                                             stderr=log, preexec_fn=prepare)
@@ -107,18 +109,24 @@ class Server:
 
     def check(self):
         """Notes it where the process ended by itself."""
-        if self.process is not None and self.process.poll() is not None:
+        if self.process is not None and not self.asked and self.process.poll() is not None:
             self.problems.append("%s ended by itself with %s" % (self.name,
                                                                  self.process.returncode))
             self.process = None
 
+    def ask_to_end(self):
+        """So that several end at the same time; stop() waits for it."""
+        self.check()
+        if self.process is not None and not self.asked:
+            self.asked = True
+            self.process.send_signal(signal.SIGCONT)
+            self.process.terminate()
+
     def stop(self, seconds=20):
         """Asks it to end, which it must do with status 0."""
-        self.check()
+        self.ask_to_end()
         if self.process is None:
             return
-        self.process.send_signal(signal.SIGCONT)
-        self.process.terminate()
         try:
             code = self.process.wait(seconds * SLOW)
             if code != 0:
@@ -157,6 +165,14 @@ class Server:
 
     def log_tail(self, lines=40):
         return "--- %s\n%s" % (self.name, "\n".join(self.log_text().splitlines()[-lines:]))
+
+
+def start_together(servers):
+    """Starts them at the same time, and waits until all are ready."""
+    for server in servers:
+        server.start(wait=False)
+    for server in servers:
+        server.wait_ready()
 
 
 NGINX_CONF = """daemon off;
@@ -222,7 +238,9 @@ class Cluster:
         atexit.register(self._remove)
         try:
             for _ in range(volumes):
-                self.new_volume(nginx=nginx, start=start)
+                self.new_volume(nginx=nginx, start=False)
+            if start:
+                start_together(self.volumes)
             self.master = self.new_master()
             if start:
                 self.start_master()
@@ -391,6 +409,8 @@ class Cluster:
 
     def close(self, check=True):
         self.client.close()
+        for server in self.servers() if check else ():
+            server.ask_to_end()
         for server in self.servers():
             try:
                 if check:

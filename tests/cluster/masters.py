@@ -8,7 +8,8 @@ import time
 import unittest
 
 import harness
-from harness import BIN, SLOW, Cluster, ClusterTest, Server, fetch, free_port, poll
+from harness import (BIN, SLOW, Cluster, ClusterTest, Server, fetch, free_port, poll,
+                     start_together)
 
 
 def have_etcd():
@@ -17,6 +18,9 @@ def have_etcd():
 
 class Etcd(Server):
     """etcd answers SIGTERM by dying of it, which is no failure here."""
+
+    def ask_to_end(self):
+        """Not before the masters have ended, which take their leave of it."""
 
     def stop(self, seconds=20):
         self.kill()
@@ -57,10 +61,7 @@ class Masters(Cluster):
         return argv
 
     def start_etcds(self):
-        for etcd in self.etcds:
-            etcd.start(wait=False)
-        for etcd in self.etcds:
-            etcd.wait_ready()
+        start_together(self.etcds)
 
     def etcd(self, path, **request):
         """A request to the first etcd that runs."""
@@ -110,7 +111,7 @@ class Masters(Cluster):
         return server
 
     def start_master(self, ready=True):
-        for master in self.masters:
+        for master in self.masters:  # the first one makes the store, where there is none yet
             master.start()
         if ready:
             self.wait_master_ready()

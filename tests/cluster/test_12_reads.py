@@ -130,6 +130,8 @@ class FlippedBitsTest(ReadsTest):
                 path = self.copy(c, key, i % 3)[1]
                 replace_by_damaged(path, self.position(len(value), i))
                 time.sleep(0.2)  # in which they read; nothing is waited for
+            # On a busy machine that was not long enough for so many.
+            poll("they have read much", 60 * SLOW, lambda: right[0] > 20 or wrong)
         finally:
             stop.set()
             for reader in readers:

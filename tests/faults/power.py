@@ -1,6 +1,7 @@
 """File systems that lose their power: images on loop devices, shut down without writing anything, then
 mounted again."""
 import os
+import tempfile
 
 import means  # first: it says where the harness is
 from harness import poll
@@ -97,3 +98,14 @@ class Disks:
     def close(self):
         for disk in self.disks.values():
             disk.close()
+
+
+def disks_for(test, kind):
+    """Disks for the servers of a test, which is skipped where there can be none; gone at its end."""
+    means.need_loop_devices()
+    means.need_tools("mkfs." + kind)
+    folder = tempfile.TemporaryDirectory(prefix="larder-power.")
+    test.addCleanup(folder.cleanup)
+    disks = Disks(folder.name, kind)
+    test.addCleanup(disks.close)
+    return disks

@@ -1,12 +1,13 @@
-"""Runs the fault suite: each file of tests in a process of its own, one after the other, and counts:
-"faults: N passed, N failed". The table of what was tried is written to build/faults.md and printed.
+"""Runs the fault suite: each file of tests in a process of its own, and counts: "faults: N passed, N
+failed". The table of what was tried is written to build/faults.md and printed. FAULTS_JOBS files run at
+a time (default: two a processor, since they wait for timers, disks and each other most of the time), but
+those that measure times (ALONE) one after the other, at the end.
 
 Without HOURS this is the short form. With HOURS=2 (or 0.5) every test does its full number of rounds,
 at least once, and all is repeated with other seeds until the time is over.
 Usage: run.py [test_NAME[.CLASS[.METHOD]]]...   FAULTS_SEED repeats a run (its
 second pass has the next seed); LARDER_BIN: the programs
 """
-import ctypes
 import glob
 import json
 import os
@@ -21,15 +22,19 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, HERE)
-import means  # noqa: E402
+import means  # noqa: E402  first: it says where children.py is
+import children  # noqa: E402
 import table  # noqa: E402
 
-# The basic ones first; what is left of the files follows.
+# The order of the report: the basic ones first; what is left of the files follows.
 ORDER = ["test_checker", "test_kill", "test_power", "test_syscalls", "test_damage", "test_damaged_index",
-         "test_away", "test_space", "test_network", "test_masters", "test_masters_disks",
-         "test_frozen", "test_speed", "test_planted"]
+         "test_away", "test_space", "test_network", "test_masters", "test_masters_disks", "test_planted",
+         "test_frozen", "test_speed"]
+ALONE = {"test_frozen", "test_speed"}
+# Those that take longest begin first, so that none of them goes on when all the others are over.
+LONG = ("test_masters", "test_planted", "test_masters_disks", "test_kill", "test_space")
 FIXED_SEED = bool(os.environ.get("FAULTS_SEED"))
-SHORT_LIMIT, FULL_LIMIT = 240, 3 * 3600  # seconds for one file
+SHORT_LIMIT, FULL_LIMIT = 480, 3 * 3600  # seconds for one file
 
 
 def run_here(name, result_path):
@@ -46,11 +51,6 @@ def run_here(name, result_path):
         json.dump({"passed": max(0, result.testsRun - len(tests) - len(result.skipped)),
                    "failed": len(tests), "skipped": len(result.skipped),
                    "why": sorted({why for _, why in result.skipped})}, f)
-
-
-def end_with_parent():
-    """Between fork and exec: SIGTERM comes when the parent ends, however that happens."""
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
 def sweep(folder):
@@ -71,54 +71,27 @@ def scratch_folder():
     return None
 
 
-def run_child(name, limit):
-    """In the parent: one file in a process of its own; its counts, output and duration."""
-    began, folder = time.monotonic(), tempfile.mkdtemp(prefix="larder-faults.",
-                                                       dir=scratch_folder())
-    result = os.path.join(folder, "result")
-    environment = dict(os.environ, TMPDIR=folder)
-    child = subprocess.Popen([sys.executable, "-B", __file__, "--here", name, result],
-                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                             stderr=subprocess.STDOUT, env=environment,
-                             preexec_fn=end_with_parent)
-    out = b""
+def play(name, limit):
+    """One file, with a folder of its own for all that it makes."""
+    folder = tempfile.mkdtemp(prefix="larder-faults.", dir=scratch_folder())
     try:
-        try:
-            out, _ = child.communicate(timeout=limit)
-        except subprocess.TimeoutExpired:
-            out = b"ran for more than %d s\n" % limit
-        counts = json.load(open(result)) if os.path.exists(result) else \
-            {"passed": 0, "failed": 1, "skipped": 0, "why": []}
+        return children.run(__file__, name, limit, dict(os.environ, TMPDIR=folder))
     finally:
-        if child.poll() is None:
-            child.terminate()  # it tidies up
-            try:
-                out = child.communicate(timeout=60)[0] + out
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
         sweep(folder)
-    if child.returncode != 0 and not counts["failed"]:
-        counts["failed"] = 1
-    return counts, out.decode(errors="replace"), time.monotonic() - began
 
 
 def run_all(names, limit, total, over):
-    """All files, one after the other; `over` says before each whether that is enough."""
-    for name in names:
-        if over():
-            break
-        counts, out, seconds = run_child(name, limit)
-        for what in total:
-            total[what] += counts[what]
-        print("%s %s: %d passed, %d failed, %d skipped (%.0f s)" % (
-            "FAIL" if counts["failed"] else "ok  ", name, counts["passed"], counts["failed"],
-            counts["skipped"], seconds))
-        for why in counts["why"]:
-            print("     skipped: %s" % why)
-        if counts["failed"] or os.environ.get("FAULTS_VERBOSE"):
-            print(out)
-        sys.stdout.flush()
+    """All files; `over` says before each whether that is enough."""
+    def play_one(name):
+        return None if over() else play(name, limit)
+
+    def report(name, result):
+        if result:
+            children.tell(name, result, total, os.environ.get("FAULTS_VERBOSE"))
+    jobs = int(os.environ.get("FAULTS_JOBS") or children.JOBS)
+    alone = [n for n in names if n.split(".")[0] in ALONE]
+    children.in_turns([n for n in names if n not in alone], jobs, LONG, play_one, report)
+    children.in_turns(alone, 1, (), play_one, report)
 
 
 def interrupted(*_):

@@ -9,7 +9,7 @@ import unittest
 
 import means  # first: it says where the harness is
 import harness
-from harness import Cluster, Server, fetch, free_port, poll
+from harness import Cluster, Server, fetch, free_port, poll, start_together
 
 import checker
 import copies
@@ -90,10 +90,9 @@ class Store(Cluster):
 
     def start_again(self):
         """Everything that is not running is started."""
-        for server in self.volumes + [self.master]:
+        for server in self.servers():
             server.check()
-            if server.process is None:
-                server.start()
+        start_together([s for s in self.servers() if s.process is None])
 
     def rebuild(self):
         """Makes a new index from the volumes, where the old one is or was; the master is stopped."""

@@ -7,7 +7,7 @@ import unittest
 
 import means
 from harness import poll
-from power import Disks
+from power import disks_for
 from several import SeveralTest
 
 
@@ -15,12 +15,7 @@ class PowerTest(SeveralTest):
     """What LevelDB had not written yet comes from the log again."""
 
     def new_several_on(self, kind):
-        means.need_loop_devices()
-        means.need_tools("mkfs." + kind)
-        folder = tempfile.TemporaryDirectory(prefix="larder-power.")
-        self.addCleanup(folder.cleanup)
-        disks = Disks(folder.name, kind)
-        self.addCleanup(disks.close)
+        disks = disks_for(self, kind)
         return self.new_several(place=disks.place), disks
 
     def lose_power(self, kind, rounds):

@@ -1,22 +1,16 @@
 """Power loss of the machine with the index and all volumes, on ext4 and XFS."""
 import random
-import tempfile
 import time
 import unittest
 
 import means
-from power import Disks
+from power import disks_for
 from store import FaultTest
 
 
 class PowerTest(FaultTest):
     def new_store_on(self, kind, **options):
-        means.need_loop_devices()
-        means.need_tools("mkfs." + kind)
-        folder = tempfile.TemporaryDirectory(prefix="larder-power.")
-        self.addCleanup(folder.cleanup)
-        disks = Disks(folder.name, kind)
-        self.addCleanup(disks.close)
+        disks = disks_for(self, kind)
         return self.new_store(place=disks.place, **options), disks
 
     def power_off(self, store, disks, rng):

@@ -37,6 +37,16 @@ static void next_round(void)
     pool_runs();
 }
 
+/* A round has begun, and does all that there is. */
+static void a_round_ends_all(void)
+{
+    ck_assert_ptr_nonnull(fake_pool.job);
+    tending.last[0] = 0;
+    pool_runs();
+    while (tending.under_way)
+        one_is_tended(TEND_DONE);
+}
+
 static void check_counters(uint64_t waiting, uint64_t settled)
 {
     uint64_t is_waiting;
@@ -110,11 +120,7 @@ START_TEST(pauses_grow_while_nothing_can_be_settled)
     while (tending.under_way)
         one_is_tended(TEND_LATER);
     time_passes(500);
-    ck_assert_ptr_nonnull(fake_pool.job);
-    tending.last[0] = 0;
-    pool_runs();
-    while (tending.under_way)
-        one_is_tended(TEND_DONE);
+    a_round_ends_all();
 }
 END_TEST
 
@@ -223,11 +229,7 @@ START_TEST(so_does_a_volume)
     time_passes(2800);
     ck_assert_ptr_null(fake_pool.job);
     time_passes(700);
-    ck_assert_ptr_nonnull(fake_pool.job);
-    tending.last[0] = 0;
-    pool_runs();
-    while (tending.under_way)
-        one_is_tended(TEND_DONE);
+    a_round_ends_all();
 }
 END_TEST
 

@@ -85,6 +85,18 @@ static void start(const char *value, const char *work)
     rebalance_start(&fake_worker, client_asks(), &fake_key);
 }
 
+/* Behind the volumes' answers: the intent becomes durable (of the trace up to there `as` is
+ * expected; NULL: it is not looked at), then the copies end as copying_ends() has it, then their
+ * places become durable. */
+static void copies_are_made(const char *as, const char *results)
+{
+    index_commits();
+    if (as)
+        ck_trace(as);
+    copying_ends(ST_OK, results);
+    index_commits();
+}
+
 /* --- what becomes of the copies --- */
 
 START_TEST(copies_go_where_placement_wants_them)
@@ -131,9 +143,7 @@ START_TEST(some_targets_fail)
 {
     start("HASH" MD5 "v4:1,v2:1,v5:1", "");
     volumes_all_answer("200");
-    index_commits();
-    copying_ends(ST_OK, "FS");
-    index_commits();
+    copies_are_made(NULL, "FS");
     /* Nothing is given up while a place is not filled; what the failed one may have is garbage. */
     ck_index("HASH" MD5 "v2:1,v3:1,v4:1,v5:1", "W1;garbage 0 mkv v1:1;");
     ck_assert_int_eq(client.status, 204);
@@ -160,10 +170,7 @@ START_TEST(a_volume_that_is_away_is_believed)
     start("HASH" MD5 "v1:1,v2:1", "W1;few 2;since 1700000000;");
     ck_trace("lock ask:HEAD(v1:1@0mkv+) ");
     volumes_answer("200");
-    index_commits();
-    ck_trace("commit copy:v1->v3 ");
-    copying_ends(ST_OK, "S");
-    index_commits();
+    copies_are_made("commit copy:v1->v3 ", "S");
     ck_index("HASH" MD5 "v1:1,v2:1,v3:1", "");
 }
 END_TEST
@@ -184,9 +191,7 @@ START_TEST(too_few_volumes_for_all_copies)
     volumes_are(2);
     start("HASH" MD5 "v1:1", "W1;few 2;since 1700000000;");
     volumes_answer("200");
-    index_commits();
-    copying_ends(ST_OK, "S");
-    index_commits();
+    copies_are_made(NULL, "S");
     ck_index("HASH" MD5 "v1:1,v2:1", "W1;few 2;since 1700000000;");
 }
 END_TEST
@@ -197,9 +202,7 @@ START_TEST(a_place_without_its_copy_is_not_forgotten)
 {
     start("HASH" MD5 "v1:1,v2:1,v3:1", "");
     volumes_answer("404 404 200");
-    index_commits();
-    copying_ends(ST_OK, "FS");
-    index_commits();
+    copies_are_made(NULL, "FS");
     ck_index("HASH" MD5 "v2:1,v3:1",
              "W1;few 2;since 1700000000;due 1700003000;garbage 0 mkv v1:1;");
 }
@@ -243,11 +246,8 @@ START_TEST(a_drained_volume_is_not_asked)
     ck_trace("lock ask:HEAD(v2:1@0mkv+,v3:1@0mkv) ");
     volume_sends("value", "image/png");
     volumes_all_answer("200");
-    index_commits();
     /* It is the last source: where the others turn out to be damaged. */
-    ck_trace("commit copy:v2v3v1->v4=value,image/png ");
-    copying_ends(ST_OK, "S");
-    index_commits();
+    copies_are_made("commit copy:v2v3v1->v4=value,image/png ", "S");
     ck_index("HASH" MD5 "v2:1,v3:1,v4:1", "W1;due 1700003000;garbage 0 mkv v1:1;");
 }
 END_TEST
@@ -266,11 +266,9 @@ START_TEST(a_drained_volume_has_the_only_copy)
     ck_trace("ask:HEAD(v1:1@0mkv+,v2:1@0mkv) ");
     volume_sends("value", "");
     volumes_answer(again[_i]);
-    index_commits();
     /* A volume that does not answer is believed, and is no source. */
-    ck_trace(_i == 1 ? "commit copy:v1->v3v4=value, " : "commit copy:v1->v2v3v4=value, ");
-    copying_ends(ST_OK, _i == 1 ? "SF" : "FSS");
-    index_commits();
+    copies_are_made(_i == 1 ? "commit copy:v1->v3v4=value, " : "commit copy:v1->v2v3v4=value, ",
+                    _i == 1 ? "SF" : "FSS");
     /* While a place is not filled nothing is given up. */
     ck_index(_i == 1 ? "HASH" MD5 "v2:1,v3:1,v1:1" : "HASH" MD5 "v3:1,v4:1,v1:1",
              _i == 1 ? "W1;few 3;since 1700000000;garbage 0 mkv v4:1;"
@@ -297,10 +295,7 @@ START_TEST(a_suspect_on_a_drained_volume)
     ck_trace("lock ask:HEAD(v1:1@0mkv+,v2:1@0mkv) ");
     volume_sends("other", "");
     volumes_answer("200=" OTHER " 200=" MD5);
-    index_commits();
-    ck_trace("commit copy:v2->v3v4 ");
-    copying_ends(ST_OK, "SS");
-    index_commits();
+    copies_are_made("commit copy:v2->v3v4 ", "SS");
     ck_index("HASH" MD5 "v2:1,v3:1,v4:1", "W1;due 1700003000;garbage 0 mkv v1:1;");
 }
 END_TEST
@@ -312,10 +307,7 @@ START_TEST(others_volumes_are_not_asked_for_the_value)
     ck_trace("lock ask:HEAD(v4:1@0mkv,v2:1@0mkv+) ");
     volume_sends("value", "");
     volumes_all_answer("200");
-    index_commits();
-    ck_trace("commit copy:v2v4->v1v3=value, ");
-    copying_ends(ST_OK, "SS");
-    index_commits();
+    copies_are_made("commit copy:v2v4->v1v3=value, ", "SS");
 }
 END_TEST
 

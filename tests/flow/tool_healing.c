@@ -195,6 +195,21 @@ START_TEST(repair_waits_for_sweep_and_queue)
 }
 END_TEST
 
+/* A master that does not write knows nothing of what is queued: the one that does is asked. */
+START_TEST(repair_waits_for_the_master_that_writes)
+{
+    fake_server("n:1");
+    (void)fake_answer("http://n:1/admin/status", 200,
+                      "{\"work\":0,\"repair\":{\"queue\":0,\"rounds\":0},"
+                      "\"cluster\":{\"role\":\"follower\",\"writer\":\"m:1\"}}");
+    answer("POST", "http://n:1/admin/repair", 204, "");
+    master.queue = 3;
+    master.queue_shrinks = 1;
+    ck_assert_int_eq(fake_run(repair_run, "-m n:1 --wait"), EXIT_WELL);
+    ck_assert_uint_eq(master.queue, 0);
+}
+END_TEST
+
 START_TEST(repair_gives_up)
 {
     master.queue = 3;
@@ -278,6 +293,7 @@ int main(void)
                                   a_volume_with_keys_is_not_removed,
                                   a_replaced_volume_is_accepted,
                                   repair_waits_for_sweep_and_queue,
+                                  repair_waits_for_the_master_that_writes,
                                   repair_gives_up,
                                   scrub_of_all,
                                   scrub_of_one_part,

@@ -4,10 +4,10 @@
 #include "master/index.h"
 #include "master/probe.h"
 #include "master/roll.h"
-#include "master/volumes.h"
 #include "tests/flow/fake_client.h"
 #include "tests/flow/fake_loop.h"
 #include "tests/flow/fake_master.h"
+#include "tests/unit/volumes_fixture.h"
 
 #define ID    "0123456789abcdef0123456789abcdef"
 #define OTHER "fedcba9876543210fedcba9876543210"
@@ -61,14 +61,6 @@ static void index_commits(enum status st)
 /* --- the volumes are real --- */
 
 static struct health *health;
-static struct volumes *volumes;
-
-static void add(const char *name)
-{
-    struct volume_facts facts;
-    ck_assert(!volumes_facts(volumes, name, &facts));
-    ck_assert_int_eq(volumes_set(volumes, name, &facts), ST_OK);
-}
 
 static void setup(void)
 {
@@ -79,8 +71,8 @@ static void setup(void)
     ck_assert_ptr_nonnull(volumes);
     fake_master.volumes = volumes;
     fake_config.voltimeout_ms = 700;
-    add("v1:1");
-    add("v2:1");
+    add("v1:1", NULL);
+    add("v2:1", NULL);
     fake_master.roll = roll_new(NULL, volumes);
     ck_assert_ptr_nonnull(fake_master.roll);
     health = health_new(&fake_worker);
@@ -123,18 +115,6 @@ static struct volume_report report_of(const char *text)
     probe_parse(&report, text, strlen(text));
     ck_assert(report.answered);
     return report;
-}
-
-/* As readers are told. */
-static bool hesitates(struct volumes *table, const char *place)
-{
-    struct key any = {.len = 2, .bytes = "/k"};
-    struct volume_copy copy;
-    struct buf text = BUF_INIT;
-    (void)volumes_look(table, &any, 1, &place, 1, &text, &copy, &(uint64_t){0});
-    ck_assert_uint_eq(copy.len, text.len);
-    buf_free(&text);
-    return copy.hesitates;
 }
 
 START_TEST(a_volume_of_ours_says_how_it_is)
@@ -228,9 +208,9 @@ START_TEST(two_silences_make_it_down)
     answers("v1:1", "nginx");
     answers("v2:1", "nginx");
     time_passes(1000);
-    ck_assert(hesitates(volumes, "v1:1")); /* asked half a second ago */
+    ck_assert(hesitates("v1:1")); /* asked half a second ago */
     call_ends(call_to("v1:1"), ST_PEER_TIMEOUT, 0);
-    ck_assert(!hesitates(volumes, "v1:1"));
+    ck_assert(!hesitates("v1:1"));
     ck_assert_int_eq(state_of("v1:1"), VOLUME_SLOW);
     time_passes(1000);
     call_ends(call_to("v1:1"), ST_PEER_TIMEOUT, 0);
@@ -260,7 +240,7 @@ START_TEST(new_volumes_are_asked_too)
     answers("v1:1", "nginx");
     answers("v2:1", "nginx");
     trace[0] = 0;
-    add("v3:1");
+    add("v3:1", NULL);
     time_passes(250);
     ck_trace("GET:v3:1 ");
 }

@@ -1,21 +1,5 @@
 /* The index over a real LevelDB, with a real loop and committer. */
-#include "master/index.h"
-
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/resource.h>
-#include <unistd.h>
-
-#include "common/ldb.h"
-#include "common/log.h"
-#include "tests/unit/suite.h"
-
-static char dir[64];
-static char path[80];
-static struct loop *loop;
-static struct index *index_of_test;
+#include "tests/unit/index_fixture.h"
 
 static struct index_options options(void)
 {
@@ -25,105 +9,20 @@ static struct index_options options(void)
 static void open_index(void)
 {
     struct index_options as = options();
-    ck_assert_int_eq(index_open(&index_of_test, &as), ST_OK);
-}
-
-static void close_index(void)
-{
-    index_close(index_of_test);
-    index_of_test = NULL;
+    index_is_opened(&as);
 }
 
 static void setup(void)
 {
-    log_set_level((enum log_level)(LOG_ERROR + 1));
-    strcpy(dir, "/tmp/larder-index.XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
-    (void)snprintf(path, sizeof path, "%s/db", dir);
-    loop = loop_new();
-    ck_assert_ptr_nonnull(loop);
+    place_is_made();
     open_index();
 }
 
-static void teardown(void)
+/* Fills a change that is committed later, with others. */
+static void fill(struct commit *commit, const char *name, const char *value)
 {
-    close_index();
-    loop_free(loop);
-    (void)!ldb_destroy(path);
-    (void)rmdir(path);
-    (void)rmdir(dir);
-}
-
-/* --- committing, and waiting for it on the loop --- */
-
-struct commit {
-    struct index_change change;
-    enum status st;
-    unsigned answers;
-};
-
-static size_t outstanding;
-
-static void has_committed(void *arg, enum status st)
-{
-    struct commit *commit = arg;
-    commit->st = st;
-    commit->answers++;
-    if (--outstanding == 0)
-        loop_stop(loop);
-}
-
-static void watchdog(void *arg UNUSED)
-{
-    ck_abort_msg("a commit was not answered");
-}
-
-/* Until all that was handed over has been answered. A loop that was stopped ends at once when it
- * runs again, so each wait has one of its own. */
-static void wait_for_commits(void)
-{
-    struct loop_timer *dog = loop_timer_new(loop, watchdog, NULL);
-    ck_assert_ptr_nonnull(dog);
-    loop_timer_set(dog, 30000);
-    loop_run(loop);
-    loop_timer_free(dog);
-    loop_free(loop);
-    loop = loop_new();
-    ck_assert_ptr_nonnull(loop);
-}
-
-static struct key key_of(const char *bytes)
-{
-    struct key key;
-    ck_assert_int_eq(key_from_bytes(&key, bytes, strlen(bytes)), ST_OK);
-    return key;
-}
-
-/* Fills a change: KEY as `value` says, with work as `work` says (both may be ""). */
-static void fill(struct commit *commit, const char *name, const char *value, const char *work)
-{
-    struct key key = key_of(name);
-    struct record rec;
-    record_init(&rec);
-    ck_assert_int_eq(record_decode(&rec, *value ? value : NULL, strlen(value), *work ? work : NULL,
-                                   strlen(work)),
-                     ST_OK);
-    commit->answers = 0;
-    index_change_begin(&commit->change, loop, has_committed, commit);
-    index_change_record(&commit->change, &key, &rec);
-    record_free(&rec);
-}
-
-static enum status save(const char *name, const char *value, const char *work)
-{
-    struct commit commit = {0};
-    fill(&commit, name, value, work);
-    outstanding = 1;
-    index_commit(index_of_test, &commit.change);
-    wait_for_commits();
-    ck_assert_uint_eq(commit.answers, 1);
-    index_change_free(&commit.change);
-    return commit.st;
+    begin_change(commit);
+    add_record(commit, name, value, "");
 }
 
 /* True where the key is there with just these places. */
@@ -131,7 +30,7 @@ static bool is_at(const char *name, const char *place)
 {
     struct key key = key_of(name);
     struct record rec;
-    enum status st = index_get(index_of_test, &key, &rec);
+    enum status st = index_get(tested, &key, &rec);
     bool same = st == ST_OK && rec.place_count == 1 && strcmp(rec.places[0], place) == 0;
     record_free(&rec);
     return same;
@@ -141,22 +40,22 @@ START_TEST(what_was_committed_is_read)
 {
     struct key key = key_of("/a");
     struct record rec;
-    ck_assert_int_eq(index_get(index_of_test, &key, &rec), ST_NOT_FOUND);
-    ck_assert_int_eq(index_get_all(index_of_test, &key, &rec), ST_OK);
+    ck_assert_int_eq(index_get(tested, &key, &rec), ST_NOT_FOUND);
+    ck_assert_int_eq(index_get_all(tested, &key, &rec), ST_OK);
     ck_assert_int_eq(rec.state, KEY_ABSENT);
     ck_assert_int_eq(save("/a", "", "W1\ngarbage 5 larder v:1\n"), ST_OK);
-    ck_assert_int_eq(index_get(index_of_test, &key, &rec), ST_NOT_FOUND); /* not visible */
-    ck_assert_int_eq(index_get_all(index_of_test, &key, &rec), ST_OK);
+    ck_assert_int_eq(index_get(tested, &key, &rec), ST_NOT_FOUND); /* not visible */
+    ck_assert_int_eq(index_get_all(tested, &key, &rec), ST_OK);
     ck_assert_int_eq(rec.state, KEY_PENDING);
     ck_assert_uint_eq(rec.garbage.count, 1);
     record_free(&rec);
     ck_assert_int_eq(save("/a", "L1 live 5 larder - v:1", ""), ST_OK);
-    ck_assert_int_eq(index_get_all(index_of_test, &key, &rec), ST_OK);
+    ck_assert_int_eq(index_get_all(tested, &key, &rec), ST_OK);
     ck_assert_int_eq(rec.state, KEY_LIVE);
     ck_assert_uint_eq(rec.garbage.count, 0); /* both parts were replaced */
     record_free(&rec);
     ck_assert_int_eq(save("/a", "", ""), ST_OK);
-    ck_assert_int_eq(index_get(index_of_test, &key, &rec), ST_NOT_FOUND);
+    ck_assert_int_eq(index_get(tested, &key, &rec), ST_NOT_FOUND);
 }
 END_TEST
 
@@ -164,19 +63,19 @@ START_TEST(it_is_there_after_a_restart)
 {
     char id[IDENTITY_SIZE + 1];
     char again[IDENTITY_SIZE + 1];
-    index_id(index_of_test, id);
+    index_id(tested, id);
     ck_assert_uint_eq(strlen(id), 32);
     ck_assert_int_eq(save("/a", "v:1", ""), ST_OK);
     ck_assert_int_eq(save("/b", "", "W1\ntombstone 3\n"), ST_OK);
-    uint64_t sequence = index_sequence(index_of_test);
+    uint64_t sequence = index_sequence(tested);
     close_index();
     open_index();
     ck_assert(is_at("/a", "v:1"));
-    index_id(index_of_test, again);
+    index_id(tested, again);
     ck_assert_str_eq(again, id);
-    ck_assert_uint_eq(index_sequence(index_of_test), sequence);
+    ck_assert_uint_eq(index_sequence(tested), sequence);
     ck_assert_int_eq(save("/c", "v:2", ""), ST_OK);
-    ck_assert_uint_eq(index_sequence(index_of_test), sequence + 1);
+    ck_assert_uint_eq(index_sequence(tested), sequence + 1);
 }
 END_TEST
 
@@ -191,8 +90,8 @@ START_TEST(commits_share_their_syncs)
     outstanding = MANY;
     for (int i = 0; i < MANY; i++) {
         (void)snprintf(name, sizeof name, "/key/%04d", i);
-        fill(&commits[i], name, "v:1", "");
-        index_commit(index_of_test, &commits[i].change);
+        fill(&commits[i], name, "v:1");
+        index_commit(tested, &commits[i].change);
         ck_assert_uint_eq(commits[i].answers, 0);
     }
     wait_for_commits();
@@ -203,11 +102,11 @@ START_TEST(commits_share_their_syncs)
         ck_assert(is_at(name, "v:1"));
         index_change_free(&commits[i].change);
     }
-    index_counters(index_of_test, &changes, &writes);
+    index_counters(tested, &changes, &writes);
     ck_assert_uint_eq(changes, MANY);
     ck_assert_uint_lt(writes, MANY);
-    ck_assert_uint_eq(index_sequence(index_of_test), MANY);
-    ck_assert_uint_eq(index_queued(index_of_test), 0);
+    ck_assert_uint_eq(index_sequence(tested), MANY);
+    ck_assert_uint_eq(index_queued(tested), 0);
     free(commits);
 }
 END_TEST
@@ -215,11 +114,11 @@ END_TEST
 /* Closing writes what is queued; who asked for it hears of it when the loop delivers. */
 START_TEST(closing_commits_what_is_queued)
 {
-    struct commit commit = {0};
-    fill(&commit, "/a", "v:1", "");
+    struct commit commit;
+    fill(&commit, "/a", "v:1");
     commit.change.lazy = true;
     outstanding = 1;
-    index_commit(index_of_test, &commit.change);
+    index_commit(tested, &commit.change);
     close_index();
     wait_for_commits();
     ck_assert_int_eq(commit.st, ST_OK);
@@ -231,14 +130,14 @@ END_TEST
 
 START_TEST(a_change_without_memory_fails_alone)
 {
-    struct commit bad = {0};
-    struct commit good = {0};
-    fill(&bad, "/a", "v:1", "");
+    struct commit bad;
+    struct commit good;
+    fill(&bad, "/a", "v:1");
     bad.change.ops.failed = true;
-    fill(&good, "/b", "v:1", "");
+    fill(&good, "/b", "v:1");
     outstanding = 2;
-    index_commit(index_of_test, &bad.change);
-    index_commit(index_of_test, &good.change);
+    index_commit(tested, &bad.change);
+    index_commit(tested, &good.change);
     wait_for_commits();
     ck_assert_int_eq(bad.st, ST_NO_MEMORY);
     ck_assert_int_eq(good.st, ST_OK);
@@ -254,15 +153,15 @@ START_TEST(below_the_reserve_nothing_is_written)
     close_index();
     struct index_options as = options();
     as.reserve_bytes = UINT64_MAX;
-    ck_assert_int_eq(index_open(&index_of_test, &as), ST_OK);
+    index_is_opened(&as);
     ck_assert_int_eq(save("/a", "v:2", ""), ST_NO_SPACE);
-    ck_assert_int_eq(index_health(index_of_test), ST_NO_SPACE);
+    ck_assert_int_eq(index_health(tested), ST_NO_SPACE);
     ck_assert(is_at("/a", "v:1")); /* reads go on */
     close_index();
     open_index(); /* there is room again */
     ck_assert(is_at("/a", "v:1"));
     ck_assert_int_eq(save("/a", "v:2", ""), ST_OK);
-    ck_assert_int_eq(index_health(index_of_test), ST_OK);
+    ck_assert_int_eq(index_health(tested), ST_OK);
     ck_assert(is_at("/a", "v:2"));
 }
 END_TEST
@@ -294,11 +193,11 @@ START_TEST(damage_is_no_absence)
     open_index();
     struct key key = key_of("/a");
     struct record rec;
-    ck_assert_int_eq(index_get(index_of_test, &key, &rec), ST_CORRUPT);
+    ck_assert_int_eq(index_get(tested, &key, &rec), ST_CORRUPT);
     key = key_of("/b");
-    ck_assert_int_eq(index_get(index_of_test, &key, &rec), ST_OK);
+    ck_assert_int_eq(index_get(tested, &key, &rec), ST_OK);
     record_free(&rec);
-    ck_assert_int_eq(index_get_all(index_of_test, &key, &rec), ST_CORRUPT);
+    ck_assert_int_eq(index_get_all(tested, &key, &rec), ST_CORRUPT);
 }
 END_TEST
 
@@ -347,12 +246,12 @@ static const char *scan(const char *prefix, const char *start, int most)
     buf_adds(&from, start);
     seen[0] = 0;
     stop_after = most;
-    ck_assert_int_eq(index_scan(index_of_test, &as, &from, see_key, NULL), ST_OK);
+    ck_assert_int_eq(index_scan(tested, &as, &from, see_key, NULL), ST_OK);
     char first[sizeof seen];
     memcpy(first, seen, sizeof seen);
     seen[0] = 0;
     stop_after = most;
-    ck_assert_int_eq(index_scan_states(index_of_test, &as, &from, see_state, NULL), ST_OK);
+    ck_assert_int_eq(index_scan_states(tested, &as, &from, see_state, NULL), ST_OK);
     ck_assert_str_eq(seen, first);
     buf_free(&as);
     buf_free(&from);
@@ -363,7 +262,7 @@ static const char *scan_naming(const char *text)
 {
     seen[0] = 0;
     stop_after = 0;
-    ck_assert_int_eq(index_scan_naming(index_of_test, text, see_key, NULL), ST_OK);
+    ck_assert_int_eq(index_scan_naming(tested, text, see_key, NULL), ST_OK);
     return seen;
 }
 
@@ -373,7 +272,7 @@ static const char *scan_work(const char *start, int most)
     buf_adds(&from, start);
     seen[0] = 0;
     stop_after = most;
-    ck_assert_int_eq(index_scan_work(index_of_test, &from, see_work, NULL), ST_OK);
+    ck_assert_int_eq(index_scan_work(tested, &from, see_work, NULL), ST_OK);
     buf_free(&from);
     return seen;
 }
@@ -431,14 +330,10 @@ END_TEST
 
 static enum status save_volume(const char *name, const char *value)
 {
-    struct commit commit = {0};
-    index_change_begin(&commit.change, loop, has_committed, &commit);
+    struct commit commit;
+    begin_change(&commit);
     index_change_volume(&commit.change, name, value);
-    outstanding = 1;
-    index_commit(index_of_test, &commit.change);
-    wait_for_commits();
-    index_change_free(&commit.change);
-    return commit.st;
+    return commit_alone(&commit);
 }
 
 START_TEST(volumes_are_kept)
@@ -450,7 +345,7 @@ START_TEST(volumes_are_kept)
     close_index();
     open_index();
     seen[0] = 0;
-    ck_assert_int_eq(index_scan_volumes(index_of_test, see_volume, NULL), ST_OK);
+    ck_assert_int_eq(index_scan_volumes(tested, see_volume, NULL), ST_OK);
     ck_assert_str_eq(seen, "a:1={\"id\":\"2\"} b:1/x={} ");
     ck_assert_str_eq(scan("", "", 0), "/a "); /* they are no keys */
 }
@@ -458,34 +353,24 @@ END_TEST
 
 /* --- a write that fails half-way --- */
 
-/* The longest that a file may become; 0: as long as it likes. */
-static void limit_files(rlim_t bytes)
-{
-    struct rlimit limit;
-    ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
-    limit.rlim_cur = bytes ? bytes : limit.rlim_max;
-    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
-}
-
 START_TEST(after_a_failed_write_the_database_is_opened_anew)
 {
     static char big[256 * 1024];
     memset(big, 'x', sizeof big - 1);
-    ck_assert_ptr_ne((void *)signal(SIGXFSZ, SIG_IGN), (void *)SIG_ERR);
     ck_assert_int_eq(save("/a", "v:1", ""), ST_OK);
     limit_files(128UL * 1024);
     ck_assert_int_ne(save_volume("big:1", big), ST_OK);
-    ck_assert_int_ne(index_health(index_of_test), ST_OK);
+    ck_assert_int_ne(index_health(tested), ST_OK);
     ck_assert(is_at("/a", "v:1")); /* reads go on */
     ck_assert_int_eq(save("/a", "v:2", ""), ST_OK);
-    ck_assert_int_eq(index_health(index_of_test), ST_OK);
+    ck_assert_int_eq(index_health(tested), ST_OK);
     limit_files(0);
     ck_assert_int_eq(save("/b", "v:1", ""), ST_OK);
     close_index();
     open_index(); /* what stands behind the torn entry would be lost by now */
     ck_assert(is_at("/a", "v:2") && is_at("/b", "v:1"));
     seen[0] = 0;
-    ck_assert_int_eq(index_scan_volumes(index_of_test, see_volume, NULL), ST_OK);
+    ck_assert_int_eq(index_scan_volumes(tested, see_volume, NULL), ST_OK);
     ck_assert_str_eq(seen, "");
 }
 END_TEST
@@ -507,6 +392,6 @@ int main(void)
                                   after_a_failed_write_the_database_is_opened_anew,
                                   NULL};
     Suite *suite = suite_create("master_index");
-    tcase_add_checked_fixture(suite_case(suite, "index", tests), setup, teardown);
+    tcase_add_checked_fixture(suite_case(suite, "index", tests), setup, place_is_removed);
     return suite_run(suite);
 }

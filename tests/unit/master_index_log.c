@@ -1,22 +1,9 @@
 /* The index of one of several masters: a real LevelDB and committer over a log that the test plays.
  */
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
+#include "tests/unit/index_fixture.h"
 
 #include "common/entry.h"
-#include "common/ldb.h"
-#include "common/log.h"
-#include "master/index.h"
 #include "master/recall.h"
-#include "tests/unit/suite.h"
-
-static char dir[64];
-static char path[80];
-static struct loop *loop;
-static struct index *tested;
 
 /* --- the log --- */
 
@@ -55,53 +42,20 @@ static void open_index(const struct index_log *log)
 {
     const struct index_options options = {
         .path = path, .sync = true, .log = log, .recall_bytes = 2 << 20};
-    ck_assert_int_eq(index_open(&tested, &options), ST_OK);
+    index_is_opened(&options);
 }
 
 static void reopen(const struct index_log *log)
 {
-    index_close(tested);
+    close_index();
     open_index(log);
 }
 
 static void setup(void)
 {
-    log_set_level((enum log_level)(LOG_ERROR + 1));
     memset(&fake, 0, sizeof fake);
-    strcpy(dir, "/tmp/larder-index-log.XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
-    (void)snprintf(path, sizeof path, "%s/db", dir);
-    loop = loop_new();
-    ck_assert_ptr_nonnull(loop);
+    place_is_made();
     open_index(&fake_log);
-}
-
-static void teardown(void)
-{
-    index_close(tested);
-    loop_free(loop);
-    (void)!ldb_destroy(path);
-    (void)rmdir(path);
-    (void)rmdir(dir);
-}
-
-struct commit {
-    struct index_change change;
-    enum status st;
-};
-
-static void has_committed(void *arg, enum status st)
-{
-    struct commit *commit = arg;
-    commit->st = st;
-    loop_stop(loop);
-}
-
-static struct key key_of(const char *bytes)
-{
-    struct key key;
-    ck_assert_int_eq(key_from_bytes(&key, bytes, strlen(bytes)), ST_OK);
-    return key;
 }
 
 /* What a flow does: the record is read, and later committed with another place. */
@@ -114,20 +68,15 @@ static void read_record(const char *name, struct record *rec)
 static enum status commit_record(const char *name, struct record *rec, const char *place)
 {
     struct key key = key_of(name);
-    struct commit commit = {0};
+    struct commit commit;
     if (rec->state == KEY_ABSENT) {
         record_move(rec, KEY_PENDING);
         record_move(rec, KEY_LIVE);
     }
     ck_assert_int_eq(record_set_places(rec, &place, 1), ST_OK);
-    index_change_begin(&commit.change, loop, has_committed, &commit);
+    begin_change(&commit);
     index_change_record(&commit.change, &key, rec);
-    index_commit(tested, &commit.change);
-    loop_run(loop);
-    loop_free(loop); /* one that was stopped ends at once when it runs again */
-    loop = loop_new();
-    index_change_free(&commit.change);
-    return commit.st;
+    return commit_alone(&commit);
 }
 
 static enum status put(const char *name, const char *place)
@@ -377,6 +326,6 @@ int main(void)
                                   digests_are_of_what_is_in_it,
                                   NULL};
     Suite *suite = suite_create("master_index_log");
-    tcase_add_checked_fixture(suite_case(suite, "log", tests), setup, teardown);
+    tcase_add_checked_fixture(suite_case(suite, "log", tests), setup, place_is_removed);
     return suite_run(suite);
 }

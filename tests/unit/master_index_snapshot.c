@@ -2,90 +2,40 @@
  * a restored one. */
 #include "master/index_snapshot.h"
 
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/resource.h>
-#include <unistd.h>
+#include "tests/unit/index_fixture.h"
 
-#include "common/ldb.h"
-#include "common/log.h"
-#include "master/index.h"
-#include "tests/unit/suite.h"
-
-static char dir[64];
-static char path[80];
-static struct loop *loop;
 static struct changes *changes;
-static struct index *index_of_test;
 
 static void open_index(void)
 {
     const struct index_options as = {.path = path, .sync = true, .changes = changes};
-    ck_assert_int_eq(index_open(&index_of_test, &as), ST_OK);
+    index_is_opened(&as);
 }
 
 static void setup(void)
 {
-    log_set_level((enum log_level)(LOG_ERROR + 1));
-    strcpy(dir, "/tmp/larder-snapshot.XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
-    (void)snprintf(path, sizeof path, "%s/db", dir);
-    loop = loop_new();
+    place_is_made();
     changes = changes_new((size_t)1 << 20);
-    ck_assert(loop && changes);
+    ck_assert_ptr_nonnull(changes);
     open_index();
 }
 
 static void teardown(void)
 {
-    index_close(index_of_test);
+    close_index(); /* it tells of changes as long as it is open */
     changes_free(changes);
-    loop_free(loop);
-    (void)!ldb_destroy(path);
-    (void)rmdir(path);
-    (void)rmdir(dir);
+    place_is_removed();
 }
 
-/* --- committing --- */
-
-static enum status last;
-
-static void has_committed(void *arg, enum status st)
+/* As save(), with an event of the key. */
+static enum status save_and_tell(const char *name, const char *value, enum changes_event event)
 {
-    (void)arg;
-    last = st;
-    loop_stop(loop);
-}
-
-static enum status commit(struct index_change *change)
-{
-    last = ST_INTERNAL;
-    index_commit(index_of_test, change);
-    loop_run(loop);
-    loop_free(loop); /* one that was stopped ends at once when it runs again */
-    loop = loop_new();
-    ck_assert_ptr_nonnull(loop);
-    index_change_free(change);
-    return last;
-}
-
-/* With an event, where `event` is one. */
-static enum status save(const char *name, const char *value, int event)
-{
-    struct index_change change = {0};
-    struct record rec;
-    struct key key;
-    ck_assert_int_eq(key_from_bytes(&key, name, strlen(name)), ST_OK);
-    record_init(&rec);
-    ck_assert_int_eq(record_decode(&rec, *value ? value : NULL, strlen(value), NULL, 0), ST_OK);
-    index_change_begin(&change, loop, has_committed, NULL);
-    index_change_record(&change, &key, &rec);
-    if (event >= 0)
-        index_change_event(&change, (enum changes_event)event, &key, 9, "");
-    record_free(&rec);
-    return commit(&change);
+    struct commit commit;
+    struct key key = key_of(name);
+    begin_change(&commit);
+    add_record(&commit, name, value, "");
+    index_change_event(&commit.change, event, &key, 9, "");
+    return commit_alone(&commit);
 }
 
 /* --- snapshots --- */
@@ -115,14 +65,14 @@ START_TEST(a_snapshot_does_not_change)
     struct index_snapshot *first;
     struct index_snapshot *second;
     uint64_t sequence;
-    ck_assert_int_eq(save("/a", "v:1", -1), ST_OK);
-    ck_assert_int_eq(save("/b", "v:1", -1), ST_OK);
-    ck_assert_int_eq(index_snapshot_take(index_of_test, &first, &sequence), ST_OK);
+    ck_assert_int_eq(save("/a", "v:1", ""), ST_OK);
+    ck_assert_int_eq(save("/b", "v:1", ""), ST_OK);
+    ck_assert_int_eq(index_snapshot_take(tested, &first, &sequence), ST_OK);
     ck_assert_uint_eq(sequence, 2);
-    ck_assert_int_eq(save("/a", "v:2", -1), ST_OK);
-    ck_assert_int_eq(save("/b", "", -1), ST_OK);
-    ck_assert_int_eq(save("/c", "v:3", -1), ST_OK);
-    ck_assert_int_eq(index_snapshot_take(index_of_test, &second, &sequence), ST_OK);
+    ck_assert_int_eq(save("/a", "v:2", ""), ST_OK);
+    ck_assert_int_eq(save("/b", "", ""), ST_OK);
+    ck_assert_int_eq(save("/c", "v:3", ""), ST_OK);
+    ck_assert_int_eq(index_snapshot_take(tested, &second, &sequence), ST_OK);
     ck_assert_uint_eq(sequence, 5);
     ck_assert_str_eq(scan(first, "", 0), "/a=v:1 /b=v:1 ");
     ck_assert_str_eq(scan(second, "", 0), "/a=v:2 /c=v:3 ");
@@ -136,31 +86,21 @@ START_TEST(a_snapshot_does_not_change)
 }
 END_TEST
 
-/* The bytes that a file may have are limited, so the log cannot be written. */
-static void limit_files(bool limited)
-{
-    struct rlimit limit;
-    (void)signal(SIGXFSZ, SIG_IGN);
-    ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
-    limit.rlim_cur = limited ? 1 : limit.rlim_max;
-    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
-}
-
 START_TEST(it_ends_when_the_database_is_opened_anew)
 {
     struct index_snapshot *snapshot;
     struct buf after = BUF_INIT;
     uint64_t sequence;
     unsigned all = 0;
-    ck_assert_int_eq(save("/a", "v:1", -1), ST_OK);
-    ck_assert_int_eq(index_snapshot_take(index_of_test, &snapshot, &sequence), ST_OK);
-    limit_files(true);
-    ck_assert_int_ne(save("/b", "v:1", -1), ST_OK);
-    limit_files(false);
-    ck_assert_int_eq(save("/c", "v:1", -1), ST_OK);
+    ck_assert_int_eq(save("/a", "v:1", ""), ST_OK);
+    ck_assert_int_eq(index_snapshot_take(tested, &snapshot, &sequence), ST_OK);
+    limit_files(1);
+    ck_assert_int_ne(save("/b", "v:1", ""), ST_OK);
+    limit_files(0);
+    ck_assert_int_eq(save("/c", "v:1", ""), ST_OK);
     ck_assert_int_eq(index_snapshot_scan(snapshot, &after, see, &all), ST_GONE);
     index_snapshot_free(snapshot);
-    ck_assert_int_eq(index_snapshot_take(index_of_test, &snapshot, &sequence), ST_OK);
+    ck_assert_int_eq(index_snapshot_take(tested, &snapshot, &sequence), ST_OK);
     ck_assert_ptr_nonnull(strstr(scan(snapshot, "", 0), "/c=v:1"));
     index_snapshot_free(snapshot);
     buf_free(&seen);
@@ -175,21 +115,21 @@ END_TEST
 START_TEST(numbers_are_not_given_twice)
 {
     char command[320];
-    ck_assert_int_eq(save("/a", "v:1", -1), ST_OK);
-    uint64_t sequence = index_sequence(index_of_test);
+    ck_assert_int_eq(save("/a", "v:1", ""), ST_OK);
+    uint64_t sequence = index_sequence(tested);
     /* What a process that is killed now leaves. */
     (void)snprintf(command, sizeof command, "cp -r %s %s.killed", path, path);
     ck_assert_int_eq(system(command), 0); /* NOLINT(cert-env33-c): a path of our own making */
-    index_close(index_of_test);
+    close_index();
     (void)snprintf(command, sizeof command, "rm -r %s && mv %s.killed %s", path, path, path);
     ck_assert_int_eq(system(command), 0); /* NOLINT(cert-env33-c) */
     open_index();
-    ck_assert_uint_eq(index_sequence(index_of_test), sequence + (1 << 20));
-    index_close(index_of_test); /* and that is on the disk; once is enough */
+    ck_assert_uint_eq(index_sequence(tested), sequence + (1 << 20));
+    close_index(); /* and that is on the disk; once is enough */
     open_index();
-    ck_assert_uint_eq(index_sequence(index_of_test), sequence + (1 << 20));
-    ck_assert_int_eq(save("/a", "v:2", -1), ST_OK);
-    ck_assert_uint_eq(index_sequence(index_of_test), sequence + (1 << 20) + 1);
+    ck_assert_uint_eq(index_sequence(tested), sequence + (1 << 20));
+    ck_assert_int_eq(save("/a", "v:2", ""), ST_OK);
+    ck_assert_uint_eq(index_sequence(tested), sequence + (1 << 20) + 1);
 }
 END_TEST
 
@@ -207,9 +147,9 @@ START_TEST(watchers_are_told_what_was_written)
 {
     struct changes_watcher watcher = {.prefix = "/", .prefix_len = 1};
     bool more;
-    ck_assert_int_eq(save("/a", "v:1", CHANGES_PUT), ST_OK);
-    ck_assert_int_eq(save("/a", "v:2", -1), ST_OK); /* copies that moved */
-    ck_assert_int_eq(save("/a", "", CHANGES_DELETE), ST_OK);
+    ck_assert_int_eq(save_and_tell("/a", "v:1", CHANGES_PUT), ST_OK);
+    ck_assert_int_eq(save("/a", "v:2", ""), ST_OK); /* copies that moved */
+    ck_assert_int_eq(save_and_tell("/a", "", CHANGES_DELETE), ST_OK);
     buf_clear(&seen);
     ck_assert_int_eq(changes_read(changes, &watcher, note, NULL, &more), ST_OK);
     ck_assert_str_eq(buf_text(&seen), "1:put:/a 3:delete:/a ");
@@ -219,7 +159,7 @@ START_TEST(watchers_are_told_what_was_written)
     struct buf after = BUF_INIT;
     buf_adds(&after, "!e");
     unsigned all = 0;
-    ck_assert_int_eq(index_snapshot_take(index_of_test, &snapshot, &sequence), ST_OK);
+    ck_assert_int_eq(index_snapshot_take(tested, &snapshot, &sequence), ST_OK);
     buf_clear(&seen);
     ck_assert_int_eq(index_snapshot_scan(snapshot, &after, see, &all), ST_OK);
     ck_assert_str_eq(buf_text(&seen), "");
@@ -234,20 +174,20 @@ START_TEST(a_write_that_failed_is_not_told)
     struct changes_watcher watcher = {.prefix = "/", .prefix_len = 1};
     uint64_t oldest;
     bool more;
-    ck_assert_int_eq(save("/a", "v:1", CHANGES_PUT), ST_OK);
-    limit_files(true);
-    ck_assert_int_ne(save("/b", "v:1", CHANGES_PUT), ST_OK);
-    limit_files(false);
+    ck_assert_int_eq(save_and_tell("/a", "v:1", CHANGES_PUT), ST_OK);
+    limit_files(1);
+    ck_assert_int_ne(save_and_tell("/b", "v:1", CHANGES_PUT), ST_OK);
+    limit_files(0);
     /* It may be there after all: who watches has to look. */
     ck_assert_int_eq(changes_read(changes, &watcher, note, NULL, &more), ST_GONE);
     /* With the next write the database is opened anew, and may show it: again, who has looked
      * before. */
     changes_range(changes, &oldest, &watcher.seen);
     ck_assert_int_eq(changes_read(changes, &watcher, note, NULL, &more), ST_OK);
-    ck_assert_int_eq(save("/c", "v:1", CHANGES_PUT), ST_OK);
+    ck_assert_int_eq(save_and_tell("/c", "v:1", CHANGES_PUT), ST_OK);
     ck_assert_int_eq(changes_read(changes, &watcher, note, NULL, &more), ST_GONE);
     changes_range(changes, &oldest, &watcher.seen);
-    ck_assert_int_eq(save("/d", "v:1", CHANGES_PUT), ST_OK);
+    ck_assert_int_eq(save_and_tell("/d", "v:1", CHANGES_PUT), ST_OK);
     ck_assert_int_eq(changes_read(changes, &watcher, note, NULL, &more), ST_OK);
     ck_assert_ptr_nonnull(strstr(buf_text(&seen), ":put:/d "));
     buf_free(&seen);
@@ -258,9 +198,9 @@ START_TEST(the_ring_begins_where_the_index_is)
 {
     uint64_t oldest;
     uint64_t newest;
-    ck_assert_int_eq(save("/a", "v:1", CHANGES_PUT), ST_OK);
-    ck_assert_int_eq(save("/b", "v:1", CHANGES_PUT), ST_OK);
-    index_close(index_of_test);
+    ck_assert_int_eq(save_and_tell("/a", "v:1", CHANGES_PUT), ST_OK);
+    ck_assert_int_eq(save_and_tell("/b", "v:1", CHANGES_PUT), ST_OK);
+    close_index();
     open_index();
     changes_range(changes, &oldest, &newest);
     ck_assert_uint_eq(oldest, 2);
@@ -272,29 +212,29 @@ END_TEST
 
 static enum status mark(bool restored)
 {
-    struct index_change change = {0};
-    index_change_begin(&change, loop, has_committed, NULL);
-    index_change_restored(&change, restored);
-    return commit(&change);
+    struct commit commit;
+    begin_change(&commit);
+    index_change_restored(&commit.change, restored);
+    return commit_alone(&commit);
 }
 
 START_TEST(the_mark_is_kept)
 {
-    ck_assert(!index_restored(index_of_test));
+    ck_assert(!index_restored(tested));
     ck_assert_int_eq(mark(true), ST_OK);
-    ck_assert(index_restored(index_of_test));
-    index_close(index_of_test);
+    ck_assert(index_restored(tested));
+    close_index();
     open_index();
-    ck_assert(index_restored(index_of_test));
-    limit_files(true);
+    ck_assert(index_restored(tested));
+    limit_files(1);
     ck_assert_int_ne(mark(false), ST_OK);
-    ck_assert(index_restored(index_of_test)); /* not before it is written */
-    limit_files(false);
+    ck_assert(index_restored(tested)); /* not before it is written */
+    limit_files(0);
     ck_assert_int_eq(mark(false), ST_OK);
-    ck_assert(!index_restored(index_of_test));
-    index_close(index_of_test);
+    ck_assert(!index_restored(tested));
+    close_index();
     open_index();
-    ck_assert(!index_restored(index_of_test));
+    ck_assert(!index_restored(tested));
 }
 END_TEST
 
@@ -306,7 +246,7 @@ START_TEST(the_time_of_the_backup_is_kept)
     struct ldb *db;
     struct ldb_batch *batch = ldb_batch_new();
     ck_assert_ptr_nonnull(batch);
-    index_close(index_of_test);
+    close_index();
     ck_assert_int_eq(ldb_open(&db, path, &options, NULL), ST_OK);
     ldb_batch_put(batch, "!mrestored", 10, value, sizeof value - 1);
     ck_assert_int_eq(ldb_write(db, batch, true, NULL), ST_OK);
@@ -314,15 +254,15 @@ START_TEST(the_time_of_the_backup_is_kept)
     ldb_close(db);
     for (int i = 0; i < 2; i++) {
         open_index();
-        ck_assert_uint_eq(index_restored_made_ms(index_of_test), 1700000000000);
+        ck_assert_uint_eq(index_restored_made_ms(tested), 1700000000000);
         ck_assert_int_eq(mark(true), ST_OK);
-        ck_assert_uint_eq(index_restored_made_ms(index_of_test), 1700000000000);
-        index_close(index_of_test);
+        ck_assert_uint_eq(index_restored_made_ms(tested), 1700000000000);
+        close_index();
     }
     open_index();
     ck_assert_int_eq(mark(false), ST_OK);
     ck_assert_int_eq(mark(true), ST_OK);
-    ck_assert_uint_eq(index_restored_made_ms(index_of_test), 0);
+    ck_assert_uint_eq(index_restored_made_ms(tested), 0);
 }
 END_TEST
 

@@ -3,87 +3,7 @@
 
 #include <pthread.h>
 
-#include "common/buf.h"
-#include "common/json.h"
-#include "tests/flow/fake_base.h"
-#include "tests/flow/fake_loop.h"
-
-#define ID_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-#define ID_B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
-
-static struct volumes *volumes;
-static struct key key;
-
-static void add(const char *name, const char *id)
-{
-    struct volume_facts facts;
-    ck_assert(!volumes_facts(volumes, name, &facts));
-    (void)snprintf(facts.id, sizeof facts.id, "%s", id ? id : "");
-    ck_assert_int_eq(volumes_set(volumes, name, &facts), ST_OK);
-}
-
-static void setup(void)
-{
-    be_quiet();
-    fake_now = 1000;
-    volumes = volumes_new(3, 600000);
-    ck_assert_ptr_nonnull(volumes);
-    add("a:1", NULL);
-    add("b:1", NULL);
-    add("b:1/sub", NULL);
-    ck_assert_int_eq(key_from_bytes(&key, "/k", 2), ST_OK);
-}
-
-static void teardown(void)
-{
-    volumes_free(volumes);
-    volumes_free(NULL);
-}
-
-/* A health check of volume i found this identity ("" none, NULL: no answer). */
-static bool checked(size_t i, const char *id)
-{
-    struct volume_report report = {.answered = id != NULL, .kind = VOLUME_LARDER};
-    struct volume_facts facts;
-    (void)volumes_facts(volumes, volumes_name(volumes, i), &facts);
-    report.address = facts.address;
-    (void)snprintf(report.id, sizeof report.id, "%s", id ? id : "");
-    bool first = volumes_checked(volumes, i, &report);
-    ck_assert_ptr_null(report.subvolumes);
-    return first;
-}
-
-/* … and one subvolume in this state. */
-static void checked_subvolume(size_t i, const char *name, enum volume_state state)
-{
-    struct volume_facts facts;
-    (void)volumes_facts(volumes, volumes_name(volumes, i), &facts);
-    struct volume_report report = {.address = facts.address,
-                                   .answered = true,
-                                   .kind = VOLUME_LARDER,
-                                   .free = 7,
-                                   .subvolume_count = 1};
-    memcpy(report.id, facts.id, sizeof report.id);
-    report.subvolumes = __real_calloc(1, sizeof *report.subvolumes);
-    ck_assert_ptr_nonnull(report.subvolumes);
-    (void)snprintf(report.subvolumes->name, sizeof report.subvolumes->name, "%s", name);
-    report.subvolumes->state = state;
-    (void)volumes_checked(volumes, i, &report);
-}
-
-#define ck_state(place, state) ck_assert_int_eq(volumes_state(volumes, place), state)
-
-/* As readers are told. */
-static bool hesitates(struct volumes *table, const char *place)
-{
-    struct key any = {.len = 2, .bytes = "/k"};
-    struct volume_copy copy;
-    struct buf text = BUF_INIT;
-    (void)volumes_look(table, &any, 1, &place, 1, &text, &copy, &(uint64_t){0});
-    ck_assert_uint_eq(copy.len, text.len);
-    buf_free(&text);
-    return copy.hesitates;
-}
+#include "tests/unit/volumes_fixture.h"
 
 START_TEST(volumes_are_added_once)
 {
@@ -149,51 +69,6 @@ START_TEST(ranking_follows_placement)
 }
 END_TEST
 
-/* The stamp spares the digests only as long as they would come to the same. */
-START_TEST(stamps_are_of_the_volumes_that_keep_copies)
-{
-    struct place ranked[3];
-    const char *const names[] = {"a:1", "b:1", "b:1/sub"};
-    ck_assert_int_eq(placement_rank(&key, names, 3, 3, ranked), ST_OK);
-    const char *const places[] = {ranked[0].name, ranked[1].name};
-    struct volume_copy copies[2];
-    struct buf text = BUF_INIT;
-    uint64_t stamp = 0;
-    ck_assert(volumes_look(volumes, &key, 2, places, 2, &text, copies, &stamp));
-    uint64_t first = stamp;
-    ck_assert_uint_ne(first, 0);
-    ck_assert_uint_eq(volumes_stamp(volumes, &key, 2, places, 2), first);
-    ck_assert(volumes_look(volumes, &key, 2, places, 2, &text, copies, &stamp));
-    ck_assert_uint_eq(stamp, first);
-    stamp ^= 1; /* it is believed */
-    ck_assert(!volumes_look(volumes, &key, 2, places, 2, &text, copies, &stamp));
-
-    struct volume_facts facts;
-    ck_assert(volumes_facts(volumes, names[ranked[0].volume], &facts));
-    facts.draining = true;
-    ck_assert_int_eq(volumes_set(volumes, names[ranked[0].volume], &facts), ST_OK);
-    stamp = first;
-    ck_assert(!volumes_look(volumes, &key, 2, places, 2, &text, copies, &stamp));
-    ck_assert_uint_ne(stamp, first);
-    facts.draining = false;
-    ck_assert_int_eq(volumes_set(volumes, names[ranked[0].volume], &facts), ST_OK);
-    ck_assert(volumes_look(volumes, &key, 2, places, 2, &text, copies, &stamp));
-    ck_assert_uint_eq(stamp, first);
-    add("new:1", NULL);
-    (void)volumes_look(volumes, &key, 2, places, 2, &text, copies, &stamp);
-    ck_assert_uint_ne(stamp >> 1, first >> 1);
-
-    for (int i = 4; i <= 62; i++) { /* so many have a bit each */
-        char name[16];
-        ck_assert_uint_ne(volumes_stamp(volumes, &key, 2, places, 2), 0);
-        (void)snprintf(name, sizeof name, "n%d:1", i);
-        add(name, NULL);
-    }
-    ck_assert_uint_eq(volumes_stamp(volumes, &key, 2, places, 2), 0);
-    buf_free(&text);
-}
-END_TEST
-
 /* --- up and down --- */
 
 START_TEST(one_silence_makes_it_slow)
@@ -210,24 +85,6 @@ START_TEST(one_silence_makes_it_slow)
     ck_assert(!volumes_lost(volumes, "a:1/sv00"));
     (void)checked(0, NULL); /* counted anew */
     ck_state("a:1", VOLUME_SLOW);
-}
-END_TEST
-
-START_TEST(it_hesitates_while_an_answer_is_late)
-{
-    (void)checked(0, ID_A);
-    fake_now += 5000; /* nobody has asked */
-    ck_assert(!hesitates(volumes, "a:1/sv00"));
-    volumes_asked(volumes, 0);
-    fake_now += 249;
-    ck_assert(!hesitates(volumes, "a:1/sv00"));
-    fake_now += 1;
-    ck_assert(hesitates(volumes, "a:1/sv00"));
-    ck_assert(!hesitates(volumes, "b:1"));
-    ck_assert(!hesitates(volumes, "nobody:1"));
-    ck_state("a:1", VOLUME_UP); /* no more than that */
-    (void)checked(0, ID_A);
-    ck_assert(!hesitates(volumes, "a:1/sv00"));
 }
 END_TEST
 
@@ -367,55 +224,6 @@ START_TEST(a_second_name_of_a_volume_is_foreign)
 }
 END_TEST
 
-/* --- what is told of them --- */
-
-START_TEST(tallies)
-{
-    size_t writable;
-    size_t seen;
-    size_t full;
-    volumes_tally(volumes, &writable, &seen, &full);
-    ck_assert_uint_eq(writable, 3); /* not known: as if they were up */
-    ck_assert_uint_eq(seen, 0);
-    (void)checked(0, NULL);
-    checked_subvolume(1, "sv00", VOLUME_FULL);
-    volumes_tally(volumes, &writable, &seen, &full);
-    ck_assert_uint_eq(writable, 2);
-    ck_assert_uint_eq(seen, 2);
-    ck_assert_uint_eq(full, 1);
-}
-END_TEST
-
-START_TEST(pages)
-{
-    struct buf text = BUF_INIT;
-    (void)checked(0, ID_A);
-    checked_subvolume(1, "sv\"00", VOLUME_FULL);
-    volumes_failed(volumes, "b:1/sub/sv00");
-    volumes_json(volumes, &text);
-    struct json *json = json_parse(buf_text(&text), text.len, NULL);
-    const struct json *list = json_member(json, "volumes");
-    ck_assert_uint_eq(json_count(list), 3);
-    const struct json *first = json_item(list, 0);
-    ck_assert_str_eq(json_text(json_member(first, "name")), "a:1");
-    ck_assert_str_eq(json_text(json_member(first, "address")), "a:1");
-    ck_assert_str_eq(json_text(json_member(first, "id")), ID_A);
-    ck_assert_str_eq(json_text(json_member(first, "state")), "up");
-    ck_assert_str_eq(json_text(json_member(first, "kind")), "larder");
-    const struct json *sub = json_member(json_member(json_item(list, 1), "subvolumes"), "sv\"00");
-    ck_assert_str_eq(json_text(json_member(sub, "state")), "full");
-    ck_assert_int_eq(json_int(json_member(json_item(list, 2), "errors"), -1), 1);
-    json_free(json);
-    buf_clear(&text);
-    volumes_metrics(volumes, &text);
-    ck_assert(strstr(buf_text(&text), "larder_volume_up{volume=\"a:1\"} 1\n") != NULL);
-    ck_assert(strstr(buf_text(&text), "larder_volume_up{volume=\"b:1/sub\"} 0\n") != NULL);
-    ck_assert(strstr(buf_text(&text), "larder_volume_errors_total{volume=\"b:1/sub\"} 1\n") !=
-              NULL);
-    buf_free(&text);
-}
-END_TEST
-
 /* --- memory, threads --- */
 
 static void play_without_memory(unsigned k)
@@ -483,9 +291,7 @@ int main(void)
                                    {places_belong_to_volumes, 1},
                                    {what_states_allow, 1},
                                    {ranking_follows_placement, 1},
-                                   {stamps_are_of_the_volumes_that_keep_copies, 1},
                                    {one_silence_makes_it_slow, 1},
-                                   {it_hesitates_while_an_answer_is_late, 1},
                                    {one_that_never_answered_is_down_at_once, 1},
                                    {a_failed_request_makes_it_down, 1},
                                    {it_is_settled_after_a_while, 1},
@@ -495,10 +301,8 @@ int main(void)
                                    {another_directory_is_foreign, 1},
                                    {no_identity_is_another_one, 1},
                                    {a_second_name_of_a_volume_is_foreign, 1},
-                                   {tallies, 1},
-                                   {pages, 1},
                                    {memory_may_run_out_anywhere, 1},
                                    {threads_use_it_while_volumes_are_added, 1},
                                    {NULL, 0}};
-    return play_all("master_volumes", tests, setup, teardown);
+    return play_all("master_volumes", tests, three_volumes, no_volumes);
 }

@@ -31,8 +31,8 @@ struct watch_state {
 /* Fills in what is there. */
 void watch_parse(struct watch_state *state, const struct json *json);
 
-/* Asks the master, again for up to a minute where it does not answer; then says so. ST_CLOSED: a
- * signal came. */
+/* Asks the master (of several the one that writes, which does the work), again for up to a minute
+ * where it does not answer; then says so. ST_CLOSED: a signal came. */
 enum status watch_look(struct client *client, struct watch_state *state) MUST_CHECK;
 
 /* How many volumes take new values. ST_OK, or it has said why. */
