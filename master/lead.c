@@ -38,8 +38,8 @@ struct lead {
 
     /* the thread's own: */
     uint64_t kept_ms; /* when the last keepalive was sent */
-    int64_t term;     /* the create revision of our key; 0: we do not hold it */
-    bool begun;       /* the term has begun */
+    int64_t term;     /* the create revision of our key at the last look; 0: we do not hold it */
+    int64_t begun;    /* the term that has begun, and was not ended by us; 0: none */
     bool complained;
 };
 
@@ -164,10 +164,12 @@ static void drop_lease(struct lead *lead, const char *why)
     lead->ours = false;
     enum log_level level = lead->thread.ending ? LOG_INFO : LOG_WARN;
     (void)pthread_mutex_unlock(&lead->thread.lock);
-    index_end_term(lead->options.index);
-    if (lead->begun)
-        log_event(level, "lead", "event=term-over term=%" PRId64 " reason=\"%s\"", lead->term, why);
-    lead->begun = false;
+    if (lead->begun) {
+        index_end_term(lead->options.index, (uint64_t)lead->begun);
+        log_event(level, "lead", "event=term-over term=%" PRId64 " reason=\"%s\"", lead->begun,
+                  why);
+    }
+    lead->begun = 0;
     lead->term = 0;
     /* Not done in time is fine, too: it expires. */
     if (etcd_revoke(lead->etcd, lease, loop_now_ms() + REVOKE_MS, &answer) == ST_OK)
@@ -240,7 +242,7 @@ static void begin_term(struct lead *lead)
     struct index *index = lead->options.index;
     if (index_sequence(index) != lead->head)
         return;
-    lead->begun = true;
+    lead->begun = lead->term;
     index_begin_term(index, (uint64_t)lead->term);
     log_event(LOG_INFO, "lead", "event=term-begun term=%" PRId64 " head=%" PRIu64, lead->term,
               lead->head);
@@ -253,10 +255,10 @@ static void take_role(struct lead *lead, bool writer)
     /* An index that lacks entries would keep everybody waiting, if it got the key, until it has
      * them. Nobody writes meanwhile, so whoever has all of them is there sooner. */
     bool whole = index_sequence(index) == lead->head;
-    if (lead->begun && index_term(index) != (uint64_t)lead->term)
-        drop_lease(lead, "the term was given up");
-    else if (lead->begun && !lead->term)
+    if (lead->begun && lead->begun != lead->term)
         drop_lease(lead, "the key of the writer is gone");
+    else if (lead->begun && index_term(index) != (uint64_t)lead->begun)
+        drop_lease(lead, "the term was given up");
     else if (lead->term && !lead->begun)
         begin_term(lead);
     else if (!writer && whole && lead->options.eligible(lead->options.arg))
