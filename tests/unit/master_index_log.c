@@ -250,6 +250,36 @@ START_TEST(one_that_is_used_alone_has_left_the_log)
 }
 END_TEST
 
+/* As it was on the disk before anything was applied: what a power loss leaves of what was not
+ * synced. Nothing is written meanwhile, so the files are whole. */
+static void copy_index(const char *to)
+{
+    char command[256];
+    (void)snprintf(command, sizeof command, "cp -r %s %s", path, to);
+    ck_assert_int_eq(system(command), 0); /* NOLINT(cert-env33-c) */
+}
+
+START_TEST(numbers_of_the_log_are_not_given_again_by_one_alone)
+{
+    char copy[96];
+    (void)snprintf(copy, sizeof copy, "%s/copy", dir);
+    reopen(NULL);
+    ck_assert_int_eq(put("/a", "v1:1"), ST_OK);
+    uint64_t closed = index_sequence(tested);
+    reopen(&fake_log); /* it was closed in good order */
+    ck_assert_int_eq(index_note_log(tested), ST_OK);
+    copy_index(copy);
+    for (uint64_t i = 1; i <= 9; i++)
+        ck_assert_int_eq(apply(closed + i, 1, "/b", "v1:1"), ST_OK);
+    close_index();
+    ck_assert_int_eq(ldb_destroy(path), ST_OK);
+    (void)rmdir(path);
+    ck_assert_int_eq(rename(copy, path), 0);
+    open_index(NULL);
+    ck_assert_uint_gt(index_sequence(tested), closed + 9);
+}
+END_TEST
+
 START_TEST(a_blank_one_becomes_that_of_a_store)
 {
     static const char id[] = "0123456789abcdef0123456789abcdef";
@@ -347,6 +377,7 @@ int main(void)
                                   entries_are_applied_in_order_and_once,
                                   it_goes_back_to_what_was_synced,
                                   one_that_is_used_alone_has_left_the_log,
+                                  numbers_of_the_log_are_not_given_again_by_one_alone,
                                   a_blank_one_becomes_that_of_a_store,
                                   another_one_in_its_place_is_read,
                                   digests_are_of_what_is_in_it,
