@@ -111,9 +111,8 @@ static enum status try_endpoint(struct etcd *etcd, const char *path, uint64_t ti
     return answer->code ? refused(answer) : ST_OK;
 }
 
-/* True where it makes sense to ask another endpoint. */
-/* A change that may have been made is not sent again here: only its caller knows whether that
- * does harm. */
+/* True where it makes sense to ask another endpoint. A change that may have been made is not sent
+ * again here: only its caller knows whether that does harm. */
 static bool try_next(enum status st, bool reads)
 {
     return st == ST_UNAVAILABLE || (reads && st == ST_UNKNOWN);
@@ -173,6 +172,8 @@ enum status etcd_range(struct etcd *etcd, const struct etcd_range *range, uint64
         buf_adds(out, ",\"serializable\":true");
     if (range->keys_only)
         buf_adds(out, ",\"keys_only\":true");
+    if (range->revision)
+        buf_addf(out, ",\"revision\":\"%" PRId64 "\"", range->revision);
     buf_addc(out, '}');
     return send(etcd, "kv/range", true, deadline_ms, answer);
 }
@@ -196,10 +197,8 @@ static void add_compare(struct buf *out, const struct etcd_compare *compare)
 
 static void add_op(struct buf *out, const struct etcd_op *op)
 {
-    static const char *const names[] = {
-        [ETCD_PUT] = "put", [ETCD_GET] = "range", [ETCD_DELETE] = "delete_range"};
-    buf_addf(out, "{\"request_%s\":{", names[op->action]);
-    add_key(out, op->key, op->end);
+    buf_addf(out, "{\"request_%s\":{", op->action == ETCD_PUT ? "put" : "range");
+    add_key(out, op->key, NULL);
     if (op->action == ETCD_PUT) {
         buf_addc(out, ',');
         add_bytes(out, "value", op->value, op->value_len);
@@ -237,6 +236,17 @@ enum status etcd_txn(struct etcd *etcd, const struct etcd_txn *txn, uint64_t dea
     add_ops(out, "failure", txn->failure, txn->failure_count);
     buf_addc(out, '}');
     return send(etcd, "kv/txn", false, deadline_ms, answer);
+}
+
+enum status etcd_delete(struct etcd *etcd, const char *key, const char *end, uint64_t deadline_ms,
+                        struct etcd_answer *answer)
+{
+    struct buf *out = &etcd->request;
+    buf_clear(out);
+    buf_addc(out, '{');
+    add_key(out, key, end);
+    buf_addc(out, '}');
+    return send(etcd, "kv/deleterange", false, deadline_ms, answer);
 }
 
 /* Sent once: a second one would make a second lease. */

@@ -40,7 +40,8 @@ struct lead {
     uint64_t kept_ms; /* when the last keepalive was sent */
     int64_t term;     /* the create revision of our key at the last look; 0: we do not hold it */
     int64_t begun;    /* the term that has begun, and was not ended by us; 0: none */
-    bool complained;
+    bool silent;      /* etcd did not answer; it was said */
+    bool refused;     /* it answered, and granted nothing; it was said */
 };
 
 /* --- shared --- */
@@ -94,6 +95,17 @@ bool lead_other(struct lead *lead, char address[LEAD_ADDRESS_MAX])
     return known;
 }
 
+/* Any number of masters could trim at a time (trim.c says why); one is enough, but there must be
+ * one. At etcd's quota no lease is granted and no writer elected: if nobody trimmed until there is
+ * one, a log that fills the quota would stay. */
+bool lead_may_trim(struct lead *lead)
+{
+    (void)pthread_mutex_lock(&lead->thread.lock);
+    bool nobody = !lead->writer[0] && fresh(lead);
+    (void)pthread_mutex_unlock(&lead->thread.lock);
+    return lead_is_writer(lead) || (nobody && lead->options.eligible(lead->options.arg));
+}
+
 bool lead_head(struct lead *lead, uint64_t *head)
 {
     (void)pthread_mutex_lock(&lead->thread.lock);
@@ -122,12 +134,25 @@ static uint64_t ttl_ms(const struct lead *lead)
 /* Once an outage, not once a try. */
 static void complain(struct lead *lead, enum status st, const struct etcd_answer *answer)
 {
-    if (st && !lead->complained)
+    if (st && !lead->silent)
         log_event(LOG_WARN, "lead", "event=etcd-does-not-answer error=\"%s\"",
                   answer->message[0] ? answer->message : status_text(st));
-    else if (!st && lead->complained)
+    else if (!st && lead->silent)
         log_event(LOG_INFO, "lead", "event=etcd-answers");
-    lead->complained = st != ST_OK;
+    lead->silent = st != ST_OK;
+}
+
+/* The same for what it refuses while it answers everything else: at its quota, what would make it
+ * larger. Other failures are complain()'s: looks, which follow, meet them as well. */
+static void complain_of_refusal(struct lead *lead, enum status st, const struct etcd_answer *answer)
+{
+    bool refused = st == ST_NO_SPACE || (st && lead->refused);
+    if (refused && !lead->refused)
+        log_event(LOG_WARN, "lead",
+                  "event=refused-by-etcd error=\"%s\" doing=\"reads only, while there is no "
+                  "writer\" advice=\"make room in etcd: compact, defrag, alarm disarm\"",
+                  answer->message[0] ? answer->message : status_text(st));
+    lead->refused = refused;
 }
 
 /* etcd's clock and ours may run at slightly different speeds, so a tenth is left off. */
@@ -146,7 +171,7 @@ static void grant(struct lead *lead)
     struct etcd_answer answer;
     uint64_t sent_ms = loop_now_ms();
     enum status st = etcd_grant(lead->etcd, lead->options.ttl_s, sent_ms + ttl_ms(lead), &answer);
-    complain(lead, st, &answer);
+    complain_of_refusal(lead, st, &answer);
     if (!st && answer.lease && answer.ttl > 0)
         set_lease(lead, answer.lease, sent_ms, answer.ttl);
     etcd_answer_free(&answer);
@@ -213,12 +238,15 @@ static void campaign(struct lead *lead)
                                 .lease = lead->lease};
     const struct etcd_txn txn = {&compare, 1, &put, 1, NULL, 0};
     struct etcd_answer answer;
-    /* What came of it is seen at the next look, however this ended. */
     enum status st = etcd_txn(lead->etcd, &txn, loop_now_ms() + ttl_ms(lead), &answer);
+    complain_of_refusal(lead, st, &answer);
     if (st == ST_NOT_FOUND)
         drop_lease(lead, "etcd has let the lease expire");
     etcd_answer_free(&answer);
-    lead_poke(lead);
+    /* What came of it is seen at the next look: at once, but where it was certainly not done, and
+     * asked for again and again it would be a load. */
+    if (!st || st == ST_UNKNOWN)
+        lead_poke(lead);
 }
 
 /* The key is ours by its lease, not by its value: a campaign whose answer was lost is seen
@@ -228,12 +256,12 @@ static void note_writer(struct lead *lead, const struct etcd_kv *kv, uint64_t he
     (void)pthread_mutex_lock(&lead->thread.lock);
     lead->head = head;
     lead->looked_ms = loop_now_ms();
-    lead->ours = kv && kv->lease == lead->lease;
+    lead->ours = kv && lead->lease && kv->lease == lead->lease;
     lead->writer[0] = 0;
     if (kv)
         (void)snprintf(lead->writer, sizeof lead->writer, "%s", kv->value);
     (void)pthread_mutex_unlock(&lead->thread.lock);
-    lead->term = kv && kv->lease == lead->lease ? kv->create_revision : 0;
+    lead->term = kv && lead->ours ? kv->create_revision : 0;
 }
 
 /* The key is ours, nobody else can append. With all of the log applied the term begins. */
@@ -261,7 +289,7 @@ static void take_role(struct lead *lead, bool writer)
         drop_lease(lead, "the term was given up");
     else if (lead->term && !lead->begun)
         begin_term(lead);
-    else if (!writer && whole && lead->options.eligible(lead->options.arg))
+    else if (!writer && whole && lead->lease && lead->options.eligible(lead->options.arg))
         campaign(lead);
 }
 
@@ -273,37 +301,33 @@ static void note_set_back(struct lead *lead, uint64_t head)
         drop_lease(lead, "etcd was set back");
 }
 
-/* One linearizable read of both: so with `writer` ours, `head` cannot move but by us. */
+/* Also without a lease: clients want to know who writes, and readers how far the log is. */
 static void look(struct lead *lead)
 {
     const struct oplog_keys *keys = lead->options.keys;
-    const struct etcd_op gets[] = {{.action = ETCD_GET, .key = keys->writer},
-                                   {.action = ETCD_GET, .key = keys->head}};
-    const struct etcd_txn txn = {NULL, 0, gets, 2, NULL, 0};
     struct etcd_answer answer;
     uint64_t head;
     /* What is applied was in the log before, so a head that is read now cannot be lower. */
     uint64_t applied = index_sequence(lead->options.index);
-    enum status st = etcd_txn(lead->etcd, &txn, loop_now_ms() + ttl_ms(lead) / 2, &answer);
-    complain(lead, st, &answer);
-    if (!st && oplog_parse_head(keys, &answer, &head)) {
-        if (head < applied) {
-            note_set_back(lead, head);
-            goto end;
-        }
-        const struct etcd_kv *kv = etcd_answer_find(&answer, keys->writer);
+    enum status st = oplog_look(keys, lead->etcd, loop_now_ms() + ttl_ms(lead) / 2, &answer, &head);
+    const struct etcd_kv *kv = etcd_answer_find(&answer, keys->writer);
+    complain(lead, st == ST_NOT_FOUND || st == ST_CONFLICT ? ST_OK : st, &answer);
+    if (!st && head < applied) {
+        note_set_back(lead, head);
+    } else if (!st) {
         note_writer(lead, kv, head);
+        if (kv && lead->lease)
+            lead->refused = false; /* there is nothing more to ask for */
         lead->options.head(lead->options.arg, head);
         take_role(lead, kv != NULL);
     }
-end:
     etcd_answer_free(&answer);
 }
 
 /* --- the thread --- */
 
-/* True where it is to end. */
-/* Ends early where somebody has poked: a term was ended, or a campaign may have been won. */
+/* True where it is to end. Ends early where somebody has poked: a term was ended, or a campaign may
+ * have been won. */
 static bool wait_ms(struct lead *lead, unsigned ms)
 {
     const struct timespec until = thread_time(ms);
@@ -328,8 +352,7 @@ static void *run(void *arg)
             keep_alive(lead);
         else
             grant(lead);
-        if (lead->lease)
-            look(lead);
+        look(lead);
         soon = lead->term && !lead->begun;
     }
     if (lead->lease)

@@ -51,6 +51,9 @@ bool lead_claim(struct lead *lead, uint64_t term, int64_t *lease);
 int64_t lead_lease(struct lead *lead);
 /* Another master that writes, as "host:port"; false where none is known. */
 bool lead_other(struct lead *lead, char address[LEAD_ADDRESS_MAX]);
+/* True where entries that nobody needs may be deleted by this master: it writes, or its index
+ * belongs to the log, and nobody writes. */
+bool lead_may_trim(struct lead *lead);
 /* The head as it was last seen; false where etcd does not answer. */
 bool lead_head(struct lead *lead, uint64_t *head);
 /* There is something to see at once: the term was ended. */
