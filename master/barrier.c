@@ -185,7 +185,7 @@ void barrier_stop(struct barrier *barrier)
 {
     if (!barrier)
         return;
-    thread_end(&barrier->thread);
+    etcd_end_thread(barrier->etcd, &barrier->thread);
     settle(barrier, 0);
     head_failed(barrier->asking);
     barrier->asking = NULL;

@@ -8,6 +8,7 @@
 #include "common/buf.h"
 #include "common/http_fetch.h"
 #include "common/loop.h"
+#include "common/thread.h"
 
 enum {
     CONNECT_MS = 500,
@@ -48,6 +49,22 @@ void etcd_free(struct etcd *etcd)
     buf_free(&etcd->request);
     buf_free(&etcd->body);
     free(etcd);
+}
+
+/* Both at once: a thread that finds its request given up is to find that it is to end, too, and one
+ * that has found that must not be interrupted later, in its last word. */
+void etcd_end_thread(struct etcd *etcd, struct thread *thread)
+{
+    (void)pthread_mutex_lock(&thread->lock);
+    thread->ending = true;
+    http_fetcher_interrupt(etcd->fetcher);
+    (void)pthread_mutex_unlock(&thread->lock);
+    thread_end(thread);
+}
+
+void etcd_resume(struct etcd *etcd)
+{
+    http_fetcher_resume(etcd->fetcher);
 }
 
 /* --- sending --- */

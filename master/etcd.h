@@ -14,10 +14,16 @@
 #include "common/status.h"
 
 struct etcd;
+struct thread;
 
 /* "http://host:port" each; the strings must outlive the client. NULL: no memory. */
 struct etcd *etcd_new(char *const *endpoints, size_t count) MUST_CHECK;
 void etcd_free(struct etcd *etcd);
+/* Ends the thread that this client belongs to, without waiting for etcd: what it asks at the
+ * moment, and from now on, is given up (ST_UNKNOWN; a read is ST_UNAVAILABLE), unless the thread
+ * takes it up again with etcd_resume(), for a last word. Once more is fine. */
+void etcd_end_thread(struct etcd *etcd, struct thread *thread);
+void etcd_resume(struct etcd *etcd);
 
 /*
  * All requests fill *answer (free it with etcd_answer_free() in any case) and return

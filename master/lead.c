@@ -19,7 +19,8 @@
 enum {
     LOOK_MS = 250,        /* between two looks */
     SOON_MS = 20,         /* … while our own term is about to begin */
-    REVOKE_MS = 500,      /* patience for giving a lease back */
+    REVOKE_MS = 500,      /* patience for giving a lease back, */
+    LAST_MS = 1500,       /* and when nobody waits for the next one */
     STALE_LOOKS_MS = 3000 /* who writes is not known any more after that */
 };
 
@@ -131,9 +132,20 @@ static uint64_t ttl_ms(const struct lead *lead)
     return (uint64_t)lead->options.ttl_s * 1000;
 }
 
+/* With it what was asked last has been given up: that says nothing of etcd. */
+static bool is_ending(struct lead *lead)
+{
+    (void)pthread_mutex_lock(&lead->thread.lock);
+    bool ending = lead->thread.ending;
+    (void)pthread_mutex_unlock(&lead->thread.lock);
+    return ending;
+}
+
 /* Once an outage, not once a try. */
 static void complain(struct lead *lead, enum status st, const struct etcd_answer *answer)
 {
+    if (st && is_ending(lead))
+        return;
     if (st && !lead->silent)
         log_event(LOG_WARN, "lead", "event=etcd-does-not-answer error=\"%s\"",
                   answer->message[0] ? answer->message : status_text(st));
@@ -187,17 +199,18 @@ static void drop_lease(struct lead *lead, const char *why)
     if (lead->ours)
         lead->writer[0] = 0;
     lead->ours = false;
-    enum log_level level = lead->thread.ending ? LOG_INFO : LOG_WARN;
+    bool ending = lead->thread.ending;
     (void)pthread_mutex_unlock(&lead->thread.lock);
     if (lead->begun) {
         index_end_term(lead->options.index, (uint64_t)lead->begun);
-        log_event(level, "lead", "event=term-over term=%" PRId64 " reason=\"%s\"", lead->begun,
-                  why);
+        log_event(ending ? LOG_INFO : LOG_WARN, "lead",
+                  "event=term-over term=%" PRId64 " reason=\"%s\"", lead->begun, why);
     }
     lead->begun = 0;
     lead->term = 0;
     /* Not done in time is fine, too: it expires. */
-    if (etcd_revoke(lead->etcd, lease, loop_now_ms() + REVOKE_MS, &answer) == ST_OK)
+    uint64_t until_ms = loop_now_ms() + (ending ? LAST_MS : REVOKE_MS);
+    if (etcd_revoke(lead->etcd, lease, until_ms, &answer) == ST_OK)
         log_event(LOG_DEBUG, "lead", "event=lease-revoked");
     etcd_answer_free(&answer);
 }
@@ -355,6 +368,7 @@ static void *run(void *arg)
         look(lead);
         soon = lead->term && !lead->begun;
     }
+    etcd_resume(lead->etcd); /* others need not wait for the lease to expire */
     if (lead->lease)
         drop_lease(lead, "this master stops");
     return NULL;
@@ -380,7 +394,7 @@ void lead_stop(struct lead *lead)
 {
     if (!lead)
         return;
-    thread_end(&lead->thread);
+    etcd_end_thread(lead->etcd, &lead->thread);
 }
 
 void lead_free(struct lead *lead)

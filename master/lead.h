@@ -35,8 +35,8 @@ struct lead_options {
 
 /* Starts the thread. The options' strings must outlive it. */
 struct lead *lead_new(const struct lead_options *options) MUST_CHECK;
-/* Ends the term, gives the lease back, ends the thread; the others must be stopped before it is
- * freed, since they ask it. */
+/* Ends the term, gives the lease back, ends the thread, in two seconds at most, whatever etcd does.
+ * The others must be stopped before it is freed, since they ask it. */
 void lead_stop(struct lead *lead);
 /* The same, and frees it. */
 void lead_free(struct lead *lead);

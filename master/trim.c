@@ -285,25 +285,13 @@ static void trim_log(struct trim *trim)
 
 /* --- the thread --- */
 
-/* True where it is to end. */
-static bool wait_ms(struct trim *trim, unsigned ms)
-{
-    const struct timespec until = thread_time(ms);
-    (void)pthread_mutex_lock(&trim->thread.lock);
-    while (!trim->thread.ending && thread_wait(&trim->thread.changed, &trim->thread.lock, &until))
-        continue;
-    bool ending = trim->thread.ending;
-    (void)pthread_mutex_unlock(&trim->thread.lock);
-    return ending;
-}
-
 /* Syncs before it tells, so that what is told of is on the disk. */
 static void *run(void *arg)
 {
     struct trim *trim = arg;
     bool told = false;
     sync_index(trim); /* or the first position that is told would be 0 */
-    for (unsigned tick = 1; !wait_ms(trim, told ? TICK_MS : FIRST_MS); tick++) {
+    for (unsigned tick = 1; !thread_pause(&trim->thread, told ? TICK_MS : FIRST_MS); tick++) {
         if (is_sync_due(trim, tick))
             sync_index(trim);
         told = tell(trim) || told;
@@ -335,7 +323,7 @@ void trim_stop(struct trim *trim)
 {
     if (!trim)
         return;
-    thread_end(&trim->thread);
+    etcd_end_thread(trim->etcd, &trim->thread);
 }
 
 void trim_free(struct trim *trim)

@@ -49,6 +49,17 @@ class EtcdTest(MastersTest):
         self.check_all(c, dict(list(load.taken.items())[-50:]))
         self.wait_same(c)
 
+    def test_etcd_hangs(self):
+        """A master that is to stop does not wait for an etcd that does not answer."""
+        c = self.new_masters(masters=2)
+        self.expect(c.put_at(c.masters[0], "/before", "value"), 201)
+        c.etcds[0].pause()
+        for master in (c.writer(), *c.followers()):
+            began = time.monotonic()
+            master.stop()
+            self.assertLess(time.monotonic() - began, 3 * SLOW)
+        c.etcds[0].resume()
+
 
 def base64_of(text):
     return base64.b64encode(text).decode()
