@@ -115,9 +115,9 @@ static struct barrier_wait *take(struct barrier *barrier, bool *ending)
     return all;
 }
 
-/* They came before the head was read, so with that they have seen everything before them. */
-/* They are put into the list before the index is asked how far it is, so an entry that is
- * applied in between is noticed by one of the two. */
+/* They came before the head was read, so with that they have seen everything before them. They are
+ * put into the list before the index is asked how far it is, so an entry that is applied in between
+ * is noticed by one of the two. */
 static void head_known(struct barrier *barrier, struct barrier_wait *all, uint64_t head)
 {
     (void)pthread_mutex_lock(&barrier->thread.lock);

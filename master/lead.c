@@ -85,11 +85,12 @@ static bool fresh(const struct lead *lead)
 }
 
 /* Not ourselves: who asks is not the writer at this moment, so to name us would send a client
- * in a circle. That is so while our own term is about to begin. */
+ * in a circle. That is so while our own term is about to begin, and while the key is there that we
+ * had before a restart, or under a lease that could not be given back. */
 bool lead_other(struct lead *lead, char address[LEAD_ADDRESS_MAX])
 {
     (void)pthread_mutex_lock(&lead->thread.lock);
-    bool known = lead->writer[0] && !lead->ours && fresh(lead);
+    bool known = lead->writer[0] && strcmp(lead->writer, lead->options.address) != 0 && fresh(lead);
     if (known)
         memcpy(address, lead->writer, LEAD_ADDRESS_MAX);
     (void)pthread_mutex_unlock(&lead->thread.lock);

@@ -163,6 +163,20 @@ class WriterTest(MastersTest):
         writer.stop()
         self.assertLess(self.back(c, began, "/back"), TTL * SLOW)
 
+    def test_writer_is_killed_and_back(self):
+        """Until its lease of before has expired there is no writer: it does not name itself."""
+        c = self.new_masters(masters=1)
+        (writer,) = c.masters
+        self.expect(c.put_at(writer, "/before", "value"), 201)
+        writer.kill()
+        writer.start()
+
+        def taken():
+            status = c.put_at(writer, "/after", "value", follow=False).status
+            self.assertIn(status, (201, 503))
+            return status == 201
+        poll("it writes again", 20 * SLOW, taken)
+
     def test_writer_cuts_off(self):
         """One that stops in the middle of an upload that stands still gives up its place, too."""
         c = self.new_masters()
