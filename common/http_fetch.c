@@ -5,6 +5,7 @@
  */
 #include "common/http_fetch.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -19,7 +20,8 @@ struct http_fetcher {
     struct loop *loop;
     struct http_client *client;
     const struct http_call_spec *spec; /* of the call under way */
-    struct http_call *call;
+    struct http_call *call;            /* NULL: none */
+    _Atomic bool interrupted;
     enum status st;    /* of the last call */
     int status;        /* HTTP's, of the last answer */
     struct buf fields; /* "name\0value\0" of each header */
@@ -86,6 +88,7 @@ static void fetched(void *arg, struct http_call *call, enum status st)
     fetcher->status = http_call_status(call);
     http_call_each_field(call, keep_field, fetcher);
     fetcher->st = !st && !buf_ok(&fetcher->fields) ? ST_NO_MEMORY : st;
+    fetcher->call = NULL;
     loop_stop(fetcher->loop);
 }
 
@@ -106,9 +109,26 @@ enum status http_fetch(struct http_fetcher *fetcher, const struct http_call_spec
     fetcher->call = http_call_start(fetcher->client, &own);
     if (!fetcher->call)
         return ST_NO_MEMORY;
-    loop_run(fetcher->loop);
+    /* The loop may have been stopped for a call that came to its end just before. */
+    while (fetcher->call && !atomic_load(&fetcher->interrupted))
+        loop_run(fetcher->loop);
+    if (!fetcher->call)
+        return fetcher->st;
+    http_call_cancel(fetcher->call);
     fetcher->call = NULL;
-    return fetcher->st;
+    return ST_CLOSED;
+}
+
+/* In this order: whoever sees the loop end finds out why. */
+void http_fetcher_interrupt(struct http_fetcher *fetcher)
+{
+    atomic_store(&fetcher->interrupted, true);
+    loop_stop(fetcher->loop);
+}
+
+void http_fetcher_resume(struct http_fetcher *fetcher)
+{
+    atomic_store(&fetcher->interrupted, false);
 }
 
 int http_fetch_status(const struct http_fetcher *fetcher)

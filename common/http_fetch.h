@@ -24,6 +24,10 @@ void http_fetcher_free(struct http_fetcher *fetcher);
  * Without a timeout_ms or stall_ms in `spec` it may wait for ever. The answer stays until the next
  * fetch. */
 enum status http_fetch(struct http_fetcher *fetcher, const struct http_call_spec *spec) MUST_CHECK;
+/* From any thread: the call that is under way ends now with ST_CLOSED, and so does each that is
+ * begun before http_fetcher_resume(), which is for the fetcher's own thread. */
+void http_fetcher_interrupt(struct http_fetcher *fetcher);
+void http_fetcher_resume(struct http_fetcher *fetcher);
 /* The HTTP status; 0 where no answer came. Valid from the first `write` on, too. */
 int http_fetch_status(const struct http_fetcher *fetcher);
 /* A header of the answer, in any case of letters; NULL without it. The first of several. */

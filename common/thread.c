@@ -60,12 +60,23 @@ no_condition:
 void thread_end(struct thread *thread)
 {
     (void)pthread_mutex_lock(&thread->lock);
-    bool first = !thread->ending;
     thread->ending = true;
     (void)pthread_cond_signal(&thread->changed);
     (void)pthread_mutex_unlock(&thread->lock);
-    if (first)
+    if (!thread->ended)
         (void)pthread_join(thread->id, NULL);
+    thread->ended = true;
+}
+
+bool thread_pause(struct thread *thread, unsigned ms)
+{
+    const struct timespec until = thread_time(ms);
+    (void)pthread_mutex_lock(&thread->lock);
+    while (!thread->ending && thread_wait(&thread->changed, &thread->lock, &until))
+        continue;
+    bool ending = thread->ending;
+    (void)pthread_mutex_unlock(&thread->lock);
+    return ending;
 }
 
 void thread_release(struct thread *thread)

@@ -23,13 +23,17 @@ struct thread {
     pthread_mutex_t lock;   /* also over what the owner says */
     pthread_cond_t changed; /* something that the thread waits for, or `ending` */
     bool ending;            /* it is to come to its end */
+    bool ended;             /* it has; the owner's */
     pthread_t id;
 };
 
 /* False: it cannot be had, and nothing is left to end or to release. */
 bool thread_begin(struct thread *thread, void *(*run)(void *arg), void *arg) MUST_CHECK;
-/* Says that it is to end, and waits until it has. Once more is fine. */
+/* Says that it is to end (where the owner has not said so yet), and waits until it has. Once more
+ * is fine. */
 void thread_end(struct thread *thread);
+/* For the thread: waits for so long, or until it is to end; true where it is. */
+bool thread_pause(struct thread *thread, unsigned ms);
 /* After thread_end(). */
 void thread_release(struct thread *thread);
 

@@ -115,9 +115,9 @@ static struct barrier_wait *take(struct barrier *barrier, bool *ending)
     return all;
 }
 
-/* They came before the head was read, so with that they have seen everything before them. */
-/* They are put into the list before the index is asked how far it is, so an entry that is
- * applied in between is noticed by one of the two. */
+/* They came before the head was read, so with that they have seen everything before them. They are
+ * put into the list before the index is asked how far it is, so an entry that is applied in between
+ * is noticed by one of the two. */
 static void head_known(struct barrier *barrier, struct barrier_wait *all, uint64_t head)
 {
     (void)pthread_mutex_lock(&barrier->thread.lock);
@@ -185,7 +185,7 @@ void barrier_stop(struct barrier *barrier)
 {
     if (!barrier)
         return;
-    thread_end(&barrier->thread);
+    etcd_end_thread(barrier->etcd, &barrier->thread);
     settle(barrier, 0);
     head_failed(barrier->asking);
     barrier->asking = NULL;

@@ -136,7 +136,7 @@ enum status catchup_index(const struct catchup_spec *spec)
         st = index_replace(spec->index, swap, &why);
     if (!st)
         log_event(LOG_INFO, "catchup", "event=checkpoint-loaded sequence=%" PRIu64, head.sequence);
-    else if (st != ST_CLOSED)
+    else if (st != ST_CLOSED && !spec->stopped(spec->arg))
         complain(st, &why);
     buf_free(&why);
     free(sources);

@@ -286,9 +286,10 @@ void cluster_stop(struct cluster *cluster)
 {
     if (!cluster)
         return;
-    /* None is freed before all have ended, since they ask each other. */
-    trim_stop(cluster->trim);
+    /* None is freed before all have ended, since they ask each other. The lease first: while this
+     * master has it nobody writes, and the last sync may take its time. */
     lead_stop(cluster->lead);
+    trim_stop(cluster->trim);
     follow_stop(cluster->follow);
     barrier_stop(cluster->barrier);
 }

@@ -8,6 +8,7 @@
 #include "common/buf.h"
 #include "common/http_fetch.h"
 #include "common/loop.h"
+#include "common/thread.h"
 
 enum {
     CONNECT_MS = 500,
@@ -48,6 +49,22 @@ void etcd_free(struct etcd *etcd)
     buf_free(&etcd->request);
     buf_free(&etcd->body);
     free(etcd);
+}
+
+/* Both at once: a thread that finds its request given up is to find that it is to end, too, and one
+ * that has found that must not be interrupted later, in its last word. */
+void etcd_end_thread(struct etcd *etcd, struct thread *thread)
+{
+    (void)pthread_mutex_lock(&thread->lock);
+    thread->ending = true;
+    http_fetcher_interrupt(etcd->fetcher);
+    (void)pthread_mutex_unlock(&thread->lock);
+    thread_end(thread);
+}
+
+void etcd_resume(struct etcd *etcd)
+{
+    http_fetcher_resume(etcd->fetcher);
 }
 
 /* --- sending --- */
@@ -111,9 +128,8 @@ static enum status try_endpoint(struct etcd *etcd, const char *path, uint64_t ti
     return answer->code ? refused(answer) : ST_OK;
 }
 
-/* True where it makes sense to ask another endpoint. */
-/* A change that may have been made is not sent again here: only its caller knows whether that
- * does harm. */
+/* True where it makes sense to ask another endpoint. A change that may have been made is not sent
+ * again here: only its caller knows whether that does harm. */
 static bool try_next(enum status st, bool reads)
 {
     return st == ST_UNAVAILABLE || (reads && st == ST_UNKNOWN);
@@ -173,6 +189,8 @@ enum status etcd_range(struct etcd *etcd, const struct etcd_range *range, uint64
         buf_adds(out, ",\"serializable\":true");
     if (range->keys_only)
         buf_adds(out, ",\"keys_only\":true");
+    if (range->revision)
+        buf_addf(out, ",\"revision\":\"%" PRId64 "\"", range->revision);
     buf_addc(out, '}');
     return send(etcd, "kv/range", true, deadline_ms, answer);
 }
@@ -196,10 +214,8 @@ static void add_compare(struct buf *out, const struct etcd_compare *compare)
 
 static void add_op(struct buf *out, const struct etcd_op *op)
 {
-    static const char *const names[] = {
-        [ETCD_PUT] = "put", [ETCD_GET] = "range", [ETCD_DELETE] = "delete_range"};
-    buf_addf(out, "{\"request_%s\":{", names[op->action]);
-    add_key(out, op->key, op->end);
+    buf_addf(out, "{\"request_%s\":{", op->action == ETCD_PUT ? "put" : "range");
+    add_key(out, op->key, NULL);
     if (op->action == ETCD_PUT) {
         buf_addc(out, ',');
         add_bytes(out, "value", op->value, op->value_len);
@@ -237,6 +253,17 @@ enum status etcd_txn(struct etcd *etcd, const struct etcd_txn *txn, uint64_t dea
     add_ops(out, "failure", txn->failure, txn->failure_count);
     buf_addc(out, '}');
     return send(etcd, "kv/txn", false, deadline_ms, answer);
+}
+
+enum status etcd_delete(struct etcd *etcd, const char *key, const char *end, uint64_t deadline_ms,
+                        struct etcd_answer *answer)
+{
+    struct buf *out = &etcd->request;
+    buf_clear(out);
+    buf_addc(out, '{');
+    add_key(out, key, end);
+    buf_addc(out, '}');
+    return send(etcd, "kv/deleterange", false, deadline_ms, answer);
 }
 
 /* Sent once: a second one would make a second lease. */

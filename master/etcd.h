@@ -14,10 +14,16 @@
 #include "common/status.h"
 
 struct etcd;
+struct thread;
 
 /* "http://host:port" each; the strings must outlive the client. NULL: no memory. */
 struct etcd *etcd_new(char *const *endpoints, size_t count) MUST_CHECK;
 void etcd_free(struct etcd *etcd);
+/* Ends the thread that this client belongs to, without waiting for etcd: what it asks at the
+ * moment, and from now on, is given up (ST_UNKNOWN; a read is ST_UNAVAILABLE), unless the thread
+ * takes it up again with etcd_resume(), for a last word. Once more is fine. */
+void etcd_end_thread(struct etcd *etcd, struct thread *thread);
+void etcd_resume(struct etcd *etcd);
 
 /*
  * All requests fill *answer (free it with etcd_answer_free() in any case) and return
@@ -36,9 +42,12 @@ struct etcd_range {
     unsigned limit;  /* 0: all */
     bool local;      /* from what the asked etcd has itself ("serializable"): may be old */
     bool keys_only;
+    int64_t revision; /* as it was at this one; 0: as it is */
 };
 
-/* Never ST_UNKNOWN: a read is simply sent to the next endpoint, until the deadline. */
+/* etcd above its quota answers this and etcd_delete(), but refuses every transaction. Its
+ * answer->revision is the one that was read, if the range named none.
+ * Never ST_UNKNOWN: a read is simply sent to the next endpoint, until the deadline. */
 enum status etcd_range(struct etcd *etcd, const struct etcd_range *range, uint64_t deadline_ms,
                        struct etcd_answer *answer) MUST_CHECK;
 
@@ -51,12 +60,11 @@ struct etcd_compare {
     int64_t number;    /* the create revision (0: the key is not there), or the lease */
 };
 
-enum etcd_action { ETCD_PUT, ETCD_GET, ETCD_DELETE };
+enum etcd_action { ETCD_PUT, ETCD_GET };
 
 struct etcd_op {
     enum etcd_action action;
     const char *key;
-    const char *end; /* of a range that is deleted, or NULL */
     const void *value;
     size_t value_len;
     int64_t lease; /* 0: none */
@@ -75,6 +83,11 @@ struct etcd_txn {
 /* Sent once, but for endpoints that do not take it. */
 enum status etcd_txn(struct etcd *etcd, const struct etcd_txn *txn, uint64_t deadline_ms,
                      struct etcd_answer *answer) MUST_CHECK;
+
+/* Deletes a key, or with `end` all from `key` up to it. Sent once, but for endpoints that do not
+ * take it. */
+enum status etcd_delete(struct etcd *etcd, const char *key, const char *end, uint64_t deadline_ms,
+                        struct etcd_answer *answer) MUST_CHECK;
 
 /* answer->lease, answer->ttl in seconds. */
 enum status etcd_grant(struct etcd *etcd, unsigned ttl_s, uint64_t deadline_ms,

@@ -149,13 +149,13 @@ static bool is_ending(void *arg)
     return ending;
 }
 
-/* With `pokes`, ends early where there is more to fetch. */
-static void wait_ms(struct follow *follow, unsigned ms, bool pokes)
+/* Ends early where there is more to fetch. */
+static void wait_for_more(struct follow *follow, unsigned ms)
 {
     const struct timespec until = thread_time(ms);
     uint64_t sequence = index_sequence(follow->options.index);
     (void)pthread_mutex_lock(&follow->thread.lock);
-    while (!follow->thread.ending && !(pokes && follow->wanted > sequence) &&
+    while (!follow->thread.ending && follow->wanted <= sequence &&
            thread_wait(&follow->thread.changed, &follow->thread.lock, &until))
         continue;
     (void)pthread_mutex_unlock(&follow->thread.lock);
@@ -171,7 +171,7 @@ static void attach(struct follow *follow)
     uint64_t head;
     enum status st = attach_index(options->index, options->keys, follow->etcd, &end, &head);
     if (st) {
-        wait_ms(follow, FAILED_MS, false);
+        (void)thread_pause(&follow->thread, FAILED_MS);
         return;
     }
     static const enum follow_state states[] = {[ATTACH_FOLLOWS] = FOLLOW_GOING,
@@ -203,7 +203,7 @@ static void join(struct follow *follow)
                                       .stopped = is_ending,
                                       .arg = follow};
     if (catchup_index(&spec)) {
-        wait_ms(follow, FAILED_MS, false);
+        (void)thread_pause(&follow->thread, FAILED_MS);
         return;
     }
     options->replaced(options->arg);
@@ -279,7 +279,7 @@ static void keep_pace(struct follow *follow, uint64_t took_ms)
         pace->lag = lag;
     }
     if (!hurries)
-        wait_ms(follow, (unsigned)took_ms * pace->factor, false);
+        (void)thread_pause(&follow->thread, (unsigned)took_ms * pace->factor);
 }
 
 /* One round trip, and what follows from it. */
@@ -302,9 +302,9 @@ static void fetch(struct follow *follow)
     if (st == ST_CONFLICT || (!st && !count && !local && is_trimmed(follow)))
         fall_behind(follow);
     else if (st)
-        wait_ms(follow, FAILED_MS, false);
+        (void)thread_pause(&follow->thread, FAILED_MS);
     else if (!count)
-        wait_ms(follow, IDLE_MS, true);
+        wait_for_more(follow, IDLE_MS);
     else if (count == limit)
         keep_pace(follow, loop_now_ms() - began_ms);
 }
@@ -317,7 +317,7 @@ static void go_on(struct follow *follow)
         enter(follow, FOLLOW_REFUSED);
     } else if (index_term(follow->options.index)) {
         note_end(follow);
-        wait_ms(follow, IDLE_MS, false);
+        (void)thread_pause(&follow->thread, IDLE_MS);
     } else {
         fetch(follow);
     }
@@ -340,7 +340,7 @@ static void *run(void *arg)
             join(follow);
             break;
         default:
-            wait_ms(follow, FAILED_MS, false);
+            (void)thread_pause(&follow->thread, FAILED_MS);
         }
     }
     return NULL;
@@ -366,7 +366,7 @@ void follow_stop(struct follow *follow)
 {
     if (!follow)
         return;
-    thread_end(&follow->thread);
+    etcd_end_thread(follow->etcd, &follow->thread);
 }
 
 void follow_free(struct follow *follow)

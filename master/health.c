@@ -164,7 +164,8 @@ static void ask(struct check *check)
     const char *name = volumes_name(worker->master->volumes, check->volume);
     (void)volumes_facts(worker->master->volumes, name, &facts);
     memcpy(check->address, facts.address, sizeof check->address);
-    check->call = probe_start(worker, check->address, volume_answered, check);
+    check->call =
+        probe_start(worker, check->address, facts.id[0] ? facts.id : NULL, volume_answered, check);
     if (check->call)
         volumes_asked(worker->master->volumes, check->volume);
 }

@@ -126,8 +126,9 @@ uint64_t index_term(struct index *index);
 uint64_t index_reading_term(struct index *index);
 /* From now on changes are taken, if they were begun in this term. The state has all of the log. */
 void index_begin_term(struct index *index, uint64_t term);
-/* Changes are refused from now on; one that is with the log already gets its answer. */
-void index_end_term(struct index *index);
+/* Changes of this term are refused from now on; one that is with the log already gets its answer.
+ * Nothing happens where the term is over already, also where another has begun. */
+void index_end_term(struct index *index, uint64_t term);
 /* Applies an entry, not synced. ST_OK also where it was applied before; ST_CONFLICT: it is not the
  * next one; else the disk failed (logged), and the same entry may be tried again. */
 enum status index_apply(struct index *index, const struct entry *entry) MUST_CHECK;

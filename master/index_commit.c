@@ -273,8 +273,10 @@ static enum status load_meta(struct index *index)
         st = load_value(index, INDEX_SEQUENCE, "0", &text);
     if (!st) {
         index->recorded = index->sequence = strtoull(buf_text(&text), NULL, 10);
-        /* With several masters the log gives the numbers. */
-        st = index->sequence && !index->options.log ? index_number_begin(index) : ST_OK;
+        if (index->options.log)
+            st = index_number_leave(index);
+        else if (index->sequence)
+            st = index_number_begin(index);
     }
     if (!st) {
         st = load_value(index, INDEX_BORN, now, &text);

@@ -34,24 +34,29 @@ uint64_t index_reading_term(struct index *index)
     return index->options.log && !term ? NO_TERM : term;
 }
 
-/* Both ends of a term are the same to who commits: changes of another term than this are
- * refused from now on. */
+/* With the lock held. Both ends of a term are the same to who commits: changes of another term than
+ * this are refused from now on. */
 static void set_term(struct index *index, uint64_t term)
 {
-    (void)pthread_mutex_lock(&index->lock);
     index->term = term;
     index->health = ST_OK; /* what an earlier term met says nothing of this one */
-    (void)pthread_mutex_unlock(&index->lock);
 }
 
 void index_begin_term(struct index *index, uint64_t term)
 {
+    (void)pthread_mutex_lock(&index->lock);
     set_term(index, term);
+    (void)pthread_mutex_unlock(&index->lock);
 }
 
-void index_end_term(struct index *index)
+/* Who ends a term may come late: the committer learns only from the answer to an append what became
+ * of it, and by then the next term of this master may have begun. */
+void index_end_term(struct index *index, uint64_t term)
 {
-    set_term(index, 0);
+    (void)pthread_mutex_lock(&index->lock);
+    if (index->term == term)
+        set_term(index, 0);
+    (void)pthread_mutex_unlock(&index->lock);
 }
 
 /* --- applying --- */
@@ -154,13 +159,13 @@ enum status index_commit_to_log(struct index *index, const struct index_change *
         index->logged = entry_last(&entry);
     (void)pthread_mutex_unlock(&index->lock);
     if (st == ST_UNKNOWN || st == ST_NOT_WRITER)
-        index_end_term(index);
+        index_end_term(index, term);
     /* It is in the log, so the answer is 'done'. But who writes goes on from what is here, so the
      * term is over where that is not the same. (Volumes are told of by the flow that changes them.)
      */
     bool fresh;
     if (!st && apply(index, &entry, &fresh))
-        index_end_term(index);
+        index_end_term(index, term);
     return st;
 }
 

@@ -34,6 +34,19 @@ out:
     return st;
 }
 
+/* With a sync, but only where there is a mark: at most once in the life of an index. */
+enum status index_number_leave(struct index *index)
+{
+    struct buf closed = BUF_INIT;
+    enum status st = ldb_get(index->db, INDEX_CLOSED, strlen(INDEX_CLOSED), &closed);
+    buf_free(&closed);
+    if (st)
+        return st == ST_NOT_FOUND ? ST_OK : st;
+    ldb_batch_clear(index->batch);
+    ldb_batch_delete(index->batch, INDEX_CLOSED, strlen(INDEX_CLOSED));
+    return ldb_write(index->db, index->batch, true, NULL);
+}
+
 void index_number_end(struct index *index)
 {
     char number[24];

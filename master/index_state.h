@@ -89,6 +89,11 @@ enum status index_commit_to_log(struct index *index, const struct index_change *
 /* While opening, with index->sequence as it is on the disk, not 0: moves it to where numbers go on,
  * durably. */
 enum status index_number_begin(struct index *index) MUST_CHECK;
+/* While opening, where the log of several masters gives the numbers: that the index was closed in
+ * good order by one that was alone says nothing any more. What is applied from now on is not
+ * synced, so a power loss may take it all back to just that number; used alone again, the index
+ * would give the log's numbers once more. */
+enum status index_number_leave(struct index *index) MUST_CHECK;
 /* While closing, when all is written: the numbers go on just there. Where it fails, or the last
  * write did, they jump, which does no harm. */
 void index_number_end(struct index *index);

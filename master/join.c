@@ -47,7 +47,7 @@ static void join_finish(struct join *join, enum status st, const char *format, .
 static void ask(struct join *join, const char *address,
                 void (*answered)(void *arg, struct http_call *call, enum status st))
 {
-    if (!probe_start(join->worker, address, answered, join))
+    if (!probe_start(join->worker, address, NULL, answered, join))
         join_finish(join, ST_NO_MEMORY, NULL);
 }
 

@@ -19,7 +19,8 @@
 enum {
     LOOK_MS = 250,        /* between two looks */
     SOON_MS = 20,         /* … while our own term is about to begin */
-    REVOKE_MS = 500,      /* patience for giving a lease back */
+    REVOKE_MS = 500,      /* patience for giving a lease back, */
+    LAST_MS = 1500,       /* and when nobody waits for the next one */
     STALE_LOOKS_MS = 3000 /* who writes is not known any more after that */
 };
 
@@ -38,9 +39,10 @@ struct lead {
 
     /* the thread's own: */
     uint64_t kept_ms; /* when the last keepalive was sent */
-    int64_t term;     /* the create revision of our key; 0: we do not hold it */
-    bool begun;       /* the term has begun */
-    bool complained;
+    int64_t term;     /* the create revision of our key at the last look; 0: we do not hold it */
+    int64_t begun;    /* the term that has begun, and was not ended by us; 0: none */
+    bool silent;      /* etcd did not answer; it was said */
+    bool refused;     /* it answered, and granted nothing; it was said */
 };
 
 /* --- shared --- */
@@ -83,15 +85,27 @@ static bool fresh(const struct lead *lead)
 }
 
 /* Not ourselves: who asks is not the writer at this moment, so to name us would send a client
- * in a circle. That is so while our own term is about to begin. */
+ * in a circle. That is so while our own term is about to begin, and while the key is there that we
+ * had before a restart, or under a lease that could not be given back. */
 bool lead_other(struct lead *lead, char address[LEAD_ADDRESS_MAX])
 {
     (void)pthread_mutex_lock(&lead->thread.lock);
-    bool known = lead->writer[0] && !lead->ours && fresh(lead);
+    bool known = lead->writer[0] && strcmp(lead->writer, lead->options.address) != 0 && fresh(lead);
     if (known)
         memcpy(address, lead->writer, LEAD_ADDRESS_MAX);
     (void)pthread_mutex_unlock(&lead->thread.lock);
     return known;
+}
+
+/* Any number of masters could trim at a time (trim.c says why); one is enough, but there must be
+ * one. At etcd's quota no lease is granted and no writer elected: if nobody trimmed until there is
+ * one, a log that fills the quota would stay. */
+bool lead_may_trim(struct lead *lead)
+{
+    (void)pthread_mutex_lock(&lead->thread.lock);
+    bool nobody = !lead->writer[0] && fresh(lead);
+    (void)pthread_mutex_unlock(&lead->thread.lock);
+    return lead_is_writer(lead) || (nobody && lead->options.eligible(lead->options.arg));
 }
 
 bool lead_head(struct lead *lead, uint64_t *head)
@@ -119,15 +133,39 @@ static uint64_t ttl_ms(const struct lead *lead)
     return (uint64_t)lead->options.ttl_s * 1000;
 }
 
+/* With it what was asked last has been given up: that says nothing of etcd. */
+static bool is_ending(struct lead *lead)
+{
+    (void)pthread_mutex_lock(&lead->thread.lock);
+    bool ending = lead->thread.ending;
+    (void)pthread_mutex_unlock(&lead->thread.lock);
+    return ending;
+}
+
 /* Once an outage, not once a try. */
 static void complain(struct lead *lead, enum status st, const struct etcd_answer *answer)
 {
-    if (st && !lead->complained)
+    if (st && is_ending(lead))
+        return;
+    if (st && !lead->silent)
         log_event(LOG_WARN, "lead", "event=etcd-does-not-answer error=\"%s\"",
                   answer->message[0] ? answer->message : status_text(st));
-    else if (!st && lead->complained)
+    else if (!st && lead->silent)
         log_event(LOG_INFO, "lead", "event=etcd-answers");
-    lead->complained = st != ST_OK;
+    lead->silent = st != ST_OK;
+}
+
+/* The same for what it refuses while it answers everything else: at its quota, what would make it
+ * larger. Other failures are complain()'s: looks, which follow, meet them as well. */
+static void complain_of_refusal(struct lead *lead, enum status st, const struct etcd_answer *answer)
+{
+    bool refused = st == ST_NO_SPACE || (st && lead->refused);
+    if (refused && !lead->refused)
+        log_event(LOG_WARN, "lead",
+                  "event=refused-by-etcd error=\"%s\" doing=\"reads only, while there is no "
+                  "writer\" advice=\"make room in etcd: compact, defrag, alarm disarm\"",
+                  answer->message[0] ? answer->message : status_text(st));
+    lead->refused = refused;
 }
 
 /* etcd's clock and ours may run at slightly different speeds, so a tenth is left off. */
@@ -146,7 +184,7 @@ static void grant(struct lead *lead)
     struct etcd_answer answer;
     uint64_t sent_ms = loop_now_ms();
     enum status st = etcd_grant(lead->etcd, lead->options.ttl_s, sent_ms + ttl_ms(lead), &answer);
-    complain(lead, st, &answer);
+    complain_of_refusal(lead, st, &answer);
     if (!st && answer.lease && answer.ttl > 0)
         set_lease(lead, answer.lease, sent_ms, answer.ttl);
     etcd_answer_free(&answer);
@@ -162,15 +200,18 @@ static void drop_lease(struct lead *lead, const char *why)
     if (lead->ours)
         lead->writer[0] = 0;
     lead->ours = false;
-    enum log_level level = lead->thread.ending ? LOG_INFO : LOG_WARN;
+    bool ending = lead->thread.ending;
     (void)pthread_mutex_unlock(&lead->thread.lock);
-    index_end_term(lead->options.index);
-    if (lead->begun)
-        log_event(level, "lead", "event=term-over term=%" PRId64 " reason=\"%s\"", lead->term, why);
-    lead->begun = false;
+    if (lead->begun) {
+        index_end_term(lead->options.index, (uint64_t)lead->begun);
+        log_event(ending ? LOG_INFO : LOG_WARN, "lead",
+                  "event=term-over term=%" PRId64 " reason=\"%s\"", lead->begun, why);
+    }
+    lead->begun = 0;
     lead->term = 0;
     /* Not done in time is fine, too: it expires. */
-    if (etcd_revoke(lead->etcd, lease, loop_now_ms() + REVOKE_MS, &answer) == ST_OK)
+    uint64_t until_ms = loop_now_ms() + (ending ? LAST_MS : REVOKE_MS);
+    if (etcd_revoke(lead->etcd, lease, until_ms, &answer) == ST_OK)
         log_event(LOG_DEBUG, "lead", "event=lease-revoked");
     etcd_answer_free(&answer);
 }
@@ -211,12 +252,15 @@ static void campaign(struct lead *lead)
                                 .lease = lead->lease};
     const struct etcd_txn txn = {&compare, 1, &put, 1, NULL, 0};
     struct etcd_answer answer;
-    /* What came of it is seen at the next look, however this ended. */
     enum status st = etcd_txn(lead->etcd, &txn, loop_now_ms() + ttl_ms(lead), &answer);
+    complain_of_refusal(lead, st, &answer);
     if (st == ST_NOT_FOUND)
         drop_lease(lead, "etcd has let the lease expire");
     etcd_answer_free(&answer);
-    lead_poke(lead);
+    /* What came of it is seen at the next look: at once, but where it was certainly not done, and
+     * asked for again and again it would be a load. */
+    if (!st || st == ST_UNKNOWN)
+        lead_poke(lead);
 }
 
 /* The key is ours by its lease, not by its value: a campaign whose answer was lost is seen
@@ -226,12 +270,12 @@ static void note_writer(struct lead *lead, const struct etcd_kv *kv, uint64_t he
     (void)pthread_mutex_lock(&lead->thread.lock);
     lead->head = head;
     lead->looked_ms = loop_now_ms();
-    lead->ours = kv && kv->lease == lead->lease;
+    lead->ours = kv && lead->lease && kv->lease == lead->lease;
     lead->writer[0] = 0;
     if (kv)
         (void)snprintf(lead->writer, sizeof lead->writer, "%s", kv->value);
     (void)pthread_mutex_unlock(&lead->thread.lock);
-    lead->term = kv && kv->lease == lead->lease ? kv->create_revision : 0;
+    lead->term = kv && lead->ours ? kv->create_revision : 0;
 }
 
 /* The key is ours, nobody else can append. With all of the log applied the term begins. */
@@ -240,7 +284,7 @@ static void begin_term(struct lead *lead)
     struct index *index = lead->options.index;
     if (index_sequence(index) != lead->head)
         return;
-    lead->begun = true;
+    lead->begun = lead->term;
     index_begin_term(index, (uint64_t)lead->term);
     log_event(LOG_INFO, "lead", "event=term-begun term=%" PRId64 " head=%" PRIu64, lead->term,
               lead->head);
@@ -253,13 +297,13 @@ static void take_role(struct lead *lead, bool writer)
     /* An index that lacks entries would keep everybody waiting, if it got the key, until it has
      * them. Nobody writes meanwhile, so whoever has all of them is there sooner. */
     bool whole = index_sequence(index) == lead->head;
-    if (lead->begun && index_term(index) != (uint64_t)lead->term)
-        drop_lease(lead, "the term was given up");
-    else if (lead->begun && !lead->term)
+    if (lead->begun && lead->begun != lead->term)
         drop_lease(lead, "the key of the writer is gone");
+    else if (lead->begun && index_term(index) != (uint64_t)lead->begun)
+        drop_lease(lead, "the term was given up");
     else if (lead->term && !lead->begun)
         begin_term(lead);
-    else if (!writer && whole && lead->options.eligible(lead->options.arg))
+    else if (!writer && whole && lead->lease && lead->options.eligible(lead->options.arg))
         campaign(lead);
 }
 
@@ -271,37 +315,33 @@ static void note_set_back(struct lead *lead, uint64_t head)
         drop_lease(lead, "etcd was set back");
 }
 
-/* One linearizable read of both: so with `writer` ours, `head` cannot move but by us. */
+/* Also without a lease: clients want to know who writes, and readers how far the log is. */
 static void look(struct lead *lead)
 {
     const struct oplog_keys *keys = lead->options.keys;
-    const struct etcd_op gets[] = {{.action = ETCD_GET, .key = keys->writer},
-                                   {.action = ETCD_GET, .key = keys->head}};
-    const struct etcd_txn txn = {NULL, 0, gets, 2, NULL, 0};
     struct etcd_answer answer;
     uint64_t head;
     /* What is applied was in the log before, so a head that is read now cannot be lower. */
     uint64_t applied = index_sequence(lead->options.index);
-    enum status st = etcd_txn(lead->etcd, &txn, loop_now_ms() + ttl_ms(lead) / 2, &answer);
-    complain(lead, st, &answer);
-    if (!st && oplog_parse_head(keys, &answer, &head)) {
-        if (head < applied) {
-            note_set_back(lead, head);
-            goto end;
-        }
-        const struct etcd_kv *kv = etcd_answer_find(&answer, keys->writer);
+    enum status st = oplog_look(keys, lead->etcd, loop_now_ms() + ttl_ms(lead) / 2, &answer, &head);
+    const struct etcd_kv *kv = etcd_answer_find(&answer, keys->writer);
+    complain(lead, st == ST_NOT_FOUND || st == ST_CONFLICT ? ST_OK : st, &answer);
+    if (!st && head < applied) {
+        note_set_back(lead, head);
+    } else if (!st) {
         note_writer(lead, kv, head);
+        if (kv && lead->lease)
+            lead->refused = false; /* there is nothing more to ask for */
         lead->options.head(lead->options.arg, head);
         take_role(lead, kv != NULL);
     }
-end:
     etcd_answer_free(&answer);
 }
 
 /* --- the thread --- */
 
-/* True where it is to end. */
-/* Ends early where somebody has poked: a term was ended, or a campaign may have been won. */
+/* True where it is to end. Ends early where somebody has poked: a term was ended, or a campaign may
+ * have been won. */
 static bool wait_ms(struct lead *lead, unsigned ms)
 {
     const struct timespec until = thread_time(ms);
@@ -326,10 +366,10 @@ static void *run(void *arg)
             keep_alive(lead);
         else
             grant(lead);
-        if (lead->lease)
-            look(lead);
+        look(lead);
         soon = lead->term && !lead->begun;
     }
+    etcd_resume(lead->etcd); /* others need not wait for the lease to expire */
     if (lead->lease)
         drop_lease(lead, "this master stops");
     return NULL;
@@ -355,7 +395,7 @@ void lead_stop(struct lead *lead)
 {
     if (!lead)
         return;
-    thread_end(&lead->thread);
+    etcd_end_thread(lead->etcd, &lead->thread);
 }
 
 void lead_free(struct lead *lead)

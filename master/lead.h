@@ -35,8 +35,8 @@ struct lead_options {
 
 /* Starts the thread. The options' strings must outlive it. */
 struct lead *lead_new(const struct lead_options *options) MUST_CHECK;
-/* Ends the term, gives the lease back, ends the thread; the others must be stopped before it is
- * freed, since they ask it. */
+/* Ends the term, gives the lease back, ends the thread, in two seconds at most, whatever etcd does.
+ * The others must be stopped before it is freed, since they ask it. */
 void lead_stop(struct lead *lead);
 /* The same, and frees it. */
 void lead_free(struct lead *lead);
@@ -51,6 +51,9 @@ bool lead_claim(struct lead *lead, uint64_t term, int64_t *lease);
 int64_t lead_lease(struct lead *lead);
 /* Another master that writes, as "host:port"; false where none is known. */
 bool lead_other(struct lead *lead, char address[LEAD_ADDRESS_MAX]);
+/* True where entries that nobody needs may be deleted by this master: it writes, or its index
+ * belongs to the log, and nobody writes. */
+bool lead_may_trim(struct lead *lead);
 /* The head as it was last seen; false where etcd does not answer. */
 bool lead_head(struct lead *lead, uint64_t *head);
 /* There is something to see at once: the term was ended. */

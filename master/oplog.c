@@ -72,6 +72,26 @@ enum status oplog_head(const struct oplog_keys *keys, struct etcd *etcd, uint64_
     return st;
 }
 
+/* Two plain ranges, the second at the revision of the first, and not a transaction, which etcd
+ * above its quota refuses even where it only reads. */
+enum status oplog_look(const struct oplog_keys *keys, struct etcd *etcd, uint64_t deadline_ms,
+                       struct etcd_answer *writer, uint64_t *head)
+{
+    const struct etcd_range first = {.key = keys->writer};
+    enum status st = etcd_range(etcd, &first, deadline_ms, writer);
+    if (st)
+        return st;
+    const struct etcd_range second = {.key = keys->head, .revision = writer->revision};
+    struct etcd_answer answer;
+    st = etcd_range(etcd, &second, deadline_ms, &answer);
+    if (st == ST_PEER) /* the first was answered: it is about the revision */
+        st = ST_CONFLICT;
+    if (!st && !oplog_parse_head(keys, &answer, head))
+        st = ST_NOT_FOUND;
+    etcd_answer_free(&answer);
+    return st;
+}
+
 /* --- appending --- */
 
 /* What is sent again and again, unchanged. */

@@ -39,6 +39,15 @@ bool oplog_parse_head(const struct oplog_keys *keys, const struct etcd_answer *a
 enum status oplog_head(const struct oplog_keys *keys, struct etcd *etcd, uint64_t deadline_ms,
                        uint64_t *head) MUST_CHECK;
 
+/*
+ * Who writes, and the head, both as they were at one moment, linearizably: so where the writer is
+ * this master, the head can have moved only by it. *writer: has PREFIX/writer, if it is there; free
+ * it with etcd_answer_free() in any case. ST_UNAVAILABLE; ST_NOT_FOUND: there is no log yet;
+ * ST_CONFLICT: etcd was compacted in between, ask again; ST_PEER.
+ */
+enum status oplog_look(const struct oplog_keys *keys, struct etcd *etcd, uint64_t deadline_ms,
+                       struct etcd_answer *writer, uint64_t *head) MUST_CHECK;
+
 /* By what right a master appends. */
 struct oplog_claim {
     int64_t term; /* the create revision of PREFIX/writer */

@@ -5,6 +5,7 @@
  */
 #include "master/probe.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -80,14 +81,19 @@ void probe_read(struct volume_report *report, struct http_call *call, enum statu
 
 /* --- asking --- */
 
-/* As larder's own request, so that a volume answers for itself alone. */
-struct http_call *probe_start(struct worker *worker, const char *address,
+/* As larder's own request, so that a volume answers for itself alone. A term goes together with the
+ * identity of whom it is for: etcds count each for itself, so one of this store would keep the
+ * masters of another store from writing to their volume, where that is at the address by now. */
+struct http_call *probe_start(struct worker *worker, const char *address, const char *id,
                               void (*done)(void *arg, struct http_call *call, enum status st),
                               void *arg)
 {
     char term_text[MASTER_TERM_FIELD];
+    char id_text[sizeof "Larder-Identity: " + IDENTITY_SIZE];
     const char *const fields[] = {"Larder-Internal: 1",
-                                  master_term_field(worker->master, term_text), NULL};
+                                  id ? master_term_field(worker->master, term_text) : NULL, id_text,
+                                  NULL};
+    (void)snprintf(id_text, sizeof id_text, "Larder-Identity: %s", id ? id : "");
     unsigned timeout = worker->master->config->voltimeout_ms;
     struct buf url = BUF_INIT;
     buf_addf(&url, "http://%s/admin/health", address);

@@ -11,9 +11,10 @@ struct http_call;
 struct volume_report;
 struct worker;
 
-/* Asks on the worker's loop, with --voltimeout. `done` is http_call_spec's; NULL: no memory, and
- * nothing is called. */
-struct http_call *probe_start(struct worker *worker, const char *address,
+/* Asks on the worker's loop, with --voltimeout. `id`: the identity of the volume of ours that is
+ * meant, and is told the term in which this master writes; NULL: whoever is there, who is told
+ * nothing. `done` is http_call_spec's; NULL: no memory, and nothing is called. */
+struct http_call *probe_start(struct worker *worker, const char *address, const char *id,
                               void (*done)(void *arg, struct http_call *call, enum status st),
                               void *arg) MUST_CHECK;
 

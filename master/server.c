@@ -433,6 +433,7 @@ bool server_stop(struct server *server)
     index_stop(server->master.index); /* what is queued becomes durable, and is told to its flows */
     if (!rested) {
         log_event(LOG_WARN, "master", "event=requests-cut-off");
+        cluster_stop(server->master.cluster); /* others may write at once */
         return false;
     }
     free_parts(server);

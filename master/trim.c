@@ -25,7 +25,7 @@ enum {
     MARKS_RETAINED = 256,    /* in --log-retain bytes */
     MARK_LEAST = 256,        /* bytes */
     MARKS = 4096,            /* the oldest is forgotten, and with it entries are kept longer */
-    COMPACT_REVISIONS = 1000 /* of etcd, that are worth a compaction */
+    COMPACT_REVISIONS = 1000 /* of etcd, that are worth a compaction, while it has room */
 };
 
 /* All entries up to this sequence were this many bytes before the present end of the log. */
@@ -48,6 +48,7 @@ struct trim {
     /* the thread's own: */
     uint64_t synced_bytes;
     int64_t compacted;
+    bool full; /* etcd has refused our position for want of space */
 };
 
 /* --- any thread --- */
@@ -146,6 +147,8 @@ static bool tell(struct trim *trim)
      */
     enum status st = etcd_txn(trim->etcd, &txn, loop_now_ms() + DEADLINE_MS, &answer);
     etcd_answer_free(&answer);
+    if (!st || st == ST_NO_SPACE)
+        trim->full = st == ST_NO_SPACE;
     return st == ST_OK;
 }
 
@@ -175,10 +178,10 @@ static void look_at_members(struct trim *trim)
     buf_free(&text);
 }
 
-/* --- trimming, at the writer --- */
+/* --- trimming --- */
 
-/* Up to here entries go even if somebody needs them: --log-retain bytes come behind. 0: none do. */
-/* From the newest mark back to the first that is old enough. */
+/* Up to here entries go even if somebody needs them: --log-retain bytes come behind. 0: none do.
+ * From the newest mark back to the first that is old enough. */
 static uint64_t beyond_retention(struct trim *trim)
 {
     uint64_t last = 0;
@@ -211,21 +214,22 @@ static uint64_t lowest_position(struct trim *trim, const struct etcd_answer *pos
                   " event=given-up reason=\"more than --log-retain behind: it will need a "
                   "checkpoint\"",
                   kv->key + strlen(trim->options.keys->positions), at);
-        const struct etcd_op drop = {.action = ETCD_DELETE, .key = kv->key};
-        const struct etcd_txn txn = {NULL, 0, &drop, 1, NULL, 0};
         struct etcd_answer answer;
-        if (etcd_txn(trim->etcd, &txn, loop_now_ms() + DEADLINE_MS, &answer))
+        if (etcd_delete(trim->etcd, kv->key, NULL, loop_now_ms() + DEADLINE_MS, &answer))
             log_event(LOG_DEBUG, "trim", "event=position-not-dropped");
         etcd_answer_free(&answer);
     }
     return lowest;
 }
 
-/* Without it etcd keeps every version of every key that ever was, deleted entries as well. */
+/* Without it etcd keeps every version of every key that ever was, deleted entries as well. A
+ * thousand of them may be a gibibyte: where etcd is full that is not waited for. (What it frees is
+ * given back to etcd's quota by its defragmentation, which is the operator's.) */
 static void compact(struct trim *trim, int64_t revision)
 {
     struct etcd_answer answer;
-    if (revision - trim->compacted < COMPACT_REVISIONS)
+    int64_t least = trim->full ? 1 : COMPACT_REVISIONS;
+    if (revision - trim->compacted < least)
         return;
     /* Another writer may have done it before: that is an error to etcd, and fine. */
     enum status st = etcd_compact(trim->etcd, revision, loop_now_ms() + DEADLINE_MS, &answer);
@@ -234,17 +238,26 @@ static void compact(struct trim *trim, int64_t revision)
     etcd_answer_free(&answer);
 }
 
-/* Deletes entries up to `last`, the end of one. Not fenced: whoever deletes what is synced
- * everywhere does no harm, however late. */
+/*
+ * Deletes entries up to `last`, the end of one. Not fenced, and no transaction (etcd above its
+ * quota refuses those, and that is when it matters): it may be done by a writer of old, and arrive
+ * late. It does no harm then, either:
+ * - no key that it names is ever written again, since sequences only rise, so what it deletes is
+ *   what was to be deleted when it was sent;
+ * - every master with a position had synced all of it, or was given up; positions only rise;
+ * - one that comes without a position, or with less than that (new, or its disk restored), finds a
+ *   gap before the next entry or none at all, and fetches a checkpoint: this master for one has all
+ *   that it deletes on its own disk;
+ * - who appends compares the head, which is another key; and who looks for an entry of his own, of
+ *   which he has no answer yet, has not applied it, so his position holds it.
+ */
 static void delete_entries(struct trim *trim, uint64_t last)
 {
     const struct oplog_keys *keys = trim->options.keys;
     char end[OPLOG_KEY_MAX];
     oplog_entry_key(keys, last + 1, end);
-    const struct etcd_op drop = {.action = ETCD_DELETE, .key = keys->log, .end = end};
-    const struct etcd_txn txn = {NULL, 0, &drop, 1, NULL, 0};
     struct etcd_answer answer;
-    enum status st = etcd_txn(trim->etcd, &txn, loop_now_ms() + DEADLINE_MS, &answer);
+    enum status st = etcd_delete(trim->etcd, keys->log, end, loop_now_ms() + DEADLINE_MS, &answer);
     if (!st)
         compact(trim, answer.revision);
     etcd_answer_free(&answer);
@@ -272,30 +285,18 @@ static void trim_log(struct trim *trim)
 
 /* --- the thread --- */
 
-/* True where it is to end. */
-static bool wait_ms(struct trim *trim, unsigned ms)
-{
-    const struct timespec until = thread_time(ms);
-    (void)pthread_mutex_lock(&trim->thread.lock);
-    while (!trim->thread.ending && thread_wait(&trim->thread.changed, &trim->thread.lock, &until))
-        continue;
-    bool ending = trim->thread.ending;
-    (void)pthread_mutex_unlock(&trim->thread.lock);
-    return ending;
-}
-
 /* Syncs before it tells, so that what is told of is on the disk. */
 static void *run(void *arg)
 {
     struct trim *trim = arg;
     bool told = false;
     sync_index(trim); /* or the first position that is told would be 0 */
-    for (unsigned tick = 1; !wait_ms(trim, told ? TICK_MS : FIRST_MS); tick++) {
+    for (unsigned tick = 1; !thread_pause(&trim->thread, told ? TICK_MS : FIRST_MS); tick++) {
         if (is_sync_due(trim, tick))
             sync_index(trim);
         told = tell(trim) || told;
         look_at_members(trim);
-        if (tick % SYNC_TICKS == 0 && lead_is_writer(trim->options.lead))
+        if (tick % SYNC_TICKS == 0 && lead_may_trim(trim->options.lead))
             trim_log(trim);
     }
     /* So that the next start has nothing to apply again. */
@@ -322,7 +323,7 @@ void trim_stop(struct trim *trim)
 {
     if (!trim)
         return;
-    thread_end(&trim->thread);
+    etcd_end_thread(trim->etcd, &trim->thread);
 }
 
 void trim_free(struct trim *trim)

@@ -1,6 +1,7 @@
 /*
- * Syncs the index of one of several masters now and then, tells the others how far it is, and, at
- * the writer, deletes entries of the log that nobody needs any more (DESIGN.md, 'Trimming').
+ * Syncs the index of one of several masters now and then, tells the others how far it is, and
+ * deletes entries of the log that nobody needs any more: at the writer, and where there is none
+ * (DESIGN.md, 'Trimming').
  */
 #ifndef LARDER_MASTER_TRIM_H
 #define LARDER_MASTER_TRIM_H

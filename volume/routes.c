@@ -18,6 +18,7 @@
 #include "volume/flow.h"
 #include "volume/path.h"
 #include "volume/service.h"
+#include "volume/subvolumes.h"
 
 /* What follows "/admin/" in a request's path, also below the path of the base URL; else NULL. */
 static const char *admin_part(const struct service *service, const char *raw, size_t len,
@@ -98,17 +99,25 @@ static void start_flow(struct service *service, struct http_request *req, struct
     }
 }
 
+/* A writer's look at the health of the volume that it means. It may have been another that was at
+ * this address until now, even one of another store, whose terms are counted by another etcd. */
+static bool is_look_at_us(const struct service *service, const struct http_request *req)
+{
+    static const char health[] = "/admin/health";
+    size_t len;
+    const char *raw = http_request_path(req, &len);
+    const char *id = http_request_field(req, "Larder-Identity");
+    return len == sizeof health - 1 && memcmp(raw, health, len) == 0 &&
+           (!id || strcmp(id, subvolumes_id(service->all)) == 0);
+}
+
 /* False where it comes of a master that is no writer any more. Reads do no harm, and are no word
  * of a writer's either, but for its looks at our health. */
 static bool pass_fence(struct service *service, struct http_request *req)
 {
-    static const char health[] = "/admin/health";
-    size_t len;
     const char *field = http_request_field(req, "Larder-Term");
-    const char *raw = http_request_path(req, &len);
     bool reads = is_read(http_request_method(req));
-    bool asks = len == sizeof health - 1 && memcmp(raw, health, len) == 0;
-    if (!field || (reads && !asks))
+    if (!field || (reads && !is_look_at_us(service, req)))
         return true;
     return fence_hear(&service->fence, fence_parse(field), loop_now_ms()) || reads;
 }

@@ -21,7 +21,9 @@
 #include <sys/stat.h>
 
 #include "common/log.h"
+#include "common/loop.h"
 #include "volume/disk.h"
+#include "volume/fence.h"
 #include "volume/parents.h"
 #include "volume/subvolume.h"
 #include "volume/subvolumes.h"
@@ -35,6 +37,14 @@ int store_enter(const struct store_at *at, int use, struct subvolume **sub, enum
         return subvolume_enter(*sub, (enum subvolume_use)use, at->request, st);
     *st = ST_NO_MEMORY;
     return -1;
+}
+
+/* The request was let in long ago, it may be: an upload takes its time, a job waits for a disk that
+ * is slow. Who sent it may be no writer any more, and the next one may have put a newer value
+ * there, or removed what was left. */
+enum status store_pass_fence(const struct store_at *at)
+{
+    return !at->fence || fence_holds(at->fence, at->term, loop_now_ms()) ? ST_OK : ST_NOT_WRITER;
 }
 
 /* --- Attributes --- */
@@ -258,7 +268,9 @@ enum status store_delete(const struct store_at *at)
         return st;
     st = at->file[0] ? parents_open(&p, sub, root, at->file, false, at->request) : ST_CONFLICT;
     if (!st) {
-        st = remove_in(sub, &p, at);
+        st = store_pass_fence(at);
+        if (!st)
+            st = remove_in(sub, &p, at);
         /* Also where it was gone already: another may have removed it without an fsync yet. */
         enum status closed = parents_close(&p, st == ST_OK || st == ST_NOT_FOUND);
         if (closed)
@@ -266,6 +278,19 @@ enum status store_delete(const struct store_at *at)
     }
     (void)subvolume_disk(sub)->close(root);
     return st;
+}
+
+/* Durably. */
+static enum status mark_unlinked(struct subvolume *sub, int fd, const struct store_at *at)
+{
+    const struct disk *disk = subvolume_disk(sub);
+    if (disk->set_attribute(fd, "user.larder.unlinked", "1", 1))
+        return errno == EOPNOTSUPP
+                   ? ST_NOT_IMPLEMENTED
+                   : subvolume_error(sub, at->request, "set attribute", at->file, errno);
+    if (disk->sync(fd))
+        return subvolume_sync_error(sub, at->request, "fsync", at->file, errno);
+    return ST_OK;
 }
 
 /* The mark is for an index made anew from volumes; the file stays. An fsync that failed earlier on
@@ -284,12 +309,9 @@ enum status store_unlink(const struct store_at *at)
     if (!at->file[0])
         st = ST_CONFLICT;
     if (fd >= 0) {
-        if (disk->set_attribute(fd, "user.larder.unlinked", "1", 1))
-            st = errno == EOPNOTSUPP
-                     ? ST_NOT_IMPLEMENTED
-                     : subvolume_error(sub, at->request, "set attribute", at->file, errno);
-        else if (disk->sync(fd))
-            st = subvolume_sync_error(sub, at->request, "fsync", at->file, errno);
+        st = store_pass_fence(at);
+        if (!st)
+            st = mark_unlinked(sub, fd, at);
         (void)disk->close(fd);
     }
     (void)disk->close(root);

@@ -48,6 +48,11 @@ struct trusted_file store_identify(const struct store_value *value);
 int store_enter(const struct store_at *at, int use, struct subvolume **sub,
                 enum status *st) MUST_CHECK;
 
+/* The last question before anything is changed under a name of the store (rename, unlink, an
+ * attribute): ST_NOT_WRITER where it would be done for a master that another has followed
+ * meanwhile. Nothing has been changed then. */
+enum status store_pass_fence(const struct store_at *at) MUST_CHECK;
+
 /* Reads what attributes there are, but for the type, which stays ""; what cannot be read or
  * understood counts as not there, but for an I/O error. */
 enum status store_read_attributes(struct subvolume *sub, int fd, const struct store_at *at,
@@ -62,10 +67,12 @@ enum status store_open(const struct store_at *at, struct store_value *value) MUS
 bool store_open_now(const struct store_at *at, struct trusted *trusted,
                     struct store_value *value) MUST_CHECK;
 
-/* Removes it, durably. ST_NOT_FOUND (that, too, is durable); ST_CONFLICT for a directory. */
+/* Removes it, durably. ST_NOT_FOUND (that, too, is durable); ST_CONFLICT for a directory;
+ * ST_NOT_WRITER. */
 enum status store_delete(const struct store_at *at) MUST_CHECK;
 
-/* Marks it as unlinked, durably. ST_NOT_FOUND; ST_NOT_IMPLEMENTED without attributes. */
+/* Marks it as unlinked, durably. ST_NOT_FOUND; ST_NOT_IMPLEMENTED without attributes;
+ * ST_NOT_WRITER. */
 enum status store_unlink(const struct store_at *at) MUST_CHECK;
 
 #endif

@@ -151,8 +151,9 @@ static enum status replace(const struct work *work, uint64_t generation)
     st = parents_open(&p, work->sub, work->root, path, true, work->at->request);
     bool renamed = false;
     if (!st) {
-        renamed = disk->rename(work->root, temp, p.fd, parents_name(path)) == 0;
-        if (!renamed)
+        st = store_pass_fence(work->at);
+        renamed = !st && disk->rename(work->root, temp, p.fd, parents_name(path)) == 0;
+        if (!st && !renamed)
             st = failed(work, "rename", errno);
         enum status closed = parents_close(&p, renamed);
         if (closed)
@@ -195,7 +196,8 @@ enum status tombstone_drop(const struct store_at *at, const struct key *key)
     const char *path = buf_text(&work.path);
     st = parents_open(&p, work.sub, work.root, path, false, at->request);
     if (!st) {
-        if (subvolume_disk(work.sub)->unlink(p.fd, parents_name(path)))
+        st = store_pass_fence(at);
+        if (!st && subvolume_disk(work.sub)->unlink(p.fd, parents_name(path)))
             st = errno == ENOENT ? ST_NOT_FOUND : failed(&work, "unlink", errno);
         /* Also where it was gone: as store_delete(). */
         enum status closed = parents_close(&p, st == ST_OK || st == ST_NOT_FOUND);

@@ -16,12 +16,13 @@ struct key;
 
 /* Keeps a tombstone for the key in the subvolume of `at` (whose `file` is only for the log), which
  * is made where it is missing. One of a larger or the same generation stays; one that is damaged is
- * replaced. Durable when it returns ST_OK, also where it was there already. */
+ * replaced. Durable when it returns ST_OK, also where it was there already. ST_NOT_WRITER: see
+ * store_pass_fence(). */
 enum status tombstone_put(const struct store_at *at, const struct key *key,
                           uint64_t generation) MUST_CHECK;
 
 /* Forgets it, durably, whatever its generation. ST_NOT_FOUND where there is none (that, too, is
- * durable). */
+ * durable); ST_NOT_WRITER. */
 enum status tombstone_drop(const struct store_at *at, const struct key *key) MUST_CHECK;
 
 /* Reads the tombstone at `path` below `dir_fd`. ST_NOT_FOUND; ST_CORRUPT where it is no number. */

@@ -12,7 +12,6 @@
 #include "common/loop.h"
 #include "common/planted.h"
 #include "volume/disk.h"
-#include "volume/fence.h"
 #include "volume/parents.h"
 #include "volume/subvolume.h"
 #include "volume/syncer.h"
@@ -256,14 +255,6 @@ static void identify(const struct writing *w, const struct parents *p, struct tr
         *stored = trusted_identify(is.st_dev, is.st_ino, is.st_ctim, (uint64_t)is.st_size);
 }
 
-/* The upload may have taken long, and the sync too: who sent it may be no writer any more, and the
- * next one may have removed what it left. */
-static enum status pass_fence(const struct writing *w)
-{
-    const struct store_at *at = w->at;
-    return !at->fence || fence_holds(at->fence, at->term, loop_now_ms()) ? ST_OK : ST_NOT_WRITER;
-}
-
 /* Somebody may remove empty directories between the open and the rename, which says ENOENT then. */
 static enum status put_in_place(struct writing *w, struct writing_end *end)
 {
@@ -273,7 +264,9 @@ static enum status put_in_place(struct writing *w, struct writing_end *end)
         st = parents_open(&p, w->sub, w->root, w->at->file, true, w->at->request);
         if (st)
             continue;
-        st = rename_into(w, &p, &end->replaced);
+        st = store_pass_fence(w->at);
+        if (!st)
+            st = rename_into(w, &p, &end->replaced);
         if (!st)
             identify(w, &p, &end->stored);
         enum status closed = parents_close(&p, st == ST_OK);
@@ -308,8 +301,6 @@ enum status writing_finish(struct writing *w, struct writing_end *end)
         st = set_attributes(w, end);
     if (!st)
         st = sync_file(w);
-    if (!st)
-        st = pass_fence(w);
     if (!st)
         st = put_in_place(w, end);
     if (!st)

@@ -163,6 +163,33 @@ class WriterTest(MastersTest):
         writer.stop()
         self.assertLess(self.back(c, began, "/back"), TTL * SLOW)
 
+    def test_writer_is_killed_and_back(self):
+        """Until its lease of before has expired there is no writer: it does not name itself."""
+        c = self.new_masters(masters=1)
+        (writer,) = c.masters
+        self.expect(c.put_at(writer, "/before", "value"), 201)
+        writer.kill()
+        writer.start()
+
+        def taken():
+            status = c.put_at(writer, "/after", "value", follow=False).status
+            self.assertIn(status, (201, 503))
+            return status == 201
+        poll("it writes again", 20 * SLOW, taken)
+
+    def test_writer_cuts_off(self):
+        """One that stops in the middle of an upload that stands still gives up its place, too."""
+        c = self.new_masters()
+        writer = c.writer()
+        with Raw(writer.port) as connection:
+            connection.send(b"PUT /stuck HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nx")
+            poll("it is under way", 10 * SLOW,
+                 lambda: c.admin("/admin/status", writer)["queues"]["locked_keys"] == 1)
+            writer.stop()
+            began = time.monotonic()
+            # Three quarters of the TTL at least are left of a lease that is not given back.
+            self.assertLess(self.back(c, began, "/back"), TTL / 2 * SLOW)
+
 
 if __name__ == "__main__":
     unittest.main()

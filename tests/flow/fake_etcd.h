@@ -33,6 +33,8 @@ struct fake_key {
     char *value;
     size_t len;
     int64_t created, modified, lease;
+    char *before; /* the value that it had before, for reads of an older revision; NULL: none */
+    size_t before_len;
 };
 
 /* A transaction that is under way yet, when who sent it has given it up. */
@@ -74,7 +76,9 @@ static inline void fake_put(const char *key, const void *value, size_t len, int6
         (void)snprintf(at->key, sizeof at->key, "%s", key);
         at->created = fake_etcd.revision;
     }
-    free(at->value);
+    free(at->before);
+    at->before = at->value;
+    at->before_len = at->len;
     at->value = __real_malloc(len + 1);
     memcpy(at->value, value, len);
     at->value[len] = 0;
@@ -85,26 +89,31 @@ static inline void fake_put(const char *key, const void *value, size_t len, int6
 
 static inline void fake_etcd_clear(void)
 {
-    for (size_t i = 0; i < fake_etcd.count; i++)
+    for (size_t i = 0; i < fake_etcd.count; i++) {
         free(fake_etcd.keys[i].value);
+        free(fake_etcd.keys[i].before);
+    }
     memset(&fake_etcd, 0, sizeof fake_etcd);
 }
 
-static inline void fake_answer_key(struct etcd_answer *answer, const char *key)
+/* As it is, or was at an older revision, one change ago at most. */
+static inline void fake_answer_key(struct etcd_answer *answer, const char *key, int64_t revision)
 {
     const struct fake_key *at = fake_key_find(key);
-    if (!at)
+    bool old = at && revision && at->modified > revision;
+    if (!at || (old && !at->before))
         return;
+    size_t len = old ? at->before_len : at->len;
     answer->kvs = realloc(answer->kvs, (answer->count + 1) * sizeof *answer->kvs);
     struct etcd_kv *kv = &answer->kvs[answer->count++];
     *kv = (struct etcd_kv){.key = strdup(at->key),
                            .key_len = strlen(at->key),
-                           .value = malloc(at->len + 1),
-                           .value_len = at->len,
+                           .value = malloc(len + 1),
+                           .value_len = len,
                            .create_revision = at->created,
                            .mod_revision = at->modified,
                            .lease = at->lease};
-    memcpy(kv->value, at->value, at->len + 1);
+    memcpy(kv->value, old ? at->before : at->value, len + 1);
 }
 
 static inline bool fake_compare(const struct etcd_compare *compare)
@@ -129,7 +138,7 @@ static inline void fake_do(const struct etcd_txn *txn, struct etcd_answer *answe
         if (ops[i].action == ETCD_PUT)
             fake_put(ops[i].key, ops[i].value, ops[i].value_len, ops[i].lease);
         else if (ops[i].action == ETCD_GET)
-            fake_answer_key(answer, ops[i].key);
+            fake_answer_key(answer, ops[i].key, 0);
     }
     answer->revision = fake_etcd.revision;
 }
@@ -222,14 +231,18 @@ enum status etcd_range(struct etcd *etcd UNUSED, const struct etcd_range *range,
 {
     memset(answer, 0, sizeof *answer);
     fake_arrive();
-    if (fake_next_fault() != FAULT_NONE)
+    enum fake_fault fault = fake_next_fault();
+    if (fault == FAULT_USURPED)
+        fake_etcd.usurp();
+    else if (fault != FAULT_NONE)
         return ST_UNAVAILABLE;
     for (size_t i = 0; i < fake_etcd.count; i++) {
         const char *key = fake_etcd.keys[i].key;
         if (range->end ? strcmp(key, range->key) >= 0 && strcmp(key, range->end) < 0
                        : strcmp(key, range->key) == 0)
-            fake_answer_key(answer, key);
+            fake_answer_key(answer, key, range->revision);
     }
+    answer->revision = fake_etcd.revision;
     return ST_OK;
 }
 

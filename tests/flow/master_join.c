@@ -108,6 +108,26 @@ START_TEST(one_that_was_taken_out_comes_back)
 }
 END_TEST
 
+static uint64_t term_seven(struct cluster *cluster UNUSED)
+{
+    return 7;
+}
+
+/* Who is asked may turn out to be of another store: it is not told that we write. */
+START_TEST(nobody_is_told_a_term)
+{
+    char several;
+    fake_master.cluster = (struct cluster *)(void *)&several;
+    fake_master.term = term_seven;
+    joins("v7:1");
+    ck_assert_str_eq(call_to("v7:1")->fields, "Larder-Internal: 1\n");
+    is_there("v7:1", OURS(ID_A));
+    ck_assert_str_eq(call_to("v1:1")->fields, "Larder-Internal: 1\n"); /* is it there, too? */
+    is_there("v1:1", OURS(ID_A));
+    ck_trace("GET:v7:1 GET:v1:1 reply:409 ");
+}
+END_TEST
+
 /* The name of a volume that has moved is not given to another: records mean the first. */
 START_TEST(the_name_of_another)
 {
@@ -350,6 +370,7 @@ int main(void)
     const struct played tests[] = {{a_new_volume, 3},
                                    {one_that_was_there_already, 7},
                                    {one_that_was_taken_out_comes_back, 2},
+                                   {nobody_is_told_a_term, 1},
                                    {the_name_of_another, 3},
                                    {one_that_has_moved, 3},
                                    {back_to_where_its_name_says, 1},

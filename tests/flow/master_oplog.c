@@ -229,6 +229,36 @@ START_TEST(entries_are_fetched_and_damaged_ones_refused)
 }
 END_TEST
 
+/* Between the two reads another master becomes the writer, and appends. */
+START_TEST(the_writer_and_the_head_are_of_one_moment)
+{
+    struct etcd_answer writer;
+    uint64_t head;
+    int64_t term = fake_key_find(keys.writer)->created;
+    fake_etcd.usurp = usurp;
+    fake_etcd.script[1] = FAULT_USURPED;
+    ck_assert_int_eq(oplog_look(&keys, &etcd, 0, &writer, &head), ST_OK);
+    ck_assert_int_eq(etcd_answer_find(&writer, keys.writer)->create_revision, term);
+    ck_assert_uint_eq(head, 10);
+    etcd_answer_free(&writer);
+    ck_assert_int_eq(oplog_look(&keys, &etcd, 0, &writer, &head), ST_OK);
+    ck_assert_int_ne(etcd_answer_find(&writer, keys.writer)->create_revision, term);
+    ck_assert_uint_eq(head, 11);
+    etcd_answer_free(&writer);
+
+    for (unsigned i = 0; i < 2; i++) {
+        fake_etcd.requests = 0;
+        fake_etcd.script[i] = FAULT_AWAY;
+        fake_etcd.script[1 - i] = FAULT_NONE;
+        ck_assert_int_eq(oplog_look(&keys, &etcd, 0, &writer, &head), ST_UNAVAILABLE);
+        etcd_answer_free(&writer);
+    }
+    put_text(keys.head, "x", 0);
+    ck_assert_int_eq(oplog_look(&keys, &etcd, 0, &writer, &head), ST_NOT_FOUND);
+    etcd_answer_free(&writer);
+}
+END_TEST
+
 START_TEST(the_head_must_be_a_number)
 {
     uint64_t head;
@@ -251,6 +281,7 @@ int main(void)
                                   what_is_told_is_what_came_of_it,
                                   nothing_late_succeeds_after_a_refusal,
                                   entries_are_fetched_and_damaged_ones_refused,
+                                  the_writer_and_the_head_are_of_one_moment,
                                   the_head_must_be_a_number,
                                   NULL};
     Suite *suite = suite_create("master_oplog");

@@ -421,6 +421,35 @@ START_TEST(blocking_fetches)
 }
 END_TEST
 
+static void *interrupt_soon(void *arg)
+{
+    (void)usleep(50000);
+    http_fetcher_interrupt(arg);
+    return NULL;
+}
+
+/* Who stops must not wait for a server that does not answer. */
+START_TEST(blocking_fetches_are_interrupted)
+{
+    struct http_fetcher *fetcher = http_fetcher_new();
+    const struct http_call_spec slow = {.method = "GET", .url = url("/slow")};
+    const struct http_call_spec hello = {.method = "GET", .url = url("/hello")};
+    pthread_t thread;
+    for (int i = 0; i < 3; i++) {
+        uint64_t began = loop_now_ms();
+        ck_assert_int_eq(pthread_create(&thread, NULL, interrupt_soon, fetcher), 0);
+        ck_assert_int_eq(http_fetch(fetcher, &slow), ST_CLOSED);
+        ck_assert_int_eq(pthread_join(thread, NULL), 0);
+        ck_assert_int_eq(http_fetch(fetcher, &slow), ST_CLOSED); /* nor is another begun */
+        ck_assert_uint_lt(loop_now_ms() - began, 10000);
+        http_fetcher_resume(fetcher);
+        ck_assert_int_eq(http_fetch(fetcher, &hello), ST_OK);
+        ck_assert_int_eq(http_fetch(fetcher, &hello), ST_OK);
+    }
+    http_fetcher_free(fetcher);
+}
+END_TEST
+
 START_TEST(blocking_upload)
 {
     struct http_fetcher *fetcher = http_fetcher_new();
@@ -459,6 +488,7 @@ int main(void)
                                   cancelled_calls_are_silent,
                                   calls_start_others,
                                   blocking_fetches,
+                                  blocking_fetches_are_interrupted,
                                   blocking_upload,
                                   NULL};
     Suite *suite = suite_create("http_client");

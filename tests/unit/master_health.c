@@ -288,6 +288,40 @@ START_TEST(the_first_identity_goes_into_the_index)
 }
 END_TEST
 
+/* --- terms --- */
+
+static uint64_t term_seven(struct cluster *cluster UNUSED)
+{
+    return 7;
+}
+
+static bool always(struct cluster *cluster UNUSED)
+{
+    return true;
+}
+
+/* Who has not said yet that he is a volume of ours may be one of another store. */
+START_TEST(only_a_volume_of_ours_is_told_the_term)
+{
+    char several;
+    fake_master.cluster = (struct cluster *)(void *)&several;
+    fake_master.may_write = always;
+    fake_master.term = term_seven;
+    loop_turns();
+    ck_assert_str_eq(call_to("v1:1")->fields, "Larder-Internal: 1\n");
+    answers("v1:1", LARDER(ID));
+    answers("v2:1", "nginx");
+    index_commits(ST_OK);
+    time_passes(1000);
+    ck_assert_str_eq(call_to("v1:1")->fields,
+                     "Larder-Internal: 1\nLarder-Term: 7\nLarder-Identity: " ID "\n");
+    ck_assert_str_eq(call_to("v2:1")->fields, "Larder-Internal: 1\n");
+    answers("v1:1", LARDER(OTHER));
+    time_passes(1000); /* it is asked who it is, in the name of the one that is known */
+    ck_assert_ptr_nonnull(strstr(call_to("v1:1")->fields, ID));
+}
+END_TEST
+
 /* --- names --- */
 
 START_TEST(a_volume_is_told_its_name)
@@ -383,6 +417,7 @@ int main(void)
                                    {calls_cannot_be_started, 1},
                                    {stopping_cancels_what_is_under_way, 1},
                                    {the_first_identity_goes_into_the_index, 2},
+                                   {only_a_volume_of_ours_is_told_the_term, 1},
                                    {a_volume_is_told_its_name, 3},
                                    {only_its_own_volume_is_told, 1},
                                    {it_is_asked_where_it_is_reached, 1},

@@ -11,15 +11,20 @@ static struct {
     enum status answer;
     unsigned appends;
     uint64_t first;    /* of the last append */
+    uint64_t next;     /* a term that begins while it is under way, or 0 */
     uint64_t applied;  /* as it was told */
     char volumes[256]; /* names and values that it was told, each with a blank behind it */
 } fake;
 
-static enum status fake_append(void *arg UNUSED, uint64_t term UNUSED, uint64_t first,
+static enum status fake_append(void *arg UNUSED, uint64_t term, uint64_t first,
                                uint32_t count UNUSED, const struct buf *ops UNUSED)
 {
     fake.appends++;
     fake.first = first;
+    if (fake.next) {
+        index_end_term(tested, term);
+        index_begin_term(tested, fake.next);
+    }
     return fake.answer;
 }
 
@@ -139,11 +144,11 @@ START_TEST(a_record_of_another_term_is_refused)
         if (before)
             index_begin_term(tested, 5);
         read_record("/a", &rec);
-        index_end_term(tested);
+        index_end_term(tested, 5);
         index_begin_term(tested, 6);
         ck_assert_int_eq(commit_record("/a", &rec, "v1:1"), ST_NOT_WRITER);
         ck_assert_uint_eq(fake.appends, 0);
-        index_end_term(tested);
+        index_end_term(tested, 6);
         record_free(&rec);
     }
 }
@@ -161,6 +166,26 @@ START_TEST(what_is_unknown_ends_the_term)
         ck_assert_str_eq(place_of("/a"), "");
     }
     ck_assert_uint_eq(fake.appends, 2);
+}
+END_TEST
+
+/* The answer to an append of the term before comes late. */
+START_TEST(the_next_term_is_not_ended_with_the_last)
+{
+    static const enum status ends[] = {ST_UNKNOWN, ST_NOT_WRITER};
+    for (size_t i = 0; i < 2; i++) {
+        index_begin_term(tested, 5 + i);
+        fake.answer = ends[i];
+        fake.next = 6 + i;
+        ck_assert_int_eq(put("/a", "v1:1"), ends[i]);
+        ck_assert_uint_eq(index_term(tested), 6 + i);
+    }
+    fake.answer = ST_OK;
+    fake.next = 0;
+    index_end_term(tested, 6);
+    ck_assert_int_eq(put("/a", "v1:1"), ST_OK);
+    index_end_term(tested, 7);
+    ck_assert_uint_eq(index_term(tested), 0);
 }
 END_TEST
 
@@ -222,6 +247,36 @@ START_TEST(one_that_is_used_alone_has_left_the_log)
     reopen(&fake_log);
     ck_assert(!index_follows_log(tested));
     ck_assert_uint_eq(index_sequence(tested), alone + 1);
+}
+END_TEST
+
+/* As it was on the disk before anything was applied: what a power loss leaves of what was not
+ * synced. Nothing is written meanwhile, so the files are whole. */
+static void copy_index(const char *to)
+{
+    char command[256];
+    (void)snprintf(command, sizeof command, "cp -r %s %s", path, to);
+    ck_assert_int_eq(system(command), 0); /* NOLINT(cert-env33-c) */
+}
+
+START_TEST(numbers_of_the_log_are_not_given_again_by_one_alone)
+{
+    char copy[96];
+    (void)snprintf(copy, sizeof copy, "%s/copy", dir);
+    reopen(NULL);
+    ck_assert_int_eq(put("/a", "v1:1"), ST_OK);
+    uint64_t closed = index_sequence(tested);
+    reopen(&fake_log); /* it was closed in good order */
+    ck_assert_int_eq(index_note_log(tested), ST_OK);
+    copy_index(copy);
+    for (uint64_t i = 1; i <= 9; i++)
+        ck_assert_int_eq(apply(closed + i, 1, "/b", "v1:1"), ST_OK);
+    close_index();
+    ck_assert_int_eq(ldb_destroy(path), ST_OK);
+    (void)rmdir(path);
+    ck_assert_int_eq(rename(copy, path), 0);
+    open_index(NULL);
+    ck_assert_uint_gt(index_sequence(tested), closed + 9);
 }
 END_TEST
 
@@ -317,10 +372,12 @@ int main(void)
                                   nothing_is_taken_outside_of_a_term,
                                   a_record_of_another_term_is_refused,
                                   what_is_unknown_ends_the_term,
+                                  the_next_term_is_not_ended_with_the_last,
                                   no_space_does_not_end_it,
                                   entries_are_applied_in_order_and_once,
                                   it_goes_back_to_what_was_synced,
                                   one_that_is_used_alone_has_left_the_log,
+                                  numbers_of_the_log_are_not_given_again_by_one_alone,
                                   a_blank_one_becomes_that_of_a_store,
                                   another_one_in_its_place_is_read,
                                   digests_are_of_what_is_in_it,

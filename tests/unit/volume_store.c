@@ -4,7 +4,9 @@
 #include <fcntl.h>
 #include <sys/xattr.h>
 
+#include "common/loop.h"
 #include "tests/unit/volume_dir.h"
+#include "volume/fence.h"
 
 static char *disk_path(const char *file)
 {
@@ -142,6 +144,31 @@ START_TEST(test_unlink)
 }
 END_TEST
 
+/* The writer of term 5 has asked, and by the time that a thread comes to it, that of 6 was heard.
+ */
+START_TEST(test_a_term_that_is_over)
+{
+    struct fence fence = {0};
+    struct store_at late = at("x");
+    struct store_value value;
+    ck_assert_int_eq(put("x", "old"), ST_OK);
+    late.fence = &fence;
+    late.term = 5;
+    ck_assert(fence_hear(&fence, 6, loop_now_ms()));
+    ck_assert_int_eq(put_at(&late, "new", NULL), ST_NOT_WRITER);
+    ck_assert_int_eq(store_unlink(&late), ST_NOT_WRITER);
+    ck_assert_int_eq(store_delete(&late), ST_NOT_WRITER);
+    ck_assert_int_eq(open_value("x", &value), ST_OK);
+    ck_assert_uint_eq(value.size, 3);
+    ck_assert_str_eq(value.attributes.md5, "149603e6c03516362a8da23f624db945"); /* of "old" */
+    ck_assert(!value.attributes.unlinked);
+    (void)close(value.fd);
+    late.term = 6;
+    ck_assert_int_eq(store_unlink(&late), ST_OK);
+    ck_assert_int_eq(store_delete(&late), ST_OK);
+}
+END_TEST
+
 START_TEST(test_damaged_value)
 {
     ck_assert_int_eq(put("x", "12345"), ST_OK);
@@ -219,6 +246,7 @@ int main(void)
                                   test_directories_in_the_way,
                                   test_delete,
                                   test_unlink,
+                                  test_a_term_that_is_over,
                                   test_damaged_value,
                                   test_attributes_that_are_none,
                                   test_only_files_are_served,

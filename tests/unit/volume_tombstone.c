@@ -4,8 +4,10 @@
 #include "common/buf.h"
 #include "common/json.h"
 #include "common/key.h"
+#include "common/loop.h"
 #include "common/name.h"
 #include "tests/unit/volume_dir.h"
+#include "volume/fence.h"
 #include "volume/tombstone_walk.h"
 
 enum { PIECE_MAX = 80 * 1024 };
@@ -76,6 +78,21 @@ START_TEST(test_put_and_drop)
 }
 END_TEST
 
+START_TEST(test_a_term_that_is_over)
+{
+    struct key key = make_key("/some key");
+    struct fence fence = {0};
+    struct store_at where = at("x");
+    ck_assert_int_eq(tombstone_put(&where, &key, 7), ST_OK);
+    where.fence = &fence;
+    where.term = 5;
+    ck_assert(fence_hear(&fence, 6, loop_now_ms()));
+    ck_assert_int_eq(tombstone_put(&where, &key, 8), ST_NOT_WRITER);
+    ck_assert_int_eq(tombstone_drop(&where, &key), ST_NOT_WRITER);
+    ck_assert_int_eq(listed(&key), 7);
+}
+END_TEST
+
 START_TEST(test_only_a_larger_generation_replaces)
 {
     struct key key = make_key("/some key");
@@ -141,9 +158,13 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {test_put_and_drop, test_only_a_larger_generation_replaces,
-                                  test_long_names,   test_damaged,
-                                  test_many,         NULL};
+    const TTest *const tests[] = {test_put_and_drop,
+                                  test_a_term_that_is_over,
+                                  test_only_a_larger_generation_replaces,
+                                  test_long_names,
+                                  test_damaged,
+                                  test_many,
+                                  NULL};
     Suite *suite = suite_create("volume tombstone");
     (void)dir_case(suite, "tombstone", tests);
     return suite_run(suite);

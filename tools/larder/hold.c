@@ -23,18 +23,6 @@ struct hold {
     struct thread thread;
 };
 
-/* False when it is to end. */
-static bool wait_a_while(struct hold *hold)
-{
-    const struct timespec until = thread_time(RENEW_MS);
-    (void)pthread_mutex_lock(&hold->thread.lock);
-    while (!hold->thread.ending && thread_wait(&hold->thread.changed, &hold->thread.lock, &until))
-        continue;
-    bool more = !hold->thread.ending;
-    (void)pthread_mutex_unlock(&hold->thread.lock);
-    return more;
-}
-
 static void tell(const struct hold *hold, const char *path)
 {
     const char *const fields[] = {hold->field, NULL};
@@ -48,7 +36,7 @@ static void tell(const struct hold *hold, const char *path)
 static void *renew(void *arg)
 {
     struct hold *hold = arg;
-    while (wait_a_while(hold))
+    while (!thread_pause(&hold->thread, RENEW_MS))
         tell(hold, "/admin/reconcile?renew");
     return NULL;
 }
