@@ -74,6 +74,21 @@ static const char *judge(const struct handover *handover, const struct http_call
     return NULL;
 }
 
+/* With what the volume says of it: why it refuses a master, and what to do, only it knows. */
+static void log_failure(const struct target *target, struct http_call *call, enum status st,
+                        const char *wrong)
+{
+    enum { SAID_MAX = 400 };
+    size_t len = 0;
+    const char *said = st ? "" : http_call_body(call, &len);
+    const char *end = memchr(said, '\n', len);
+    if (end)
+        len = (size_t)(end - said);
+    log_event(LOG_WARN, "handover", "request=%s place=%s http=%d error=\"%s\" said=\"%.*s\"",
+              target->handover->request, target->place, st ? 0 : http_call_status(call), wrong,
+              len < SAID_MAX ? (int)len : SAID_MAX, said);
+}
+
 static void target_answered(void *arg, struct http_call *call, enum status st)
 {
     struct target *target = arg;
@@ -81,8 +96,7 @@ static void target_answered(void *arg, struct http_call *call, enum status st)
     const char *wrong = judge(handover, call, st);
     handover->stored[target - handover->targets] = wrong == NULL;
     if (wrong)
-        log_event(LOG_WARN, "handover", "request=%s place=%s http=%d error=\"%s\"",
-                  handover->request, target->place, st ? 0 : http_call_status(call), wrong);
+        log_failure(target, call, st, wrong);
     /* A silence says nothing: it may wait for the source, or in the target's queue. Whether the
      * target itself is well the health checks tell. */
     if (st == ST_UNAVAILABLE)

@@ -15,7 +15,7 @@
 #include "common/pool.h"
 #include "volume/admin.h"
 #include "volume/called.h"
-#include "volume/pulls.h"
+#include "volume/masters.h"
 #include "volume/service.h"
 
 /* A POST: the file is written on the pool, as all that may block on a disk. */
@@ -83,7 +83,7 @@ void admin_name_start(struct service *service, struct http_request *req)
 static void name_kept(void *arg)
 {
     struct naming_call *call = arg;
-    pulls_trust(call->service->pulls, call->peer); /* masters do this, and nobody else */
+    masters_named(call->service->masters, call->peer);
     call->st = called_set(call->service->called, call->name);
 }
 
