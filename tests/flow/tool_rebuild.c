@@ -394,6 +394,53 @@ START_TEST(an_index_in_use_is_refused)
 }
 END_TEST
 
+/* Tries, while a rebuild is at work where there was no index, what must be refused then. */
+static int intrusion; /* exit status of the process that tried; -1: not yet */
+
+static void intrude(const char *method UNUSED, const char *url)
+{
+    if (intrusion >= 0 || !strstr(url, "/sv00/"))
+        return;
+    pid_t child = fork();
+    if (child == 0) {
+        const struct ldb_options options = {.create = true};
+        struct ldb *index;
+        (void)alarm(20); /* a second rebuild that goes on waits for the fixture's lock for ever */
+        enum status st = ldb_open(&index, db, &options, NULL); /* as a master does */
+        _exit(st != ST_LOCKED ? 1 : rebuild("") != EXIT_FAILED ? 2 : 0);
+    }
+    int status = -1;
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    intrusion = status;
+}
+
+START_TEST(a_directory_that_was_not_there_is_held)
+{
+    intrusion = -1;
+    fake_before = intrude;
+    (void)fake_copy("a:1/sv00", "/k", 0, 5, NULL, "");
+    ck_assert_int_eq(rebuild(""), EXIT_WELL);
+    ck_assert_int_eq(intrusion, 0);
+    check_index("/k", "a:1/sv00");
+    ck_assert_uint_eq(count_files("db"), 1);
+}
+END_TEST
+
+/* One that is there, and empty, stays where the rebuild fails; one that was not does not. */
+START_TEST(a_failure_leaves_what_was_there)
+{
+    char lock[120];
+    (void)fake_answer("http://b:1/?meta", 500, "");
+    (void)snprintf(lock, sizeof lock, "%s/LOCK", db);
+    ck_assert_int_eq(rebuild(""), EXIT_FAILED);
+    ck_assert_uint_eq(count_files("db"), 0);
+    ck_assert_int_eq(mkdir(db, 0755), 0);
+    ck_assert_int_eq(rebuild(""), EXIT_FAILED);
+    ck_assert_uint_eq(count_files("db"), 1);
+    ck_assert_int_ne(access(lock, F_OK), 0);
+}
+END_TEST
+
 START_TEST(a_damaged_index_is_replaced)
 {
     char file[120];
@@ -478,6 +525,8 @@ int main(void)
                                   a_listing_that_is_none_stops_it,
                                   an_interrupt_leaves_the_old_index_alone,
                                   an_index_in_use_is_refused,
+                                  a_directory_that_was_not_there_is_held,
+                                  a_failure_leaves_what_was_there,
                                   a_damaged_index_is_replaced,
                                   a_directory_that_is_no_index_is_refused,
                                   leftovers_of_a_killed_run_are_removed,
