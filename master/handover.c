@@ -141,25 +141,25 @@ static void handover_over(void *arg)
     handover_free(handover);
 }
 
-/* Its address and the path, appended. */
-static void add_url(struct buf *out, const struct handover_spec *spec, const char *place)
-{
-    buf_adds(out, "http://");
-    volumes_add_address(spec->worker->master->volumes, place, out);
-    buf_adds(out, spec->path);
-}
-
 static void launch(struct target *target, const struct handover_spec *spec)
 {
     struct buf url = BUF_INIT;
     struct buf from = BUF_INIT;
     uint64_t wait_ms = ANSWER_MS + spec->length / BYTES_A_MS;
-    add_url(&url, spec, target->place);
-    buf_addf(&from, "Larder-Copy-From: %s ", spec->md5);
-    add_url(&from, spec, spec->source);
+    struct volumes *volumes = spec->worker->master->volumes;
+    char identity_text[VOLUMES_FIELD];
+    buf_adds(&url, "http://");
+    const char *identity = volumes_reach(volumes, target->place, &url, identity_text);
+    buf_adds(&url, spec->path);
+    /* Of the source nothing is asked but the MD5. */
+    buf_addf(&from, "Larder-Copy-From: %s http://", spec->md5);
+    volumes_add_address(volumes, spec->source, &from);
+    buf_adds(&from, spec->path);
     char term_text[MASTER_TERM_FIELD];
-    const char *const fields[] = {"Larder-Internal: 1", buf_text(&from),
-                                  master_term_field(spec->worker->master, term_text), NULL};
+    const char *term = master_term_field(spec->worker->master, term_text);
+    /* Either may be missing, and ends the list then. */
+    const char *const fields[] = {"Larder-Internal: 1", buf_text(&from), term ? term : identity,
+                                  term ? identity : NULL, NULL};
     const struct http_call_spec call = {
         .method = "PUT",
         .url = buf_text(&url),

@@ -173,15 +173,20 @@ static struct http_call *call_volume(struct replica *replica)
     struct buf digest = BUF_INIT;
     char term_text[MASTER_TERM_FIELD];
     const char *term = master_term_field(rep->spec.worker->master, term_text);
+    char identity_text[VOLUMES_FIELD];
     buf_adds(&url, "http://");
-    volumes_add_address(rep->spec.worker->master->volumes, rep->candidates[replica->candidate],
-                        &url);
+    const char *identity = volumes_reach(rep->spec.worker->master->volumes,
+                                         rep->candidates[replica->candidate], &url, identity_text);
     buf_adds(&url, rep->path);
     buf_addf(&type, "Content-Type: %s", rep->type ? rep->type : "application/octet-stream");
     buf_addf(&digest, "Content-MD5: %s", rep->expected);
     const char *check = rep->spec.checked_there ? buf_text(&digest) : NULL;
-    const char *const fields[] = {"Larder-Internal: 1", buf_text(&type), check ? check : term,
-                                  check ? term : NULL, NULL};
+    const char *fields[6] = {"Larder-Internal: 1", buf_text(&type)};
+    size_t count = 2;
+    const char *const optional[] = {check, term, identity};
+    for (size_t i = 0; i < sizeof optional / sizeof optional[0]; i++)
+        if (optional[i])
+            fields[count++] = optional[i];
     const struct http_call_spec spec = {
         .method = "PUT",
         .url = buf_text(&url),

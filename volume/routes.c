@@ -122,6 +122,17 @@ static bool pass_fence(struct service *service, struct http_request *req)
     return fence_hear(&service->fence, fence_parse(field), loop_now_ms()) || reads;
 }
 
+/* False where the master means another volume, at whose address this one has come to be since the
+ * master looked last: a value would be where nobody looks for it, or be believed to be gone. A GET
+ * is not asked, since who asks for a value knows what he should get, or takes what is there. */
+static bool is_meant(const struct service *service, const struct http_request *req)
+{
+    if (http_request_method(req) == HTTP_GET)
+        return true;
+    const char *id = http_request_field(req, "Larder-Identity");
+    return !id || strcmp(id, subvolumes_id(service->all)) == 0;
+}
+
 void routes_handle(struct http_request *req, void *arg)
 {
     struct service *service = arg;
@@ -134,6 +145,11 @@ void routes_handle(struct http_request *req, void *arg)
     const char *part = admin_part(service, raw, len, &part_len);
     if (part) {
         handle_admin(service, req, part, part_len);
+        return;
+    }
+    if (!is_meant(service, req)) {
+        http_reply_status(req, ST_UNAVAILABLE,
+                          "another volume is meant, which was at this address");
         return;
     }
     struct path *path = malloc(sizeof *path);
