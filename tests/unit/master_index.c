@@ -328,52 +328,6 @@ START_TEST(work_is_found)
 }
 END_TEST
 
-/* It hides nothing behind it, is an error for who wants all, and is told to the log once. */
-START_TEST(damaged_work_is_passed_over)
-{
-    struct buf all = BUF_INIT;
-    FILE *captured = tmpfile();
-    int kept_stderr = dup(STDERR_FILENO);
-    ck_assert_int_eq(save("/a", "v:1", "W1\nfew\n"), ST_OK);
-    ck_assert_int_eq(save("/c", "v:1", "W1\nfew\n"), ST_OK);
-    close_index();
-    struct ldb *db;
-    const struct ldb_options as = {0};
-    struct ldb_batch *batch = ldb_batch_new();
-    ck_assert_int_eq(ldb_open(&db, path, &as, NULL), ST_OK);
-    ldb_batch_put(batch, "!w/b b", 6, "garbled", 7);
-    ldb_batch_put(batch, "!w/d", 4, "W1\nfewer\n", 9);
-    ck_assert_int_eq(ldb_write(db, batch, true, NULL), ST_OK);
-    ldb_batch_free(batch);
-    ldb_close(db);
-    open_index();
-    ck_assert_uint_eq(index_damaged(index_of_test), 0);
-    ck_assert_int_ge(dup2(fileno(captured), STDERR_FILENO), 0);
-    log_set_level(LOG_ERROR);
-    for (int i = 0; i < 3; i++) {
-        seen[0] = 0;
-        stop_after = 0;
-        ck_assert_int_eq(index_scan_work(index_of_test, &all, see_work, NULL), ST_CORRUPT);
-        ck_assert_str_eq(seen, "/a /c ");
-    }
-    struct key key = key_of("/d");
-    struct record rec;
-    ck_assert_int_eq(index_get_all(index_of_test, &key, &rec), ST_CORRUPT);
-    ck_assert_int_ge(dup2(kept_stderr, STDERR_FILENO), 0);
-    (void)close(kept_stderr);
-    ck_assert_uint_eq(index_damaged(index_of_test), 2);
-    char line[1024];
-    unsigned told[2] = {0};
-    rewind(captured);
-    while (fgets(line, sizeof line, captured)) {
-        told[0] += strstr(line, "key=\"/b%20b\"") != NULL;
-        told[1] += strstr(line, "key=\"/d\"") != NULL;
-    }
-    ck_assert(told[0] == 1 && told[1] == 1);
-    (void)fclose(captured);
-}
-END_TEST
-
 static enum status save_volume(const char *name, const char *value)
 {
     struct commit commit;
@@ -433,7 +387,6 @@ int main(void)
                                   damage_is_no_absence,
                                   scans_begin_and_end_where_they_should,
                                   work_is_found,
-                                  damaged_work_is_passed_over,
                                   keys_that_name_a_volume_are_found,
                                   volumes_are_kept,
                                   after_a_failed_write_the_database_is_opened_anew,
