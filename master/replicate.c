@@ -1,3 +1,15 @@
+/*
+ * The path: replicate_start → launch (a PUT to each of the first candidates) → the owner gives the
+ * value's bytes, replicas read them (replica_read) → replica_answered for each, or watched: it is
+ * stuck → turned: the owner is told.
+ *
+ * Whatever may come of an upload only notes it, and sets the timer of the turn: libcurl's callbacks
+ * are on the stack then, and the owner may free all of this when he is told. turned() is the only
+ * place that calls him.
+ *
+ * A slot (struct replica) has one candidate at a time. What became of a candidate is kept by its
+ * position (`results`), as the owner has to remove what a failed one may have stored.
+ */
 #include "master/replicate.h"
 
 #include <inttypes.h>
@@ -285,6 +297,7 @@ static bool is_over(const struct replicate *rep)
     return rep->term != master_term(rep->spec.worker->master);
 }
 
+/* No candidate is tried any more, so it is decided on the next turn. */
 static void give_up(struct replicate *rep)
 {
     rep->next_candidate = rep->spec.candidate_count;
@@ -315,6 +328,7 @@ static void watched(void *arg)
 
 /* --- for the owner --- */
 
+/* What must outlive the call of replicate_start(). On failure replicate_free() has the rest. */
 static enum status copy_spec(struct replicate *rep, const struct replicate_spec *spec)
 {
     rep->path = strdup(spec->path);

@@ -80,6 +80,8 @@ void admin_name_start(struct service *service, struct http_request *req)
     }
 }
 
+/* On the pool: names of masters may be resolved, and files written. Who tells the name is a master,
+ * or pretends to be one; masters.c has what comes of either. */
 static void name_kept(void *arg)
 {
     struct naming_call *call = arg;

@@ -1,3 +1,9 @@
+/*
+ * A list of the copies under way, and a pool of its own for them. An entry goes its way under the
+ * lock: RUNS → FINISHING (the value is about to get its name, and nobody can stop it) or GIVEN_UP
+ * (by a DELETE, which can rely on it that nothing turns up afterwards). The thread of a copy asks
+ * between two chunks whether it goes on; nobody interrupts it.
+ */
 #include "volume/pulls.h"
 
 #include <pthread.h>
@@ -22,6 +28,7 @@ struct pulls {
     struct pulls_entry *first;
 };
 
+/* On failure what was made is pulls_free()'s. */
 static enum status make_threads(struct pulls *pulls)
 {
     pulls->pool = pool_new(THREADS, WAITING);
@@ -42,6 +49,7 @@ struct pulls *pulls_new(void)
     return NULL;
 }
 
+/* The pool first: it waits for its jobs, which go through the gates when they end. */
 void pulls_free(struct pulls *pulls)
 {
     if (!pulls)
@@ -92,6 +100,7 @@ bool pulls_goes_on(struct pulls *pulls, const struct pulls_entry *entry)
     return on;
 }
 
+/* From one state to the other in one look at both: a DELETE comes before it or after it. */
 bool pulls_finish(struct pulls *pulls, struct pulls_entry *entry)
 {
     (void)pthread_mutex_lock(&pulls->lock);
@@ -102,6 +111,7 @@ bool pulls_finish(struct pulls *pulls, struct pulls_entry *entry)
     return on;
 }
 
+/* All of that path: two masters may have asked for the same. */
 bool pulls_give_up(struct pulls *pulls, unsigned subvolume, const char *file)
 {
     bool gone = true;
