@@ -137,6 +137,12 @@ void routes_handle(struct http_request *req, void *arg)
 {
     struct service *service = arg;
     size_t len, part_len;
+    /* First: its term is not for us either. */
+    if (!is_meant(service, req)) {
+        http_reply_status(req, ST_UNAVAILABLE,
+                          "another volume is meant, which was at this address");
+        return;
+    }
     if (!pass_fence(service, req)) {
         http_reply_status(req, ST_NOT_WRITER, "another master writes by now");
         return;
@@ -145,11 +151,6 @@ void routes_handle(struct http_request *req, void *arg)
     const char *part = admin_part(service, raw, len, &part_len);
     if (part) {
         handle_admin(service, req, part, part_len);
-        return;
-    }
-    if (!is_meant(service, req)) {
-        http_reply_status(req, ST_UNAVAILABLE,
-                          "another volume is meant, which was at this address");
         return;
     }
     struct path *path = malloc(sizeof *path);
