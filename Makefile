@@ -95,6 +95,10 @@ WRAP := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strn
 $(OUT)/tests/flow/master_%: LDFLAGS += $(WRAP)
 $(patsubst %,$(OUT)/tests/unit/master_%,facts health replicate replicate_whole volumes volumes_look volumes_page): LDFLAGS += $(WRAP)
 
+# A test that loses wake-ups; one without room for answers.
+$(OUT)/tests/flow/volume_put_races: LDFLAGS += -Wl,--wrap=pthread_cond_broadcast
+$(OUT)/tests/flow/volume_get_gone: LDFLAGS += -Wl,--wrap=room_take
+
 unit: $(UNIT)
 	@tools/run-unit.sh $(UNIT)
 

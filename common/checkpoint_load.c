@@ -1,3 +1,15 @@
+/*
+ * checkpoint_load_begin → entries through the sink, as they come → checkpoint_load_finish →
+ * checkpoint_load_swap. Up to the swap everything happens in DIR.checkpoint-new, which is this
+ * process's alone (LevelDB locks it); DIR is not read, written or opened.
+ *
+ * Nothing is believed that was only written: what was put in is summed up on the way, and the
+ * finished database is opened as a master will open it and summed up again. Both sums must agree.
+ * LevelDB's own checksums do not tell of entries that are missing altogether.
+ *
+ * Nothing is synced before the end either, since a crash before the swap leaves an index that
+ * nobody has begun to use; a leftover is removed by the next begin, or by a master's start.
+ */
 #include "common/checkpoint_load.h"
 
 #include <errno.h>
@@ -16,6 +28,7 @@
 #include "common/loop.h"
 #include "common/swap.h"
 
+/* Of one write; and of LevelDB's memtable, large because all comes in one go and nobody reads. */
 enum { BATCH_BYTES = 1024 * 1024, BUFFER_BYTES = 32 * 1024 * 1024 };
 
 /* Order does not matter to it, so what is added to an index may come at any time. */
@@ -24,6 +37,8 @@ struct sum {
     unsigned char mixed[MD5_SIZE]; /* of the digests of all entries */
 };
 
+/* `db` is there from the beginning to the end of the finish, and what says whether there is
+ * anything to remove. */
 struct checkpoint_load {
     enum checkpoint_load_kind kind;
     char *path; /* DIR.checkpoint-new */
@@ -61,6 +76,7 @@ static char *beside(const char *dir, const char *suffix)
     return asprintf(&path, "%.*s%s", (int)len, dir, suffix) < 0 ? NULL : path;
 }
 
+/* lstat: a link is there, wherever it leads. */
 static bool is_there(const char *path)
 {
     struct stat is;
@@ -69,6 +85,8 @@ static bool is_there(const char *path)
 
 /* --- the database --- */
 
+/* The exclusive or of digests: the same whatever the order, so it need not be that of the database.
+ */
 static enum status add_sum(struct sum *sum, const char *key, size_t key_len, const char *value,
                            size_t value_len)
 {
@@ -81,6 +99,7 @@ static enum status add_sum(struct sum *sum, const char *key, size_t key_len, con
     return st;
 }
 
+/* A leftover of a killed run is removed first. One of a run that goes on is locked, and stays. */
 static enum status open_fresh(struct checkpoint_load *load, struct buf *why)
 {
     const struct ldb_options options = {
@@ -98,6 +117,8 @@ static enum status open_fresh(struct checkpoint_load *load, struct buf *why)
     return st;
 }
 
+/* The reason is kept: the sink can only hand a status through the reader, and its caller asks for
+ * the text afterwards (checkpoint_load_explain). */
 static enum status flush(struct checkpoint_load *load, bool sync, struct buf *why)
 {
     char *error = NULL;
@@ -112,6 +133,8 @@ static enum status flush(struct checkpoint_load *load, bool sync, struct buf *wh
     return st;
 }
 
+/* Summed up before it is written, from the caller's bytes: an error on the way to the disk is not
+ * in the sum. */
 static enum status put(struct checkpoint_load *load, const char *key, size_t key_len,
                        const char *value, size_t value_len)
 {
@@ -125,6 +148,7 @@ static enum status put(struct checkpoint_load *load, const char *key, size_t key
 
 /* --- loading --- */
 
+/* Nothing of the checkpoint is needed yet: its head comes through the sink. */
 enum status checkpoint_load_begin(struct checkpoint_load **begun, const char *dir,
                                   enum checkpoint_load_kind kind, struct buf *why)
 {
@@ -144,6 +168,7 @@ enum status checkpoint_load_begin(struct checkpoint_load **begun, const char *di
     return ST_OK;
 }
 
+/* Removing may fail as well; then it is a leftover, which the next one meets. */
 void checkpoint_load_free(struct checkpoint_load *load)
 {
     if (!load)
@@ -165,6 +190,8 @@ enum status checkpoint_load_explain(const struct checkpoint_load *load, enum sta
                    load->fault ? load->fault : status_text(st));
 }
 
+/* A master that let its snapshot go begins another checkpoint: not an entry of the first may stay.
+ */
 enum status checkpoint_load_anew(struct checkpoint_load *load)
 {
     ldb_close(load->db);
@@ -175,6 +202,7 @@ enum status checkpoint_load_anew(struct checkpoint_load *load)
     return open_fresh(load, NULL);
 }
 
+/* Only a restore has a use for it (put_own). */
 static enum status load_head(void *arg, const struct checkpoint_head *head)
 {
     struct checkpoint_load *load = arg;
@@ -222,6 +250,7 @@ static enum status put_own(struct checkpoint_load *load)
 
 /* --- finishing --- */
 
+/* All of it, as it can be read back. */
 static enum status sum_up(struct ldb *db, struct sum *sum)
 {
     struct ldb_iter *iter = ldb_iter_new(db);
@@ -259,6 +288,9 @@ static enum status verify(struct checkpoint_load *load, struct buf *why)
     return st;
 }
 
+/* In this order: the last batch with a sync, closed, opened and compared, closed, every file
+ * synced. From the second closing on it is kept whatever happens: it is whole, and may have cost
+ * hours. */
 enum status checkpoint_load_finish(struct checkpoint_load *load, struct buf *why)
 {
     enum status st = load->kind == CHECKPOINT_LOAD_RESTORE ? put_own(load) : ST_OK;
@@ -299,6 +331,7 @@ static enum status put_in_place(const char *dir, const char *new, const char *ol
                    strerror(errno));
 }
 
+/* The old one goes when the new one has its name durably, not before. */
 enum status checkpoint_load_swap(const char *dir, struct buf *why)
 {
     char *place = beside(dir, "");
@@ -340,6 +373,9 @@ static bool is_held(const char *dir)
     return held;
 }
 
+/* What can stand beside DIR: `new` alone (a load that was killed, or is still at work: then DIR is
+ * held), `old` beside DIR (a swap that was done), `old` without DIR (one that was cut in two: it
+ * goes back, since whether `new` was whole is not known any more). */
 enum status checkpoint_load_clean(const char *dir, struct buf *why)
 {
     char *place = beside(dir, "");
@@ -387,6 +423,7 @@ static bool joining_stopped(void *arg)
     return joining->stopped && joining->stopped(joining->arg);
 }
 
+/* The sink and the fetch each fail in their own words: who was first keeps `why`. */
 enum status checkpoint_load_fetch(const char *const *masters, const char *dir,
                                   bool (*stopped)(void *arg), void *arg,
                                   struct checkpoint_head *head, struct buf *why)

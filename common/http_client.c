@@ -2,6 +2,13 @@
  * Two ways to make a call behind one interface: short exchanges over connections of our own, and
  * libcurl for whatever streams. A name that libcurl had to resolve is known to the short way for a
  * minute afterwards.
+ *
+ * A call is made here and freed here, in one of two places: after its owner was told that it is
+ * over, or in http_call_cancel(). So `done` may look at the answer and must not cancel, and the
+ * owner must forget the call in `done`. Cancelling never calls back: the owner that cancels is
+ * mostly about to free what `arg` points to.
+ *
+ * Everything is on one loop's thread; nothing is locked.
  */
 #include "common/http_client.h"
 
@@ -11,6 +18,8 @@
 #include "common/http_curl.h"
 #include "common/http_short.h"
 
+/* Both ways are made at once and share nothing, not even connections: what streams would keep one
+ * of a short exchange's for long. */
 struct http_client {
     struct http_short *brief;
     struct http_curl *curl;
@@ -32,11 +41,13 @@ struct http_call {
     struct http_call *next, **link; /* client->calls */
 };
 
+/* libcurl wants it before there are threads. */
 bool http_client_global_init(void)
 {
     return http_curl_global_init();
 }
 
+/* The first is undone where the second cannot be had, so a client has both or is none. */
 struct http_client *http_client_new(struct loop *loop, unsigned max_idle)
 {
     struct http_client *client = calloc(1, sizeof *client);
@@ -52,6 +63,7 @@ struct http_client *http_client_new(struct loop *loop, unsigned max_idle)
     return client;
 }
 
+/* The calls first: they stand on the two ways. */
 void http_client_free(struct http_client *client)
 {
     if (!client)
@@ -66,6 +78,8 @@ void http_client_free(struct http_client *client)
     free(client);
 }
 
+/* Leaves the list, by the pointer that points to it: there is no need to look for it. What it went
+ * by is gone already, or is the way's own to free. */
 static void call_free(struct http_call *call)
 {
     *call->link = call->next;
@@ -76,6 +90,8 @@ static void call_free(struct http_call *call)
 
 /* --- the short way --- */
 
+/* The answer belongs to the exchange, which is gone when this returns: so `done` is told now, and
+ * looks at it now. */
 static void exchange_done(void *arg, struct http_exchange *exchange UNUSED, enum status st)
 {
     struct http_call *call = arg;
@@ -83,12 +99,16 @@ static void exchange_done(void *arg, struct http_exchange *exchange UNUSED, enum
     call_free(call);
 }
 
+/* All of the request in memory, all of the answer wanted in memory, and a host whose address is
+ * known: the short way resolves nothing, as that would block the loop. `stall_ms` watches progress,
+ * which only streams have. */
 static bool is_short(const struct http_client *client, const struct http_call_spec *spec)
 {
     return !spec->write && !spec->stall_ms && (!spec->has_body || spec->body) &&
            http_short_can(client->brief, spec->url);
 }
 
+/* Left unset where it fails: http_call_start() sees that. */
 static void start_exchange(struct http_call *call, const struct http_call_spec *spec)
 {
     const struct http_exchange_spec exchange = {
@@ -108,6 +128,7 @@ static void start_exchange(struct http_call *call, const struct http_call_spec *
 
 /* --- libcurl's way --- */
 
+/* libcurl asks for any body in pieces, also for one that lies there whole. */
 static size_t give_body(void *arg, char *to, size_t max)
 {
     struct http_call *call = arg;
@@ -120,12 +141,15 @@ static size_t give_body(void *arg, char *to, size_t max)
     return n;
 }
 
+/* Between libcurl and the owner only because of `arg`: libcurl's is the call. */
 static bool take_answer(void *arg, const char *data, size_t len)
 {
     const struct http_call *call = arg;
     return call->write(call->arg, data, len);
 }
 
+/* The address that a name had is told to the short way before the owner is: what he starts next for
+ * the same host goes that way already. */
 static void transfer_over(void *arg, enum status st)
 {
     struct http_call *call = arg;
@@ -137,6 +161,8 @@ static void transfer_over(void *arg, enum status st)
     call_free(call);
 }
 
+/* A copy of the spec with the functions of ours, which know the call; without `write` libcurl's
+ * side gathers the answer, up to a bound. */
 static void start_transfer(struct http_call *call, const struct http_call_spec *spec)
 {
     struct http_call_spec own = *spec;
@@ -148,6 +174,8 @@ static void start_transfer(struct http_call *call, const struct http_call_spec *
 
 /* --- the interface --- */
 
+/* In the list before it is started, so that whatever happens call_free() is its end. Neither way
+ * calls back from within its start, so the owner has the pointer before `done` comes. */
 struct http_call *http_call_start(struct http_client *client, const struct http_call_spec *spec)
 {
     struct http_call *call = calloc(1, sizeof *call);
@@ -176,6 +204,7 @@ struct http_call *http_call_start(struct http_client *client, const struct http_
     return call;
 }
 
+/* The short way never pauses. */
 void http_call_resume(struct http_call *call)
 {
     if (call->transfer)
@@ -190,6 +219,8 @@ void http_call_cancel(struct http_call *call)
         http_short_cancel(call->exchange);
     call_free(call);
 }
+
+/* --- the answer; it is the way's, and goes with it --- */
 
 int http_call_status(const struct http_call *call)
 {

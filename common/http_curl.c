@@ -2,6 +2,15 @@
  * libcurl does not let its functions be called from inside its callbacks (adding, removing), and
  * frees nothing there. So `curl->inside` is set while libcurl runs, and what is asked for
  * meanwhile waits in `curl->later` for the loop's next turn.
+ *
+ * The life of a call: WAITING (with an easy handle, not in the multi handle; only where it was
+ * started from inside) → RUNNING → told by reap(), and freed; or cancelled: freed at once, and from
+ * inside CANCELLED first, which its callbacks answer with an abort, and freed on the next turn.
+ *
+ * Who drives libcurl: it says which sockets it wants watched (socket_wanted) and when it wants to
+ * be called at the latest (timer_wanted); the loop calls run() for both. Ends are found only there,
+ * in reap(), which runs when libcurl is not on the stack: so an owner may start and cancel whatever
+ * he likes while he is told.
  */
 #include "common/http_curl.h"
 
@@ -61,6 +70,7 @@ struct http_curl {
     unsigned idle_count;
 };
 
+/* Not safe beside other threads, so before there are any. */
 bool http_curl_global_init(void)
 {
     return curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
@@ -68,6 +78,9 @@ bool http_curl_global_init(void)
 
 /* --- a transfer --- */
 
+/* Bytes of the answer. What goes beyond the bound is dropped, and not an error: the status has
+ * come, and that is what such an owner wants to know. A count other than `len` makes libcurl give
+ * up. */
 static size_t transfer_take(struct transfer *transfer, const char *data, size_t len)
 {
     if (transfer->write)
@@ -92,6 +105,11 @@ static enum status make_fields(struct transfer *transfer, const char *const *fie
     return list ? ST_OK : ST_NO_MEMORY;
 }
 
+/* All that a request says but its fields and functions. PROTOCOLS: nothing but HTTP, whatever a
+ * URL from outside says. PATH_AS_IS: keys have `..` and `//` in them. NOSIGNAL: the resolver would
+ * use SIGALRM. UPLOAD alone would make it a PUT, so the method is said as well. TIMEOUT is for all
+ * of the call, 0 is none; who streams sets `stall_ms` instead, which has seconds for its unit and 1
+ * byte a second for its bound. */
 static CURLcode set_request(CURL *easy, const struct http_call_spec *spec)
 {
     CURLcode bad = curl_easy_setopt(easy, CURLOPT_URL, spec->url);
@@ -137,6 +155,7 @@ static enum status transfer_prepare(struct transfer *transfer, const struct http
     return st;
 }
 
+/* The easy handle is not freed with it: it is reused. */
 static void transfer_clear(struct transfer *transfer)
 {
     curl_slist_free_all(transfer->fields);
@@ -144,6 +163,9 @@ static void transfer_clear(struct transfer *transfer)
     buf_free(&transfer->body);
 }
 
+/* What the owners decide upon: whether anybody is there at all (UNAVAILABLE: mark it down, and try
+ * another), is there and silent (PEER_TIMEOUT), or has broken off in the midst (PEER: proves
+ * nothing). A timeout before there was a connection is the first. CLOSED is our own doing. */
 static enum status status_of_curl(CURL *easy, CURLcode code)
 {
     curl_off_t connected = 0;
@@ -171,6 +193,7 @@ static enum status status_of_curl(CURL *easy, CURLcode code)
 
 /* --- asynchronous: the loop on one side, libcurl on the other --- */
 
+/* libcurl wants more of the body. A cancelled call is not asked any more: its owner is gone. */
 static size_t call_read(char *to, size_t size, size_t count, void *arg)
 {
     struct http_curl_call *call = arg;
@@ -184,6 +207,8 @@ static size_t call_read(char *to, size_t size, size_t count, void *arg)
     return n == HTTP_READ_ABORT ? CURL_READFUNC_ABORT : n;
 }
 
+/* libcurl has bytes of the answer. With pause_after_write each piece has to be let in by
+ * http_curl_resume(): the owner passes it on first, so memory has one piece at a time. */
 static size_t call_write(char *data, size_t size, size_t count, void *arg)
 {
     struct http_curl_call *call = arg;
@@ -197,6 +222,7 @@ static size_t call_write(char *data, size_t size, size_t count, void *arg)
     return transfer_take(&call->transfer, data, size * count);
 }
 
+/* Out of both lists; `later` is searched, as it is short. */
 static void call_unlink(struct http_curl_call *call)
 {
     *call->link = call->next;
@@ -210,7 +236,9 @@ static void call_unlink(struct http_curl_call *call)
     *at = call->next_later;
 }
 
-/* Outside of libcurl only. */
+/* Outside of libcurl only. Easy handles are used again, which costs less than to make them; the
+ * reset takes all options of this call from them. Connections are the multi handle's, and stay with
+ * it. */
 static void call_free(struct http_curl_call *call)
 {
     struct http_curl *curl = call->curl;
@@ -245,6 +273,7 @@ static void reap(struct http_curl *curl)
     }
 }
 
+/* Lets libcurl work for a socket, or for its clock, then tells of what has ended by it. */
 static void run(struct http_curl *curl, curl_socket_t fd, int what)
 {
     int running;
@@ -259,6 +288,7 @@ static void timer_due(void *arg)
     run(arg, CURL_SOCKET_TIMEOUT, 0);
 }
 
+/* From inside libcurl, so nothing is called here: a time of 0 comes on the loop's next turn. */
 static int timer_wanted(CURLM *multi UNUSED, long ms, void *arg)
 {
     struct http_curl *curl = arg;
@@ -282,6 +312,9 @@ static void socket_ready(void *arg, bool readable, bool writable)
     run(of->curl, of->fd, (readable ? CURL_CSELECT_IN : 0) | (writable ? CURL_CSELECT_OUT : 0));
 }
 
+/* From inside libcurl. What is watched for changes with the state of a transfer; `known` is what
+ * was assigned to the socket, ours from its first mention to CURL_POLL_REMOVE. A failure makes
+ * libcurl end what is under way. */
 static int socket_wanted(CURL *easy UNUSED, curl_socket_t fd, int what, void *arg, void *known)
 {
     struct http_curl *curl = arg;
@@ -319,6 +352,7 @@ static void do_later(struct http_curl_call *call)
     call->curl->later = call;
 }
 
+/* What was started from inside. Its owner has the call by now, so a failure is told to him. */
 static void call_launch(struct http_curl_call *call)
 {
     call->stage = CALL_RUNNING;
@@ -329,6 +363,9 @@ static void call_launch(struct http_curl_call *call)
     call_free(call);
 }
 
+/* The list is taken from its head each time, since what runs here may add to it, and call_free()
+ * take away from it. Unpausing is the one call into libcurl here that runs callbacks; what ends by
+ * it is reaped at the end, outside. */
 static void turn_due(void *arg)
 {
     struct http_curl *curl = arg;
@@ -350,6 +387,7 @@ static void turn_due(void *arg)
     reap(curl);
 }
 
+/* No pipelining and no multiplexing: a slow answer would hold up those behind it. */
 struct http_curl *http_curl_new(struct loop *loop, unsigned max_idle)
 {
     struct http_curl *curl = calloc(1, sizeof *curl);
@@ -372,9 +410,10 @@ struct http_curl *http_curl_new(struct loop *loop, unsigned max_idle)
     return curl;
 }
 
+/* Owners are not told: http_client.c has cancelled their calls before. The timers last, as libcurl
+ * sets and clears them up to its end. */
 void http_curl_free(struct http_curl *curl)
 {
-
     if (!curl)
         return;
     struct http_curl_call *next;
@@ -391,6 +430,7 @@ void http_curl_free(struct http_curl *curl)
     free(curl);
 }
 
+/* In the list of calls at once, so call_free() can be its end from here on. */
 static struct http_curl_call *call_new(struct http_curl *curl)
 {
     struct http_curl_call *call = calloc(1, sizeof *call);
@@ -410,6 +450,8 @@ static struct http_curl_call *call_new(struct http_curl *curl)
     return call;
 }
 
+/* Never calls back before it returns: libcurl only takes note of a handle that is added, and asks
+ * for its timer. */
 struct http_curl_call *http_curl_start(struct http_curl *curl, const struct http_call_spec *spec,
                                        void (*over)(void *arg, enum status st))
 {
@@ -441,6 +483,7 @@ struct http_curl_call *http_curl_start(struct http_curl *curl, const struct http
     return call;
 }
 
+/* On the next turn, as the owner may be inside of his own callback just now. */
 void http_curl_resume(struct http_curl_call *call)
 {
     call->held = false;
@@ -459,6 +502,8 @@ void http_curl_cancel(struct http_curl_call *call)
     do_later(call);
 }
 
+/* --- the answer; all of it is libcurl's, and gone with the call --- */
+
 int http_curl_status(const struct http_curl_call *call)
 {
     long status = 0;
@@ -466,6 +511,7 @@ int http_curl_status(const struct http_curl_call *call)
     return (int)status;
 }
 
+/* CURLH_HEADER: not of a 100 that came before it. */
 const char *http_curl_field(const struct http_curl_call *call, const char *name)
 {
     struct curl_header *header;
@@ -488,6 +534,7 @@ const char *http_curl_body(const struct http_curl_call *call, size_t *len)
     return buf_text(&call->transfer.body);
 }
 
+/* NULL where there was no connection. */
 const char *http_curl_reached(const struct http_curl_call *call, const char **url)
 {
     char *effective = NULL;

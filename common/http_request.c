@@ -5,6 +5,8 @@
  */
 #include "common/http_request.h"
 
+#include <poll.h>
+
 #include "common/http_conn.h"
 #include "common/key.h"
 
@@ -48,6 +50,15 @@ const char *http_request_id(const struct http_request *req)
 const char *http_request_peer(const struct http_request *req)
 {
     return http_conn_peer(req->conn);
+}
+
+/* While a handler works nothing is read, so nobody has told us yet. */
+bool http_request_is_lost(const struct http_request *req)
+{
+    struct pollfd end = {.fd = req->conn->socket};
+    if (req->conn->phase == HTTP_PHASE_LOST)
+        return true;
+    return poll(&end, 1, 0) > 0 && (end.revents & (POLLERR | POLLHUP)) != 0;
 }
 
 struct loop *http_request_loop(const struct http_request *req)

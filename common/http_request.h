@@ -40,6 +40,11 @@ const char *http_request_field(const struct http_request *req, const char *name)
 /* A short id, unique in this process; it is in the logs and in the answer's Larder-Request-Id. */
 const char *http_request_id(const struct http_request *req);
 const char *http_request_peer(const struct http_request *req); /* "address:port" */
+/* True where the client cannot get an answer any more, as far as the kernel knows without one being
+ * sent: its connection was reset, or has failed. One that has only closed its side, as a client
+ * that wants no more requests may do, is not told from one that has gone. For a flow that works for
+ * long before it answers. */
+bool http_request_is_lost(const struct http_request *req) MUST_CHECK;
 /* The loop whose thread this is: where a flow posts what must come back to the request. */
 struct loop *http_request_loop(const struct http_request *req);
 

@@ -89,6 +89,7 @@ static bool size_bytes(const char *value, unsigned long long *bytes)
     return !__builtin_mul_overflow(*bytes, scale, bytes);
 }
 
+/* Two zeros are a row of the table that names no limits. */
 static bool in_limits(const struct option_spec *option, unsigned long long number)
 {
     return (option->min == 0 && option->max == 0) ||
@@ -180,6 +181,8 @@ static bool add_items(const struct option_spec *option, const char *value)
     return true;
 }
 
+/* The one way to a value, from the command line or a file. False: it was said why, and the target
+ * has what it had (of a list, perhaps a part more). */
 static bool set_option(const struct option_program *program, const struct option_spec *option,
                        const char *where, const char *value)
 {
@@ -210,6 +213,8 @@ static bool set_option(const struct option_program *program, const struct option
 
 /* --- config file --- */
 
+/* By the whole name: a file is written once and read for years, so abbreviations, as getopt takes
+ * them, may become ambiguous there. */
 static const struct option_spec *find_option(const struct option_program *program, const char *name)
 {
     for (size_t i = 0; i < program->count; i++)
@@ -264,6 +269,8 @@ static bool config_line(const struct option_program *program, char *line, const 
     return set_option(program, option, where, value);
 }
 
+/* Ends at the first line that is wrong: what is set by then does not matter, as no program starts
+ * with it. */
 bool options_config(const struct option_program *program, const char *text, size_t len,
                     const char *origin)
 {
@@ -286,6 +293,7 @@ bool options_config(const struct option_program *program, const char *text, size
     return true;
 }
 
+/* Read whole before a line is looked at; the text is gone afterwards, since values are copied. */
 static bool read_config(const struct option_program *program, const char *path)
 {
     struct buf text = BUF_INIT;
@@ -317,6 +325,7 @@ static void print_option(const struct option_spec *option)
         (void)printf("%s\n%31s%s\n", left, "", option->help);
 }
 
+/* To standard output: it was asked for. What is wrong goes to standard error. */
 static void print_help(const struct option_program *program)
 {
     (void)printf("Usage: %s %s\n%s\n\nOptions:\n", program->name, program->synopsis,
@@ -339,6 +348,7 @@ struct tables {
     bool *given; /* [i]: option i was on the command line */
 };
 
+/* Also of tables that were made in part: what is missing is NULL. */
 static void free_tables(struct tables *tables)
 {
     free(tables->longs);
@@ -396,6 +406,7 @@ static const struct option_spec *spec_of(const struct option_program *program, i
     return NULL;
 }
 
+/* Left as an empty list, to which may be added again. */
 static void clear_list(struct option_list *list)
 {
     for (size_t i = 0; i < list->count; i++)
@@ -472,6 +483,7 @@ enum options_result options_parse(const struct option_program *program, int argc
     return result;
 }
 
+/* Only texts and lists own memory. Afterwards they are empty, so twice does no harm. */
 void options_free(const struct option_program *program)
 {
     for (size_t i = 0; i < program->count; i++) {

@@ -1,4 +1,14 @@
-/* Records as the index keeps them: reading and writing the two texts of a key. */
+/*
+ * Records as the index keeps them: reading and writing the two texts of a key. PROTOCOL.md,
+ * 'Index', has the formats.
+ *
+ * Reading is strict: what no version wrote is ST_CORRUPT, and never half believed. A record of
+ * which a part was passed over would look as if a copy, or work to do, had never been; and what is
+ * written back from it would make that true.
+ *
+ * Writing prefers minikeyvalue's form wherever it says all there is to say, so that its master can
+ * take the index over. One text for one record: masters compare their indexes byte by byte.
+ */
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,11 +38,13 @@ static bool next_piece(struct text *text, char stop, const char **piece, size_t 
     return true;
 }
 
+/* Pieces are not terminated. */
 static bool is_word(const char *piece, size_t len, const char *word)
 {
     return strlen(word) == len && memcmp(piece, word, len) == 0;
 }
 
+/* Decimal digits alone. 20 of them can be too many for 64 bits, hence the second look. */
 static bool parse_number(const char *piece, size_t len, uint64_t *number)
 {
     if (len == 0 || len > 20)
@@ -48,6 +60,7 @@ static bool parse_number(const char *piece, size_t len, uint64_t *number)
     return true;
 }
 
+/* Without a third kind: what is neither word is no record of ours. */
 static bool parse_naming(const char *piece, size_t len, enum naming *naming)
 {
     *naming = is_word(piece, len, "mkv") ? NAMING_MKV : NAMING_LARDER;
@@ -77,6 +90,7 @@ static enum status take_place(struct record *rec, const char *piece, size_t len,
     return add(rec, place);
 }
 
+/* Taken over in lower case, whatever minikeyvalue or somebody's tool wrote. */
 static bool parse_hash(struct record_view *view, const char *piece, size_t len)
 {
     if (len != MD5_HEX)
@@ -142,6 +156,8 @@ static enum status decode_head(struct record_view *view, struct text *text)
     return decode_v1(view, text);
 }
 
+/* The hot path of a GET: nothing is allocated, so the places are cut out of the text itself by
+ * NULs. A record without a place is damaged: whoever is visible has a copy somewhere. */
 enum status record_look(struct record_view *view, char *value, size_t len)
 {
     struct text text = {value, value + len};
@@ -203,6 +219,7 @@ static bool fits_mkv(const struct record *rec, const struct key *key)
            strncmp(rec->places[0], "HASH", 4) != 0;
 }
 
+/* False where there is nothing to be seen of the key: its value is removed then. */
 bool record_encode(const struct record *rec, const struct key *key, struct buf *out)
 {
     if (rec->state != KEY_LIVE && rec->state != KEY_UNLINKED)
@@ -282,6 +299,8 @@ static enum status decode_work_line(struct record *rec, const char *line, size_t
     return ST_CORRUPT;
 }
 
+/* A line that is not known ends it, even if a later version wrote it: going on would lose that line
+ * with the next write. */
 static enum status decode_work(struct record *rec, const char *work, size_t work_len)
 {
     struct text text = {work, work + work_len};
@@ -298,6 +317,8 @@ static enum status decode_work(struct record *rec, const char *work, size_t work
     return ST_OK;
 }
 
+/* False where nothing is to be done: the work is removed then. PENDING has a text of its own even
+ * where it says nothing, since that it is there is what it says. */
 bool record_encode_work(const struct record *rec, struct buf *out)
 {
     bool pending = rec->state == KEY_PENDING;
@@ -334,6 +355,7 @@ bool record_encode_work(const struct record *rec, struct buf *out)
 
 /* --- both together --- */
 
+/* The state follows from which of the two are there (PROTOCOL.md, 'State of a key'). */
 enum status record_decode(struct record *rec, const char *value, size_t value_len, const char *work,
                           size_t work_len)
 {

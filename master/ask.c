@@ -134,16 +134,21 @@ static enum status launch(struct question *question, const char *method, const s
                           const struct ask_item *item, unsigned timeout_ms)
 {
     struct buf url = BUF_INIT;
+    char identity_text[VOLUMES_FIELD];
     buf_adds(&url, "http://");
-    volumes_add_address(question->ask->worker->master->volumes, item->place, &url);
+    const char *identity =
+        volumes_reach(question->ask->worker->master->volumes, item->place, &url, identity_text);
     enum status st = name_path(&url, key, item->generation, item->naming);
     char term_text[MASTER_TERM_FIELD];
     const char *term = master_term_field(question->ask->worker->master, term_text);
     char range[48];
     (void)snprintf(range, sizeof range, "Range: bytes=0-%d", ASK_VALUE_MAX - 1);
-    /* Either may be missing, and ends the list then. */
-    const char *const fields[] = {"Larder-Internal: 1", item->field ? item->field : term,
-                                  item->field ? term : NULL, NULL};
+    const char *fields[5] = {"Larder-Internal: 1"};
+    size_t count = 1;
+    const char *const optional[] = {item->field, term, identity};
+    for (size_t i = 0; i < sizeof optional / sizeof optional[0]; i++)
+        if (optional[i])
+            fields[count++] = optional[i];
     /* Whoever copies the value compares it; the volume need not do it, too. */
     const char *const value_fields[] = {"Larder-Internal: 1", "Larder-Check: none", range, NULL};
     const struct http_call_spec spec = {

@@ -74,6 +74,21 @@ static const char *judge(const struct handover *handover, const struct http_call
     return NULL;
 }
 
+/* With what the volume says of it: why it refuses a master, and what to do, only it knows. */
+static void log_failure(const struct target *target, struct http_call *call, enum status st,
+                        const char *wrong)
+{
+    enum { SAID_MAX = 400 };
+    size_t len = 0;
+    const char *said = st ? "" : http_call_body(call, &len);
+    const char *end = memchr(said, '\n', len);
+    if (end)
+        len = (size_t)(end - said);
+    log_event(LOG_WARN, "handover", "request=%s place=%s http=%d error=\"%s\" said=\"%.*s\"",
+              target->handover->request, target->place, st ? 0 : http_call_status(call), wrong,
+              len < SAID_MAX ? (int)len : SAID_MAX, said);
+}
+
 static void target_answered(void *arg, struct http_call *call, enum status st)
 {
     struct target *target = arg;
@@ -81,8 +96,7 @@ static void target_answered(void *arg, struct http_call *call, enum status st)
     const char *wrong = judge(handover, call, st);
     handover->stored[target - handover->targets] = wrong == NULL;
     if (wrong)
-        log_event(LOG_WARN, "handover", "request=%s place=%s http=%d error=\"%s\"",
-                  handover->request, target->place, st ? 0 : http_call_status(call), wrong);
+        log_failure(target, call, st, wrong);
     /* A silence says nothing: it may wait for the source, or in the target's queue. Whether the
      * target itself is well the health checks tell. */
     if (st == ST_UNAVAILABLE)
@@ -127,25 +141,25 @@ static void handover_over(void *arg)
     handover_free(handover);
 }
 
-/* Its address and the path, appended. */
-static void add_url(struct buf *out, const struct handover_spec *spec, const char *place)
-{
-    buf_adds(out, "http://");
-    volumes_add_address(spec->worker->master->volumes, place, out);
-    buf_adds(out, spec->path);
-}
-
 static void launch(struct target *target, const struct handover_spec *spec)
 {
     struct buf url = BUF_INIT;
     struct buf from = BUF_INIT;
     uint64_t wait_ms = ANSWER_MS + spec->length / BYTES_A_MS;
-    add_url(&url, spec, target->place);
-    buf_addf(&from, "Larder-Copy-From: %s ", spec->md5);
-    add_url(&from, spec, spec->source);
+    struct volumes *volumes = spec->worker->master->volumes;
+    char identity_text[VOLUMES_FIELD];
+    buf_adds(&url, "http://");
+    const char *identity = volumes_reach(volumes, target->place, &url, identity_text);
+    buf_adds(&url, spec->path);
+    /* Of the source nothing is asked but the MD5. */
+    buf_addf(&from, "Larder-Copy-From: %s http://", spec->md5);
+    volumes_add_address(volumes, spec->source, &from);
+    buf_adds(&from, spec->path);
     char term_text[MASTER_TERM_FIELD];
-    const char *const fields[] = {"Larder-Internal: 1", buf_text(&from),
-                                  master_term_field(spec->worker->master, term_text), NULL};
+    const char *term = master_term_field(spec->worker->master, term_text);
+    /* Either may be missing, and ends the list then. */
+    const char *const fields[] = {"Larder-Internal: 1", buf_text(&from), term ? term : identity,
+                                  term ? identity : NULL, NULL};
     const struct http_call_spec call = {
         .method = "PUT",
         .url = buf_text(&url),

@@ -171,7 +171,9 @@ enum status index_scan_naming(struct index *index, const char *text,
                               bool (*fn)(void *arg, const char *key, size_t len,
                                          const struct record *rec),
                               void *arg) MUST_CHECK;
-/* index_scan() over the keys that have work. The record holds what the work says only. */
+/* index_scan() over the keys that have work. The record holds what the work says only. Work that
+ * cannot be understood is passed over, and noted (index_damaged()); it makes the end ST_CORRUPT,
+ * though all others were seen. */
 enum status index_scan_work(struct index *index, const struct buf *start,
                             bool (*fn)(void *arg, const char *key, size_t len,
                                        const struct record *rec),
@@ -207,6 +209,9 @@ size_t index_queued(struct index *index);
 enum status index_health(struct index *index);
 /* How often index_look() knew, and had to read; how many keys are known. */
 void index_recalled(struct index *index, uint64_t *hits, uint64_t *misses, uint64_t *keys);
+/* How many keys have records that could not be understood, of those that were met since the start
+ * (the first 64 of them). */
+uint64_t index_damaged(struct index *index);
 /* How many changes were committed, in how many writes. */
 void index_counters(struct index *index, uint64_t *changes, uint64_t *writes);
 

@@ -349,6 +349,7 @@ static void free_index(struct index *index)
     (void)pthread_rwlock_destroy(&index->db_lock);
     (void)pthread_mutex_destroy(&index->lock);
     (void)pthread_mutex_destroy(&index->snapshots_lock);
+    (void)pthread_mutex_destroy(&index->damage.lock);
     (void)pthread_cond_destroy(&index->queued);
     free(index->path);
     free(index);
@@ -377,6 +378,7 @@ enum status index_open(struct index **to, const struct index_options *options)
     (void)pthread_mutex_init(&index->lock, NULL);
     (void)pthread_mutex_init(&index->write_lock, NULL);
     (void)pthread_mutex_init(&index->snapshots_lock, NULL);
+    (void)pthread_mutex_init(&index->damage.lock, NULL);
     (void)pthread_cond_init(&index->queued, NULL);
     index->path = strdup(options->path);
     index->batch = ldb_batch_new();

@@ -6,6 +6,9 @@
  * A scan holds that lock from its first key to its last. The functions that it calls must not read
  * the index themselves: the lock prefers writers, and a second hold of it behind a waiting writer
  * would never come.
+ *
+ * A record that cannot be understood is an error for whoever asks for its key, never an absence. It
+ * is noted wherever it is met (index_damage.c).
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,13 +34,22 @@ static enum status get(struct index *index, const char *prefix, const struct key
     return st;
 }
 
+/* `st` is what became of the text of the key's record. */
+static enum status judge(struct index *index, enum status st, const char *key, size_t len)
+{
+    if (st == ST_CORRUPT)
+        index_note_damage(index, key, len);
+    return st;
+}
+
 enum status index_get(struct index *index, const struct key *key, struct record *rec)
 {
     struct buf value = BUF_INIT;
     record_init(rec);
     enum status st = get(index, "", key, false, &value);
     if (!st)
-        st = record_decode(rec, buf_text(&value), value.len, NULL, 0);
+        st = judge(index, record_decode(rec, buf_text(&value), value.len, NULL, 0), key->bytes,
+                   key->len);
     buf_free(&value);
     return st;
 }
@@ -52,7 +64,7 @@ enum status index_look(struct index *index, const struct key *key, struct buf *t
         *ticket = (struct recall_ticket){.open = false};
     buf_clear(text);
     enum status st = get(index, "", key, recall != NULL, text);
-    return st ? st : record_look(view, text->data, text->len);
+    return st ? st : judge(index, record_look(view, text->data, text->len), key->bytes, key->len);
 }
 
 void index_keep(struct index *index, const struct key *key, const struct record_view *view,
@@ -84,8 +96,10 @@ enum status index_get_all(struct index *index, const struct key *key, struct rec
     else if (work_st && work_st != ST_NOT_FOUND)
         st = work_st;
     else
-        st = record_decode(rec, value_st ? NULL : buf_text(&value), value.len,
-                           work_st ? NULL : buf_text(&work), work.len);
+        st = judge(index,
+                   record_decode(rec, value_st ? NULL : buf_text(&value), value.len,
+                                 work_st ? NULL : buf_text(&work), work.len),
+                   key->bytes, key->len);
     rec->term = term;
     buf_free(&value);
     buf_free(&work);
@@ -126,6 +140,7 @@ static enum status scan(struct index *index, const char *prefix, size_t prefix_l
 }
 
 struct key_scan {
+    struct index *index;
     bool (*fn)(void *arg, const char *key, size_t len, const struct record *rec);
     void *arg;
     enum status st;
@@ -144,7 +159,7 @@ static bool scan_key(void *arg, struct ldb_iter *iter)
     if (to->text && !memmem(value, value_len, to->text, to->text_len))
         return true;
     record_init(&rec);
-    to->st = record_decode(&rec, value, value_len, NULL, 0);
+    to->st = judge(to->index, record_decode(&rec, value, value_len, NULL, 0), key, key_len);
     if (to->st)
         return false;
     bool more = to->fn(to->arg, key, key_len, &rec);
@@ -164,7 +179,7 @@ enum status index_scan(struct index *index, const struct buf *prefix, const stru
                        bool (*fn)(void *arg, const char *key, size_t len, const struct record *rec),
                        void *arg)
 {
-    struct key_scan to = {.fn = fn, .arg = arg};
+    struct key_scan to = {.index = index, .fn = fn, .arg = arg};
     enum status st = scan_keys(index, prefix, start, scan_key, &to);
     return st ? st : to.st;
 }
@@ -175,12 +190,14 @@ enum status index_scan_naming(struct index *index, const char *text,
                               void *arg)
 {
     struct buf all = BUF_INIT;
-    struct key_scan to = {.fn = fn, .arg = arg, .text = text, .text_len = strlen(text)};
+    struct key_scan to = {
+        .index = index, .fn = fn, .arg = arg, .text = text, .text_len = strlen(text)};
     enum status st = scan_keys(index, &all, &all, scan_key, &to);
     return st ? st : to.st;
 }
 
 struct state_scan {
+    struct index *index;
     bool (*fn)(void *arg, const char *key, size_t len, enum key_state state);
     void *arg;
     struct buf text; /* of a value: a look needs one that it may write to */
@@ -198,6 +215,7 @@ static bool scan_state(void *arg, struct ldb_iter *iter)
     buf_clear(&to->text);
     buf_add(&to->text, value, value_len);
     to->st = buf_ok(&to->text) ? record_look(&view, to->text.data, value_len) : ST_NO_MEMORY;
+    (void)judge(to->index, to->st, key, key_len);
     return !to->st && to->fn(to->arg, key, key_len, view.state);
 }
 
@@ -206,12 +224,13 @@ index_scan_states(struct index *index, const struct buf *prefix, const struct bu
                   bool (*fn)(void *arg, const char *key, size_t len, enum key_state state),
                   void *arg)
 {
-    struct state_scan to = {fn, arg, BUF_INIT, ST_OK};
+    struct state_scan to = {index, fn, arg, BUF_INIT, ST_OK};
     enum status st = scan_keys(index, prefix, start, scan_state, &to);
     buf_free(&to.text);
     return st ? st : to.st;
 }
 
+/* One that cannot be understood is no reason to leave all behind it undone. */
 static bool scan_work(void *arg, struct ldb_iter *iter)
 {
     struct key_scan *to = arg;
@@ -222,9 +241,12 @@ static bool scan_work(void *arg, struct ldb_iter *iter)
     size_t skip = sizeof INDEX_WORK - 1;
     struct record rec;
     record_init(&rec);
-    to->st = record_decode(&rec, NULL, 0, value, value_len);
-    if (to->st)
-        return false;
+    enum status st = judge(to->index, record_decode(&rec, NULL, 0, value, value_len), key + skip,
+                           key_len - skip);
+    if (st) {
+        to->st = st;
+        return st == ST_CORRUPT;
+    }
     bool more = to->fn(to->arg, key + skip, key_len - skip, &rec);
     record_free(&rec);
     return more;
@@ -235,7 +257,7 @@ enum status index_scan_work(struct index *index, const struct buf *start,
                                        const struct record *rec),
                             void *arg)
 {
-    struct key_scan to = {.fn = fn, .arg = arg};
+    struct key_scan to = {.index = index, .fn = fn, .arg = arg};
     struct buf from = BUF_INIT;
     buf_adds(&from, INDEX_WORK);
     buf_add(&from, buf_text(start), start->len);

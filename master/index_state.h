@@ -25,6 +25,14 @@
 
 struct index_snapshot;
 
+/* Records that could not be understood, by the hashes of their keys; index_damage.c's. */
+enum { INDEX_DAMAGE_TOLD = 64 };
+struct index_damage {
+    pthread_mutex_t lock;
+    uint64_t told[INDEX_DAMAGE_TOLD];
+    size_t count;
+};
+
 struct index {
     struct index_options options;
     char *path;
@@ -46,6 +54,8 @@ struct index {
 
     pthread_mutex_t snapshots_lock; /* guards the list; taken inside of db_lock */
     struct index_snapshot *snapshots;
+
+    struct index_damage damage; /* its own lock, which may be taken with any other held */
 
     pthread_mutex_t lock; /* guards the queue and what follows */
     pthread_cond_t queued;
@@ -105,6 +115,8 @@ bool index_tell_stage(struct index *index, const char *key, size_t key_len, cons
 /* The batch was written, and is visible; `sequence` is that of its last change. Or, with `st`, it
  * may have been written or not. The one place from which watchers are told. */
 void index_tell_applied(struct index *index, enum status st, uint64_t sequence);
+/* The record of a key, or its work, could not be understood. Any thread. */
+void index_note_damage(struct index *index, const char *key, size_t len);
 /* Ends index_warm(), where it was begun. */
 void index_warm_stop(struct index *index);
 /* While opening: the index is marked as restored, with this text. */

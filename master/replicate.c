@@ -1,3 +1,15 @@
+/*
+ * The path: replicate_start → launch (a PUT to each of the first candidates) → the owner gives the
+ * value's bytes, replicas read them (replica_read) → replica_answered for each, or watched: it is
+ * stuck → turned: the owner is told.
+ *
+ * Whatever may come of an upload only notes it, and sets the timer of the turn: libcurl's callbacks
+ * are on the stack then, and the owner may free all of this when he is told. turned() is the only
+ * place that calls him.
+ *
+ * A slot (struct replica) has one candidate at a time. What became of a candidate is kept by its
+ * position (`results`), as the owner has to remove what a failed one may have stored.
+ */
 #include "master/replicate.h"
 
 #include <inttypes.h>
@@ -173,15 +185,20 @@ static struct http_call *call_volume(struct replica *replica)
     struct buf digest = BUF_INIT;
     char term_text[MASTER_TERM_FIELD];
     const char *term = master_term_field(rep->spec.worker->master, term_text);
+    char identity_text[VOLUMES_FIELD];
     buf_adds(&url, "http://");
-    volumes_add_address(rep->spec.worker->master->volumes, rep->candidates[replica->candidate],
-                        &url);
+    const char *identity = volumes_reach(rep->spec.worker->master->volumes,
+                                         rep->candidates[replica->candidate], &url, identity_text);
     buf_adds(&url, rep->path);
     buf_addf(&type, "Content-Type: %s", rep->type ? rep->type : "application/octet-stream");
     buf_addf(&digest, "Content-MD5: %s", rep->expected);
     const char *check = rep->spec.checked_there ? buf_text(&digest) : NULL;
-    const char *const fields[] = {"Larder-Internal: 1", buf_text(&type), check ? check : term,
-                                  check ? term : NULL, NULL};
+    const char *fields[6] = {"Larder-Internal: 1", buf_text(&type)};
+    size_t count = 2;
+    const char *const optional[] = {check, term, identity};
+    for (size_t i = 0; i < sizeof optional / sizeof optional[0]; i++)
+        if (optional[i])
+            fields[count++] = optional[i];
     const struct http_call_spec spec = {
         .method = "PUT",
         .url = buf_text(&url),
@@ -280,6 +297,7 @@ static bool is_over(const struct replicate *rep)
     return rep->term != master_term(rep->spec.worker->master);
 }
 
+/* No candidate is tried any more, so it is decided on the next turn. */
 static void give_up(struct replicate *rep)
 {
     rep->next_candidate = rep->spec.candidate_count;
@@ -310,6 +328,7 @@ static void watched(void *arg)
 
 /* --- for the owner --- */
 
+/* What must outlive the call of replicate_start(). On failure replicate_free() has the rest. */
 static enum status copy_spec(struct replicate *rep, const struct replicate_spec *spec)
 {
     rep->path = strdup(spec->path);

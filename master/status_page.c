@@ -97,11 +97,12 @@ static void write_status(struct page *page, struct buf *out)
              index_restored_made_ms(master->index), config->replicas, config->min_replicas,
              config->subvolumes, volumes_members(master->volumes));
     buf_addf(out,
-             "\"index\":\"%s\",\"queues\":{\"commits\":%zu,\"pool\":%zu,\"locked_keys\":%zu},\n"
+             "\"index\":\"%s\",\"damaged_records\":%" PRIu64
+             ",\"queues\":{\"commits\":%zu,\"pool\":%zu,\"locked_keys\":%zu},\n"
              "\"work\":%" PRIu64 ",\"settled\":%" PRIu64 ",\n",
              index_health(master->index) ? status_text(index_health(master->index)) : "ok",
-             index_queued(master->index), pool_queued(master->pool), keylock_count(master->locks),
-             waiting, settled);
+             index_damaged(master->index), index_queued(master->index), pool_queued(master->pool),
+             keylock_count(master->locks), waiting, settled);
     janitor_json(master->janitor, out);
     cluster_json(master->cluster, out);
     buf_addf(out,
@@ -163,6 +164,9 @@ static void write_metrics(struct page *page, struct buf *out)
                index_queued(master->index));
     add_metric(out, "larder_index_failing", "gauge", "1 where the last write of the index failed.",
                index_health(master->index) != ST_OK);
+    add_metric(out, "larder_index_damaged_records", "gauge",
+               "Records that could not be understood, met since the start; 64 at most.",
+               index_damaged(master->index));
     add_metric(out, "larder_pool_queue", "gauge", "Scans that wait for a thread.",
                pool_queued(master->pool));
     add_metric(out, "larder_work_keys", "gauge", "Keys with work for the janitor.", waiting);

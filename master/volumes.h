@@ -106,6 +106,13 @@ bool volumes_with_id(struct volumes *volumes, const char *id, char name[VOLUME_N
 /* Appends a place as it is reached: with its volume's address instead of the name. Unchanged where
  * it is on no volume of the table. */
 void volumes_add_address(struct volumes *volumes, const char *place, struct buf *out);
+/* The same for a request that is to reach this very volume, whoever may have come to its address
+ * since the last health check: the request should bear `field`, "Larder-Identity: ID", and another
+ * volume refuses it then. Returns `field`; NULL, so that it can end a list of fields, where its
+ * identity is not known. Both are of one moment. */
+enum { VOLUMES_FIELD = 64 };
+const char *volumes_reach(struct volumes *volumes, const char *place, struct buf *out,
+                          char field[VOLUMES_FIELD]);
 
 size_t volumes_count(struct volumes *volumes);
 /* The same without those that were removed. */

@@ -192,3 +192,17 @@ void volumes_add_address(struct volumes *volumes, const char *place, struct buf 
     volumes_write_address(volumes_by_place(volumes, place, &rest), place, out);
     (void)pthread_rwlock_unlock(&volumes->lock);
 }
+
+const char *volumes_reach(struct volumes *volumes, const char *place, struct buf *out,
+                          char field[VOLUMES_FIELD])
+{
+    const char *rest;
+    (void)pthread_rwlock_rdlock(&volumes->lock);
+    const struct volume *volume = volumes_by_place(volumes, place, &rest);
+    volumes_write_address(volume, place, out);
+    bool known = volume && volume->facts.id[0];
+    if (known)
+        (void)stpcpy(stpcpy(field, "Larder-Identity: "), volume->facts.id);
+    (void)pthread_rwlock_unlock(&volumes->lock);
+    return known ? field : NULL;
+}

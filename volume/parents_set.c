@@ -3,13 +3,15 @@
  */
 #include "volume/parents_set.h"
 
+#include "common/thread.h"
+
 bool parents_set_init(struct parents_set *set)
 {
     set->first = NULL;
     set->number = 0;
     if (pthread_mutex_init(&set->lock, NULL))
         return false;
-    if (pthread_cond_init(&set->gone, NULL)) {
+    if (!thread_condition_init(&set->gone)) {
         (void)pthread_mutex_destroy(&set->lock);
         return false;
     }

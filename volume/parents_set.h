@@ -16,7 +16,7 @@ struct parents;
 /* Those that make directories in a subvolume now. */
 struct parents_set {
     pthread_mutex_t lock; /* guards what follows */
-    pthread_cond_t gone;  /* one has left the list */
+    pthread_cond_t gone;  /* one has left the list; for thread_wait() */
     struct parents *first;
     uint64_t number; /* of the last that joined */
 };

@@ -6,7 +6,8 @@
  * a buffer, through the MD5, into the temp file, chunk by chunk; made durable → pull_finish: 201 or
  * 204, with the MD5.
  *
- * Failures: 403 for anybody but a master of ours; 502 and 504 where the source has not got it or
+ * Failures: 403 for anybody but a master of ours (for one who is not known the names of the masters
+ * may be resolved first, on the thread); 502 and 504 where the source has not got it or
  * stands still; 422 where it is not what the index says; those of any PUT. Nothing is stored then.
  * The master may be gone before it ends: it removes what it gave up (DELETE), and a DELETE gives up
  * what is still under way for its path, so nothing turns up after it.
@@ -21,6 +22,7 @@
 #include "common/pool.h"
 #include "volume/config.h"
 #include "volume/flow.h"
+#include "volume/masters.h"
 #include "volume/pulls.h"
 #include "volume/service.h"
 #include "volume/source.h"
@@ -34,6 +36,7 @@ struct pull {
     struct pulls_entry entry;
     char expected[MD5_HEX + 1];
     const char *url; /* into the request's field */
+    bool known;      /* who asks is a master of ours; else the thread looks */
     struct writing_end end;
     uint64_t length; /* of the value, once it is stored */
     enum status result;
@@ -107,8 +110,10 @@ static enum status pull_check_head(struct pull *pull)
 {
     struct http_request *req = pull->flow.req;
     const struct path *path = pull->flow.path;
+    struct masters *masters = pull->flow.service->masters;
     /* Else anybody could have us open connections to whomever he likes. */
-    if (!pulls_trusts(pull->flow.service->pulls, http_request_peer(req)))
+    pull->known = masters_know(masters, http_request_peer(req));
+    if (!pull->known && !masters_may_look(masters))
         return ST_FORBIDDEN;
     if (http_request_has_body(req) || path->directory || path->file[0] == '\0')
         return ST_BAD_REQUEST;
@@ -163,12 +168,22 @@ static enum status store(struct pull *pull, struct source *source, char *chunk)
     return writing_finish(value, &pull->end);
 }
 
+/* By the request's own text, which stays until it is answered. */
+static enum status check_stranger(struct pull *pull)
+{
+    const char *peer = http_request_peer(pull->flow.req);
+    bool known = pull->known || masters_look_up(pull->flow.service->masters, peer);
+    return known ? ST_OK : ST_FORBIDDEN;
+}
+
 static void pull_work(void *arg)
 {
     struct pull *pull = arg;
     struct source *source = NULL;
-    char *chunk = aligned_alloc(WRITING_BLOCK, CHUNK_BYTES);
-    enum status st = chunk ? ST_OK : ST_NO_MEMORY;
+    enum status st = check_stranger(pull);
+    char *chunk = st ? NULL : aligned_alloc(WRITING_BLOCK, CHUNK_BYTES);
+    if (!st && !chunk)
+        st = ST_NO_MEMORY;
     if (!st && !pulls_goes_on(pull->flow.service->pulls, &pull->entry))
         st = ST_CLOSED;
     if (!st)
@@ -186,12 +201,23 @@ static void pull_work(void *arg)
 
 /* --- the end --- */
 
+/* The master copies by itself then, and would do so for ever: so both sides are told what to do. */
+static void refuse_stranger(const struct pull *pull)
+{
+    struct http_request *req = pull->flow.req;
+    char advice[MASTERS_ADVICE];
+    masters_refuse(pull->flow.service->masters, http_request_peer(req), advice);
+    http_reply_status(req, ST_FORBIDDEN, advice);
+}
+
 static void pull_finish(void *arg)
 {
     struct pull *pull = arg;
     struct http_request *req = pull->flow.req;
     struct service *service = pull->flow.service;
-    if (pull->result) {
+    if (pull->result == ST_FORBIDDEN) {
+        refuse_stranger(pull);
+    } else if (pull->result) {
         log_event(LOG_WARN, "pull", "request=%s path=\"%s\" source=\"%s\" error=\"%s\"",
                   http_request_id(req), pull->flow.path->text, pull->url ? pull->url : "",
                   status_text(pull->result));

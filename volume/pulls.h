@@ -1,6 +1,6 @@
 /*
  * The copies that this volume fetches from others: threads of their own, so that a source that
- * hangs keeps no request from a disk; who may ask for them; and which paths they are about.
+ * hangs keeps no request from a disk; and which paths they are about.
  */
 #ifndef LARDER_VOLUME_PULLS_H
 #define LARDER_VOLUME_PULLS_H
@@ -10,7 +10,6 @@
 #include "common/attr.h"
 
 struct gate_job;
-struct option_list;
 struct pulls;
 
 /* One of them, from pulls_add() to pulls_remove(); the struct is the caller's, and the list's
@@ -22,10 +21,8 @@ struct pulls_entry {
     struct pulls_entry *next;
 };
 
-/* Those who may ask are `masters` ("host:port", may be names: they are resolved now, which blocks;
- * they outlive it), or, where there are none, the first whom pulls_trust() was ever told of: its
- * address is kept in dir_fd/master. NULL: no memory, or no thread. */
-struct pulls *pulls_new(const struct option_list *masters, int dir_fd) MUST_CHECK;
+/* NULL: no memory, or no thread. */
+struct pulls *pulls_new(void) MUST_CHECK;
 /* Those under way are given up, and waited for. NULL is fine. */
 void pulls_free(struct pulls *pulls);
 /* Gives up all that are under way and all that come, without waiting. */
@@ -35,11 +32,7 @@ void pulls_stop(struct pulls *pulls);
  * of the threads, and not all. False where too many wait for it: nothing was taken. */
 bool pulls_submit(struct pulls *pulls, unsigned subvolume, struct gate_job *job) MUST_CHECK;
 
-/* Somebody speaks as a master does. `peer` is his request's, "address:port". Blocks: names of
- * masters may be resolved again, an address written. Any thread, as all below. */
-void pulls_trust(struct pulls *pulls, const char *peer);
-bool pulls_trusts(struct pulls *pulls, const char *peer);
-
+/* Any thread, as all below. */
 void pulls_add(struct pulls *pulls, struct pulls_entry *entry);
 void pulls_remove(struct pulls *pulls, struct pulls_entry *entry);
 /* False: it was given up. */

@@ -122,10 +122,27 @@ static bool pass_fence(struct service *service, struct http_request *req)
     return fence_hear(&service->fence, fence_parse(field), loop_now_ms()) || reads;
 }
 
+/* False where the master means another volume, at whose address this one has come to be since the
+ * master looked last: a value would be where nobody looks for it, or be believed to be gone. A GET
+ * is not asked, since who asks for a value knows what he should get, or takes what is there. */
+static bool is_meant(const struct service *service, const struct http_request *req)
+{
+    if (http_request_method(req) == HTTP_GET)
+        return true;
+    const char *id = http_request_field(req, "Larder-Identity");
+    return !id || strcmp(id, subvolumes_id(service->all)) == 0;
+}
+
 void routes_handle(struct http_request *req, void *arg)
 {
     struct service *service = arg;
     size_t len, part_len;
+    /* First: its term is not for us either. */
+    if (!is_meant(service, req)) {
+        http_reply_status(req, ST_UNAVAILABLE,
+                          "another volume is meant, which was at this address");
+        return;
+    }
     if (!pass_fence(service, req)) {
         http_reply_status(req, ST_NOT_WRITER, "another master writes by now");
         return;

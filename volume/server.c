@@ -22,6 +22,7 @@
 #include "volume/called.h"
 #include "volume/config.h"
 #include "volume/gate.h"
+#include "volume/masters.h"
 #include "volume/path.h"
 #include "volume/pulls.h"
 #include "volume/register.h"
@@ -213,9 +214,10 @@ static enum status make_pool(struct server *server)
     unsigned inside = threads - threads / 4;
     size_t waiting = (size_t)threads * JOBS_A_THREAD;
     server->service.pool = pool_new(threads, waiting);
-    server->service.pulls =
-        pulls_new(&server->service.config->masters, subvolumes_own_fd(server->service.all));
-    if (!server->service.pool || !server->service.pulls)
+    server->service.pulls = pulls_new();
+    server->service.masters =
+        masters_new(&server->service.config->masters, subvolumes_own_fd(server->service.all));
+    if (!server->service.pool || !server->service.pulls || !server->service.masters)
         return ST_NO_MEMORY;
     server->service.gates = gates_new(server->service.pool, PATH_SUBVOLUMES, inside, waiting);
     return server->service.gates ? ST_OK : ST_NO_MEMORY;
@@ -334,6 +336,7 @@ void server_free(struct server *server)
     /* Jobs first: what they post to the loops is delivered when those are freed. */
     pulls_free(server->service.pulls);
     pool_free(server->service.pool);
+    masters_free(server->service.masters);
     registrar_free(server->registrar);
     loop_timer_free(server->check_time);
     server->check_time = NULL;

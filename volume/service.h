@@ -16,6 +16,7 @@ struct config;
 struct gates;
 struct http_server;
 struct loop;
+struct masters;
 struct pool;
 struct pulls;
 struct room;
@@ -46,8 +47,9 @@ struct service {
     struct subvolumes *all;
     struct called *called; /* the name that it has in the store */
     struct pool *pool;
-    struct gates *gates; /* the ways into the pool, one a subvolume: requests take these */
-    struct pulls *pulls; /* copies that are fetched from other volumes */
+    struct gates *gates;     /* the ways into the pool, one a subvolume: requests take these */
+    struct pulls *pulls;     /* copies that are fetched from other volumes */
+    struct masters *masters; /* who may ask for these */
     struct scrub *scrub;
     struct trusted *trusted;          /* values that were verified lately */
     struct room *room;                /* memory for answers that do not come from the page cache */

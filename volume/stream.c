@@ -11,7 +11,8 @@
  *
  * A stream holds memory for as long as its reader takes. Where too many do, the value is read to
  * its end before anything is sent, in chunks that live only on the pool, and then goes out of the
- * page cache: its reader waits longer for the first byte, and holds nothing.
+ * page cache: its reader waits longer for the first byte, and holds nothing. That one has gone is
+ * seen only where his connection was reset (http_request_is_lost): else it is read to its end.
  */
 #include "volume/stream.h"
 
@@ -112,6 +113,9 @@ static void stream_was_read(void *arg)
     stream->reading = false;
     if (stream->result == CHECK_GOOD)
         stream_verified(stream);
+    /* Where nothing is sent yet, nothing else would tell that nobody waits for it any more. */
+    if (stream->result == CHECK_MORE && !stream->chunk)
+        stream->gone = http_request_is_lost(stream->flow.req);
     if (stream->gone || (stream->result != CHECK_MORE && stream->result != CHECK_GOOD))
         stream_fail(stream);
     else if (stream->chunk && stream->leaving)

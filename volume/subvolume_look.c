@@ -43,14 +43,15 @@ static bool home_is_there(const struct subvolume_home *home)
            held.st_dev == there.st_dev && held.st_ino == there.st_ino;
 }
 
-/* What follows from a disk that is not there, or is there and `refused`, or whose identity cannot
- * be read. */
+/* What follows from a disk that is not there, or is there and `refused`, or that an I/O error keeps
+ * from being looked at. A directory that nobody has made is nothing to complain of: what is wrong
+ * with it later has not been said yet. */
 static void publish_absent(struct subvolume *sub, bool refused, bool unreadable)
 {
     (void)pthread_mutex_lock(&sub->lock);
     sub->present = false;
     sub->refused = refused;
-    sub->complained = true;
+    sub->complained = refused || sub->id[0] || sub->was_present;
     sub->failed = sub->failed || unreadable;
     sub->errors += unreadable;
     sub->device = 0;
@@ -108,15 +109,59 @@ static enum log_level recall(struct subvolume *sub, char expected[IDENTITY_SIZE 
     return level;
 }
 
-/* Opens what is to be looked at. -1 and *result. */
-static int open_to_look(const struct subvolume *sub, enum identity_result *result)
+/* What an operator can do about a directory that stands there and cannot be opened. */
+static const char *open_advice(int err)
+{
+    if (err == EACCES || err == EPERM)
+        return "see to owner and mode of it, and of what it is a link to";
+    if (err == ENOTDIR || err == ELOOP)
+        return "a subvolume must be a directory, or a link to one: move away what stands there";
+    if (err == ENOENT)
+        return "a link to nowhere: mount the disk that it is to lead to, or remove it";
+    return "see to the disk and how it is mounted";
+}
+
+/* Such a link usually is one to a disk that is not mounted. (A directory would be one that a write
+ * has made just now.) */
+static bool is_link(const struct subvolume *sub)
+{
+    struct stat st;
+    return fstatat(sub->home->dir_fd, directory_name(sub), &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+           S_ISLNK(st.st_mode);
+}
+
+/* The directory did not open, with errno `err`. Where there is none nothing was refused: a write
+ * would make it, unless it must have a disk. All else is, or a master would take the subvolume for
+ * one that is only to be made, and send write after write there. */
+static enum identity_result not_opened(const struct subvolume *sub, int err, const char *expected,
+                                       enum log_level level, bool *refused)
+{
+    if (err == EMFILE || err == ENFILE || err == ENOMEM)
+        return IDENTITY_UNKNOWN;
+    *refused = err != ENOENT || is_link(sub);
+    if (*refused)
+        log_event(level, "subvolume",
+                  "subvolume=\"%s\" doing=\"open its directory\" error=\"%s\" advice=\"%s\"",
+                  sub->name, strerror(err), open_advice(err));
+    else if (expected[0] != '\0')
+        log_event(level, "subvolume",
+                  "subvolume=\"%s\" expected=%s error=\"its directory is gone\" advice=\"mount it; "
+                  "to begin anew without it, stop and remove %s/.larder/subvolumes/%s\"",
+                  sub->name, expected, sub->home->dir, sub->name);
+    return subvolume_is_disk_error(err) ? IDENTITY_UNREADABLE : IDENTITY_WRONG;
+}
+
+/* Opens what is to be looked at. -1 and *result; *refused: something stands there all the same. */
+static int open_to_look(const struct subvolume *sub, const char *expected, enum log_level level,
+                        enum identity_result *result, bool *refused)
 {
     *result = IDENTITY_WRONG;
+    *refused = false;
     if (!home_is_there(sub->home))
         return -1;
     int fd = openat(sub->home->dir_fd, directory_name(sub), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM))
-        *result = IDENTITY_UNKNOWN;
+    if (fd < 0)
+        *result = not_opened(sub, errno, expected, level, refused);
     return fd;
 }
 
@@ -140,10 +185,11 @@ static void look_at_disk(struct subvolume *sub)
     char expected[IDENTITY_SIZE + 1];
     dev_t device;
     ino_t inode;
-    struct identity_look look;
+    struct identity_look look = {0};
     enum identity_result result;
+    bool refused;
     enum log_level level = recall(sub, expected, &device, &inode);
-    int fd = open_to_look(sub, &result);
+    int fd = open_to_look(sub, expected, level, &result, &refused);
     if (fd >= 0)
         result = identity_look(fd, sub->home, sub->name, expected, level, &look);
     if (result == IDENTITY_RIGHT && (look.device != device || look.inode != inode))
@@ -153,7 +199,7 @@ static void look_at_disk(struct subvolume *sub)
     else if (result == IDENTITY_UNKNOWN)
         postpone(sub, level);
     else
-        publish_absent(sub, fd >= 0, result == IDENTITY_UNREADABLE);
+        publish_absent(sub, refused || fd >= 0, result == IDENTITY_UNREADABLE);
     if (fd >= 0)
         (void)close(fd);
 }

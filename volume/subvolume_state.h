@@ -34,7 +34,7 @@ struct subvolume {
     bool claimed;                /* the identity is on the disk */
     bool present;                /* the last check found it */
     bool was_present;            /* any did */
-    bool refused;           /* the last check found a disk, and not the one that belongs here */
+    bool refused;           /* the last check found something, and no disk that may be used here */
     bool failed;            /* an I/O error, a failed fsync: until the restart */
     bool mounted_read_only; /* or an operation has said EROFS since */
     bool full;              /* or one has said ENOSPC, EDQUOT */
@@ -48,6 +48,8 @@ struct subvolume {
 
 /* The one place that says which state follows from what is known. With the lock held. */
 enum subvolume_state subvolume_evaluate(struct subvolume *sub);
+/* Errors of the disk itself or of the file system on it, not of what was asked for. */
+bool subvolume_is_disk_error(int err);
 /* Whether so much free space is too little. One that was full must have a little more than the
  * reserve, so that it does not change its mind with every value. With the lock held. */
 bool subvolume_has_no_room(const struct subvolume *sub, uint64_t free);

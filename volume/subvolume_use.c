@@ -295,9 +295,8 @@ enum status subvolume_admit(struct subvolume *sub, enum subvolume_use use, uint6
 
 /* --- Errors --- */
 
-/* Errors of the disk itself or of the file system on it, not of what was asked for. EUCLEAN is what
- * ext4 and XFS say of damaged structures, EBADMSG and EILSEQ of checksums. */
-static bool is_disk_error(int err)
+/* EUCLEAN is what ext4 and XFS say of damaged structures, EBADMSG and EILSEQ of checksums. */
+bool subvolume_is_disk_error(int err)
 {
     return err == EIO || err == EUCLEAN || err == EBADMSG || err == ENXIO || err == ENODEV ||
            err == EREMOTEIO || err == ESHUTDOWN || err == EILSEQ || err == ENOTRECOVERABLE;
@@ -333,7 +332,7 @@ static void log_error(const struct subvolume *sub, const char *request, const ch
 enum status subvolume_error(struct subvolume *sub, const char *request, const char *doing,
                             const char *path, int err)
 {
-    bool failed = is_disk_error(err);
+    bool failed = subvolume_is_disk_error(err);
     log_error(sub, request, doing, path, err, failed);
     note_error(sub, failed, err);
     if (err == EFBIG)

@@ -219,6 +219,7 @@ class WholeTest(BackupTest):
         c = self.new_cluster(volumes=1, replicas=1, master_options=["--overwrite"],
                              volume_options=["--scrub-days", "0"])
         values = {"/d/%d" % i: "value" for i in range(4)}
+        values["/d/gone"] = "value"
         for key, value in values.items():
             self.expect(c.put(key, value), 201)
         c.wait_idle()
@@ -227,18 +228,23 @@ class WholeTest(BackupTest):
         self.expect(c.put("/d/3", "other"), 201)
         self.expect(c.delete("/d/2"), 204)
         c.wait_idle()
-        for key in ("/d/1", "/d/new", "/d/3"):
+        for key in ("/d/1", "/d/new", "/d/3", "/d/gone"):
             [path_now] = glob.glob(self.path_at(c, c.record(key)["volumes"][0], key) + "*")
             with open(path_now, "r+b") as f:
                 f.write(b"X")
         self.run_tool(c, 1, "scrub", "--wait", "--volumes-only")
+        self.expect(self.soon(lambda: c.delete("/d/gone"), 204), 204)
         self.lose_index(c)
         self.start_restored(c, path)
         done = self.run_tool(c, 1, "verify", "--repair")
-        for key in (b"/d/1", b"/d/new", b"/d/3"):
+        for key in (b"/d/1", b"/d/new", b"/d/3", b"/d/gone"):
             self.assertIn(key + b": its last copies are damaged", done.stderr)
-        self.assertEqual(done.stderr.count(b"damaged"), 3, done.stderr)
+        self.assertEqual(done.stderr.count(b"damaged"), 4, done.stderr)
         self.assertFalse(c.admin("/admin/status")["restored"])
+        self.assertEqual(c.list()["keys"], ["/d/0", "/d/1", "/d/3", "/d/gone"])
+        # One that was deleted looks the same: it is not read, and can be deleted once more.
+        self.assertIn(c.get("/d/gone").status, (404, 503))
+        self.expect(self.soon(lambda: c.delete("/d/gone"), 204), 204)
         self.assertEqual(c.list()["keys"], ["/d/0", "/d/1", "/d/3"])
         self.expect(c.get("/d/0"), 200)
         # Neither are they by a rebuild, which knows of no index.

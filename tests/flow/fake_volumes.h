@@ -84,6 +84,14 @@ void volumes_add_address(struct volumes *volumes UNUSED, const char *place, stru
     buf_addf(out, "%c%s", volume_at(place)->moved ? 'a' : 'v', place + 1);
 }
 
+const char *volumes_reach(struct volumes *volumes, const char *place, struct buf *out,
+                          char field[VOLUMES_FIELD])
+{
+    volumes_add_address(volumes, place, out);
+    (void)snprintf(field, VOLUMES_FIELD, "Larder-Identity: id-of-%.4s", place);
+    return field;
+}
+
 bool volume_readable(enum volume_state state)
 {
     return state <= VOLUME_READ_ONLY;

@@ -50,8 +50,9 @@ START_TEST(all_are_asked_at_once)
     ck_trace("DELETE:v1:1 DELETE:v2:1 DELETE:v3:1 ");
     ck_assert_str_eq(call_to("v1:1")->url, "http://v1:1/54/a9/L2s=");
     ck_assert_str_eq(call_to("v2:1")->url, "http://v2:1/sv01/54/a9/L2s=.7");
-    ck_assert_str_eq(call_to("v1:1")->fields, "Larder-Internal: 1\n");
-    ck_assert_str_eq(call_to("v2:1")->fields, "Larder-Internal: 1\nX-Word: one\n");
+    ck_assert_str_eq(call_to("v1:1")->fields, "Larder-Internal: 1\nLarder-Identity: id-of-v1:1\n");
+    ck_assert_str_eq(call_to("v2:1")->fields,
+                     "Larder-Internal: 1\nX-Word: one\nLarder-Identity: id-of-v2:1\n");
     ck_assert_uint_eq(call_to("v3:1")->spec.timeout_ms, 4000);
     call_to("v3:1")->length = "500";
     call_to("v3:1")->md5 = "ABEiM0RVZneImaq7zN3u/w==";

@@ -1,85 +1,14 @@
 /* larder rebuild, from the listings of volumes to the new index, without a network. */
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 #include "common/ldb.h"
 #include "common/record.h"
-#include "tests/flow/tool_fixture.h"
-#include "tools/larder/commands.h"
+#include "tests/flow/rebuild_fixture.h"
 
 #define MD5_A  "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define MD5_B  "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
 #define HEALTH "{\"server\":\"larder-volume\",\"id\":\"%s\",\"subvolumes\":{%s}}"
-
-static char dir[64];
-static char db[80];
-
-static void setup(void)
-{
-    (void)snprintf(dir, sizeof dir, "/tmp/tool-rebuild-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
-    (void)snprintf(db, sizeof db, "%s/db", dir);
-    fake_server("a:1");
-    fake_server("b:1");
-}
-
-static void remove_tree(const char *path)
-{
-    char command[200];
-    (void)snprintf(command, sizeof command, "rm -rf '%s'", path);
-    ck_assert_int_eq(system(command), 0); /* NOLINT(cert-env33-c) */
-}
-
-static void teardown(void)
-{
-    remove_tree(dir);
-    fake_clear();
-}
-
-/* How many entries the directory has that begin with `prefix`. */
-static unsigned count_files(const char *prefix)
-{
-    unsigned count = 0;
-    DIR *list = opendir(dir);
-    ck_assert_ptr_nonnull(list);
-    const struct dirent *entry;
-    while ((entry = readdir(list)))
-        count += strncmp(entry->d_name, prefix, strlen(prefix)) == 0;
-    (void)closedir(list);
-    return count;
-}
-
-static int rebuild(const char *more)
-{
-    char arguments[400];
-    (void)snprintf(arguments, sizeof arguments, "--db %s --volumes a:1,b:1 --replicas 2 %s", db,
-                   more);
-    return fake_run(rebuild_run, arguments);
-}
-
-/* The text under a key of the index, "" where there is none. */
-static struct buf read_index(const char *key)
-{
-    const struct ldb_options options = {0};
-    struct ldb *index;
-    struct buf value = BUF_INIT;
-    ck_assert_int_eq(ldb_open(&index, db, &options, NULL), ST_OK);
-    enum status st = ldb_get(index, key, strlen(key), &value);
-    ck_assert(st == ST_OK || st == ST_NOT_FOUND);
-    ldb_close(index);
-    return value;
-}
-
-static void check_index(const char *key, const char *expected)
-{
-    struct buf value = read_index(key);
-    ck_assert_str_eq(buf_text(&value), expected);
-    buf_free(&value);
-}
 
 static void check_has(const char *key, const char *piece)
 {
@@ -355,45 +284,6 @@ START_TEST(an_interrupt_leaves_the_old_index_alone)
 }
 END_TEST
 
-/* Opens the index in another process, and holds it until the pipe is closed. */
-static pid_t hold_index(int *release)
-{
-    int ready[2];
-    int end[2];
-    char byte = 0;
-    ck_assert_int_eq(pipe(ready), 0);
-    ck_assert_int_eq(pipe(end), 0);
-    pid_t child = fork();
-    ck_assert_int_ge(child, 0);
-    if (child == 0) {
-        const struct ldb_options options = {.create = true};
-        struct ldb *index;
-        (void)close(end[1]);
-        if (ldb_open(&index, db, &options, NULL) || write(ready[1], "x", 1) != 1)
-            _exit(1);
-        (void)!read(end[0], &byte, 1);
-        _exit(0);
-    }
-    ck_assert_int_eq(read(ready[0], &byte, 1), 1);
-    (void)close(end[0]);
-    (void)close(ready[0]);
-    (void)close(ready[1]);
-    *release = end[1];
-    return child;
-}
-
-START_TEST(an_index_in_use_is_refused)
-{
-    int release;
-    pid_t child = hold_index(&release);
-    ck_assert_int_eq(rebuild(""), EXIT_FAILED);
-    ck_assert_uint_eq(count_files("db"), 1);
-    (void)close(release);
-    ck_assert_int_eq(waitpid(child, NULL, 0), child);
-    ck_assert_int_eq(rebuild(""), EXIT_WELL);
-}
-END_TEST
-
 START_TEST(a_damaged_index_is_replaced)
 {
     char file[120];
@@ -403,43 +293,6 @@ START_TEST(a_damaged_index_is_replaced)
     (void)fake_copy("a:1", "/k", 0, 5, NULL, "");
     ck_assert_int_eq(rebuild(""), EXIT_WELL);
     check_index("/k", "a:1");
-}
-END_TEST
-
-START_TEST(a_directory_that_is_no_index_is_refused)
-{
-    char file[120];
-    ck_assert_int_eq(mkdir(db, 0755), 0);
-    (void)snprintf(file, sizeof file, "%s/precious", db);
-    int fd = open(file, O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
-    ck_assert_int_ge(fd, 0);
-    (void)close(fd);
-    ck_assert_int_eq(rebuild(""), EXIT_FAILED);
-    ck_assert_int_eq(access(file, F_OK), 0);
-    ck_assert_int_eq(unlink(file), 0);
-    ck_assert_int_eq(rebuild(""), EXIT_WELL); /* an empty one is fine */
-    ck_assert_uint_eq(count_files("db"), 1);
-}
-END_TEST
-
-START_TEST(leftovers_of_a_killed_run_are_removed)
-{
-    char path[120];
-    const struct ldb_options options = {.create = true};
-    const char *const suffixes[] = {"rebuild-new", "rebuild-scan"};
-    for (size_t i = 0; i < 2; i++) {
-        struct ldb *left;
-        struct ldb_batch *batch = ldb_batch_new();
-        (void)snprintf(path, sizeof path, "%s.%s", db, suffixes[i]);
-        ck_assert_int_eq(ldb_open(&left, path, &options, NULL), ST_OK);
-        ldb_batch_put(batch, "/left", 5, "a:1", 3);
-        ck_assert_int_eq(ldb_write(left, batch, true, NULL), ST_OK);
-        ldb_batch_free(batch);
-        ldb_close(left);
-    }
-    ck_assert_int_eq(rebuild(""), EXIT_WELL);
-    check_index("/left", "");
-    ck_assert_uint_eq(count_files("db"), 1);
 }
 END_TEST
 
@@ -477,10 +330,7 @@ int main(void)
                                   a_volume_that_fails_meanwhile_stops_it,
                                   a_listing_that_is_none_stops_it,
                                   an_interrupt_leaves_the_old_index_alone,
-                                  an_index_in_use_is_refused,
                                   a_damaged_index_is_replaced,
-                                  a_directory_that_is_no_index_is_refused,
-                                  leftovers_of_a_killed_run_are_removed,
                                   many_directories_by_many_threads,
                                   NULL};
     Suite *suite = suite_create("tool/rebuild");

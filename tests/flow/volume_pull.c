@@ -5,6 +5,8 @@
 #include "tests/flow/volume_fixture.h"
 
 #include <arpa/inet.h>
+#include <dlfcn.h>
+#include <netdb.h>
 #include <sys/socket.h>
 
 #include "common/md5.h"
@@ -13,6 +15,19 @@
 #define TO   "/sv01/54/a9/L2s="
 
 enum { SIZE = 2500001, PATIENCE_MS = 20000 }; /* some chunks, and a rest that is no block */
+
+/* --- a name that the test resolves --- */
+
+static const char *moving;
+
+int getaddrinfo(const char *name, const char *service, const struct addrinfo *req,
+                struct addrinfo **pai)
+{
+    int (*real)(const char *name, const char *service, const struct addrinfo *req,
+                struct addrinfo **pai);
+    *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+    return real(strcmp(name, "moving") == 0 ? moving : name, service, req, pai);
+}
 
 static char value[SIZE];
 static char value_md5[MD5_HEX + 1];
@@ -125,6 +140,23 @@ START_TEST(test_only_masters_may_ask)
     volume_start_with(&disk_unsynced, another);
     ck_assert_int_eq(ask_plain("POST", "/admin/name?name=a:1"), 200);
     ck_assert_int_eq(pull(value_md5, server_port(volume), FROM), 403);
+    size_t len; /* both sides learn what is to be done about it */
+    ck_assert_ptr_nonnull(
+        strstr(http_fetch_body(fetcher, &len), "name 127.0.0.1:PORT in --master"));
+    teardown();
+}
+END_TEST
+
+/* A name that has another address by now: it is looked up again before its master is refused. */
+START_TEST(test_a_master_that_has_moved)
+{
+    char master[] = "--master=moving:1";
+    moving = "127.0.0.9";
+    setup_as(&disk_unsynced, master);
+    ck_assert_int_eq(ask("PUT", FROM, value, SIZE, NULL), 201);
+    moving = "127.0.0.1";
+    ck_assert_int_eq(pull(value_md5, server_port(volume), FROM), 201);
+    ck_assert_int_eq(pull(value_md5, server_port(volume), FROM), 204);
     teardown();
 }
 END_TEST
@@ -318,9 +350,10 @@ int main(void)
     tests[5] = test_source_breaks_off;
     tests[6] = test_source_stands_still;
     tests[7] = test_delete_gives_up_what_is_under_way;
-    static const TTest *own[3];
+    static const TTest *own[4];
     own[0] = test_only_masters_may_ask;
     own[1] = test_delete_of_one_that_is_about_to_end;
+    own[2] = test_a_master_that_has_moved;
     Suite *suite = suite_create("volume pull");
     tcase_add_checked_fixture(suite_case(suite, "pull", tests), setup, teardown);
     tcase_add_loop_test(suite_case(suite, "own", own), test_failing_disk, 0, 2);

@@ -124,6 +124,47 @@ START_TEST(test_waits_for_a_directory_of_another)
 }
 END_TEST
 
+/* --- A wake-up that is lost --- */
+
+static atomic_bool losing;
+
+int __real_pthread_cond_broadcast(pthread_cond_t *condition);
+int __wrap_pthread_cond_broadcast(pthread_cond_t *condition);
+
+/* As glibc before 2.41 may do it (its bug 25847), only more often. */
+int __wrap_pthread_cond_broadcast(pthread_cond_t *condition)
+{
+    return atomic_load(&losing) ? 0 : __real_pthread_cond_broadcast(condition);
+}
+
+/* Who waits for another's directory goes on all the same. */
+START_TEST(test_does_not_need_to_be_woken)
+{
+    struct writer first, second;
+    struct disk disk = holding_disk(4);
+    volume_make_dir();
+    volume_start(&disk);
+    ck_assert_int_eq(ask("PUT", "/sv00/x", "x", 1, NULL), 201);
+    atomic_store(&syncs_seen, 0);
+
+    start(&first, "/sv00/aa/bb/first");
+    wait_for(&sync_is_held);
+    start(&second, "/sv00/aa/bb/second");
+    uint64_t until = loop_now_ms() + PATIENCE_MS;
+    while (ask_plain("GET", "/sv00/aa/bb/second") != 200)
+        ck_assert_uint_lt(loop_now_ms(), until);
+    (void)usleep(SHORT_WHILE_MS * 1000); /* it waits */
+    ck_assert(!atomic_load(&second.ended));
+    atomic_store(&losing, true);
+    atomic_store(&let_go, true);
+    join(&first);
+    join(&second);
+    atomic_store(&losing, false);
+    volume_stop();
+    volume_remove_dir();
+}
+END_TEST
+
 /* --- Many at once --- */
 
 static atomic_int refused;
@@ -263,16 +304,43 @@ START_TEST(test_a_term_that_is_over)
 }
 END_TEST
 
+/* The master's request was for the volume that was at this address before. */
+START_TEST(test_another_volume_is_meant)
+{
+    char other[] = "Larder-Identity: 0123456789abcdef0123456789abcdef";
+    char own[80];
+    size_t len;
+    volume_make_dir();
+    volume_start(&disk_unsynced);
+    ck_assert_int_eq(ask("GET", "/admin/health", NULL, 0, other), 200);
+    const char *id = strstr(http_fetch_body(fetcher, &len), "\"id\":\"");
+    ck_assert_ptr_nonnull(id);
+    (void)snprintf(own, sizeof own, "Larder-Identity: %.32s", id + 6);
+    ck_assert_int_eq(ask("PUT", "/sv00/x", "x", 1, other), 503);
+    ck_assert_int_eq(ask_plain("GET", "/sv00/x"), 404);
+    ck_assert_int_eq(ask("PUT", "/sv00/x", "x", 1, own), 201);
+    ck_assert_int_eq(ask("DELETE", "/sv00/x", NULL, 0, other), 503);
+    ck_assert_int_eq(ask("UNLINK", "/sv00/x", NULL, 0, other), 503);
+    ck_assert_int_eq(ask("HEAD", "/sv00/x", NULL, 0, other), 503);
+    ck_assert(value_is("/sv00/x", "x", 1));
+    ck_assert_int_eq(ask("DELETE", "/sv00/x", NULL, 0, own), 204);
+    volume_stop();
+    volume_remove_dir();
+}
+END_TEST
+
 int main(void)
 {
     if (!http_client_global_init())
         return 1;
-    static const TTest *tests[6];
+    static const TTest *tests[8];
     tests[0] = test_waits_for_a_directory_of_another;
     tests[1] = test_many_at_once;
     tests[2] = test_client_that_goes_away;
     tests[3] = test_stop_waits_for_a_put;
     tests[4] = test_a_term_that_is_over;
+    tests[5] = test_does_not_need_to_be_woken;
+    tests[6] = test_another_volume_is_meant;
     Suite *suite = suite_create("volume put races");
     (void)suite_case(suite, "races", tests);
     return suite_run(suite);

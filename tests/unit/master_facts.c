@@ -94,6 +94,24 @@ START_TEST(places_are_reached_at_addresses)
 }
 END_TEST
 
+/* With the identity of who is meant, where that is known. */
+START_TEST(requests_name_who_is_meant)
+{
+    char field[VOLUMES_FIELD];
+    struct buf text = BUF_INIT;
+    const char *said = volumes_reach(volumes, "a:1/sv01", &text, field);
+    ck_assert_ptr_eq(said, field);
+    ck_assert_str_eq(said, "Larder-Identity: " ID_A);
+    ck_assert_str_eq(buf_text(&text), "x:1/deep/sv01");
+    add("plain:1", "", "");
+    buf_clear(&text);
+    ck_assert_ptr_null(volumes_reach(volumes, "plain:1/sv01", &text, field));
+    ck_assert_ptr_null(volumes_reach(volumes, "nobody:1", &text, field));
+    ck_assert_str_eq(buf_text(&text), "plain:1/sv01nobody:1");
+    buf_free(&text);
+}
+END_TEST
+
 START_TEST(names_before_addresses)
 {
     ck_assert(volumes_find(volumes, "a:1", name));
@@ -197,6 +215,7 @@ int main(void)
     const struct played tests[] = {{texts_come_out_as_they_went_in, 4},
                                    {texts_that_are_none, 8},
                                    {places_are_reached_at_addresses, 1},
+                                   {requests_name_who_is_meant, 1},
                                    {names_before_addresses, 1},
                                    {identities_find_their_volume, 1},
                                    {one_that_moves_is_unknown_until_it_is_asked, 1},

@@ -1,8 +1,6 @@
-/* Copies that a volume fetches: a disk that hangs leaves threads for those of the others; who may
- * ask for them. */
+/* Copies that a volume fetches: a disk that hangs leaves threads for those of the others. */
 #include "volume/pulls.h"
 
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -10,7 +8,6 @@
 #include <unistd.h>
 
 #include "common/loop.h"
-#include "common/options.h"
 #include "tests/unit/suite.h"
 #include "volume/gate.h"
 
@@ -18,9 +15,6 @@ enum { JOBS = 40, PATIENCE_MS = 20000 };
 
 static struct loop *loop;
 static struct pulls *pulls;
-static const struct option_list none;
-static char dir[64];
-static int dir_fd;
 static pthread_t thread;
 static atomic_bool hangs;
 static atomic_uint running, ended;
@@ -57,10 +51,7 @@ static void setup(void)
     atomic_store(&running, 0);
     atomic_store(&ended, 0);
     loop = loop_new();
-    strcpy(dir, "/tmp/larder-pulls.XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
-    dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    pulls = pulls_new(&none, dir_fd);
+    pulls = pulls_new();
     ck_assert(loop && pulls);
     ck_assert_int_eq(pthread_create(&thread, NULL, run_loop, loop), 0);
 }
@@ -78,9 +69,6 @@ static void teardown(void)
     ck_assert_int_eq(pthread_join(thread, NULL), 0);
     pulls_free(pulls);
     loop_free(loop);
-    (void)unlinkat(dir_fd, "master", 0);
-    (void)close(dir_fd);
-    ck_assert_int_eq(rmdir(dir), 0);
 }
 
 START_TEST(test_a_disk_that_hangs)
@@ -97,49 +85,9 @@ START_TEST(test_a_disk_that_hangs)
 }
 END_TEST
 
-static void restart(const struct option_list *masters)
-{
-    pulls_free(pulls);
-    pulls = pulls_new(masters, dir_fd);
-    ck_assert_ptr_nonnull(pulls);
-}
-
-/* And whoever comes later is not, however he speaks. */
-START_TEST(test_the_first_master_is_trusted)
-{
-    ck_assert(!pulls_trusts(pulls, "10.0.0.1:4000"));
-    pulls_trust(pulls, "10.0.0.1:4000");
-    ck_assert(pulls_trusts(pulls, "10.0.0.1:4001")); /* another connection */
-    pulls_trust(pulls, "10.0.0.2:4000");
-    ck_assert(!pulls_trusts(pulls, "10.0.0.2:4000"));
-    restart(&none); /* it need not tell the name again */
-    ck_assert(pulls_trusts(pulls, "10.0.0.1:9"));
-    pulls_trust(pulls, "10.0.0.2:4000");
-    ck_assert(!pulls_trusts(pulls, "10.0.0.2:4000"));
-}
-END_TEST
-
-START_TEST(test_only_the_masters_of_the_list_are_trusted)
-{
-    char first[] = "127.0.0.7:3000";
-    char second[] = "[::1]:3000";
-    char *items[] = {first, second};
-    const struct option_list masters = {.items = items, .count = 2};
-    pulls_trust(pulls, "10.0.0.1:4000"); /* which is not asked for any more */
-    restart(&masters);
-    ck_assert(pulls_trusts(pulls, "127.0.0.7:1"));
-    ck_assert(pulls_trusts(pulls, "[::1]:1"));
-    ck_assert(!pulls_trusts(pulls, "10.0.0.1:4000"));
-    pulls_trust(pulls, "10.0.0.1:4000");
-    ck_assert(!pulls_trusts(pulls, "10.0.0.1:4000"));
-    ck_assert(pulls_trusts(pulls, "127.0.0.7:1"));
-}
-END_TEST
-
 int main(void)
 {
-    const TTest *const tests[] = {test_a_disk_that_hangs, test_the_first_master_is_trusted,
-                                  test_only_the_masters_of_the_list_are_trusted, NULL};
+    const TTest *const tests[] = {test_a_disk_that_hangs, NULL};
     Suite *suite = suite_create("volume pulls");
     tcase_add_checked_fixture(suite_case(suite, "pulls", tests), setup, teardown);
     return suite_run(suite);

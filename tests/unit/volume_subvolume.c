@@ -210,6 +210,94 @@ START_TEST(test_adopted_and_copied)
 }
 END_TEST
 
+/* How many lines of the log so far say `text`; the log is in `captured`. */
+static unsigned lines_with(FILE *captured, const char *text)
+{
+    char line[2048];
+    unsigned count = 0;
+    rewind(captured);
+    while (fgets(line, sizeof line, captured))
+        count += strstr(line, text) != NULL;
+    return count;
+}
+
+/* Something stands at sv07 that cannot be entered: it is missing, masters are told, nothing is
+ * written there, and the log says once what to do. */
+static void check_cannot_enter(FILE *captured, const char *advice)
+{
+    struct subvolume_report report;
+    unsigned said = lines_with(captured, advice);
+    for (int look_again = 0; look_again < 3; look_again++)
+        ck_assert_int_eq(state(8), SUBVOLUME_MISSING);
+    ck_assert_uint_eq(lines_with(captured, advice), said + 1);
+    struct subvolume *sub = subvolumes_find(all, 8);
+    subvolume_report(sub, &report);
+    ck_assert_msg(report.present, "%s", advice);
+    ck_assert_int_eq(subvolume_admit(sub, SUBVOLUME_WRITE, 0), ST_UNAVAILABLE);
+    ck_assert_int_eq(subvolume_admit(sub, SUBVOLUME_READ, 0), ST_UNAVAILABLE);
+}
+
+static void check_can_be_made(const char *path)
+{
+    ck_assert_int_eq(remove(path), 0);
+    ck_assert_int_eq(state(8), SUBVOLUME_MISSING);
+    ck_assert_int_eq(subvolume_admit(subvolumes_find(all, 8), SUBVOLUME_WRITE, 0), ST_OK);
+}
+
+START_TEST(test_directories_that_cannot_be_entered)
+{
+    uid_t own = geteuid();
+    char *sv07 = strdup(full("sv07"));
+    FILE *captured = tmpfile();
+    int kept_stderr = dup(STDERR_FILENO);
+    ck_assert(sv07 && captured && kept_stderr >= 0);
+    ck_assert_int_ge(dup2(fileno(captured), STDERR_FILENO), 0);
+    log_set_level(LOG_ERROR);
+
+    write_file("sv07", "no directory");
+    check_cannot_enter(captured, "move away what stands there");
+    check_can_be_made(sv07);
+    ck_assert_int_eq(symlink("sv07", sv07), 0);
+    check_cannot_enter(captured, "move away what stands there");
+    check_can_be_made(sv07);
+    ck_assert_int_eq(symlink("not-mounted", sv07), 0);
+    check_cannot_enter(captured, "a link to nowhere");
+    check_can_be_made(sv07);
+    ck_assert_int_eq(chmod(dir, 0755), 0);
+    ck_assert_int_eq(mkdir(sv07, 0), 0);
+    if (own == 0) /* root may enter anything */
+        ck_assert_int_eq(seteuid(65534), 0);
+    check_cannot_enter(captured, "see to owner and mode");
+    ck_assert_int_eq(seteuid(own), 0);
+    check_can_be_made(sv07);
+
+    ck_assert_int_ge(dup2(kept_stderr, STDERR_FILENO), 0);
+    (void)close(kept_stderr);
+    (void)fclose(captured);
+    free(sv07);
+}
+END_TEST
+
+/* One that has an identity, and not even a mount point at the start: nothing changes then that
+ * could be logged, so the look has to say it. */
+START_TEST(test_a_disk_that_is_gone_at_the_start_is_logged)
+{
+    FILE *captured = tmpfile();
+    int kept_stderr = dup(STDERR_FILENO);
+    ck_assert_int_eq(put("x", "x"), ST_OK);
+    dir_close();
+    move("sv00", "away");
+    ck_assert_int_ge(dup2(fileno(captured), STDERR_FILENO), 0);
+    log_set_level(LOG_ERROR);
+    dir_open();
+    ck_assert_int_eq(state(1), SUBVOLUME_MISSING);
+    ck_assert_int_ge(dup2(kept_stderr, STDERR_FILENO), 0);
+    (void)close(kept_stderr);
+    ck_assert_uint_eq(lines_with(captured, "its directory is gone"), 1);
+    (void)fclose(captured);
+}
+END_TEST
+
 /* The disk has its identity, the record of it has not got its name yet. */
 START_TEST(test_killed_while_it_recorded_an_identity)
 {
@@ -332,6 +420,8 @@ int main(void)
                                   test_identity_that_may_not_be_read,
                                   test_swapped_disks,
                                   test_adopted_and_copied,
+                                  test_directories_that_cannot_be_entered,
+                                  test_a_disk_that_is_gone_at_the_start_is_logged,
                                   test_symlinked_disk,
                                   test_plain_directory,
                                   test_temp_files_of_the_dead,

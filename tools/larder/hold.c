@@ -1,3 +1,8 @@
+/*
+ * The name is random and made here, so two repairs never have the same, also on one machine. It
+ * goes with everything that the client posts, and by itself every 15 s from a thread with a client
+ * of its own: a client is one thread's, and the repair's is busy for as long as a batch takes.
+ */
 #include "tools/larder/hold.h"
 
 #include <stdbool.h>

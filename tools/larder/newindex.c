@@ -1,21 +1,19 @@
 /*
- * The life of a new index: newindex_begin (hold_old, open_new) → newindex_add, newindex_add_volume
- * → newindex_finish (the last batch synced, closed, every file synced, swap).
+ * The life of a new index: newindex_begin (indexdir_hold, open_new) → newindex_add,
+ * newindex_add_volume → newindex_finish (the last batch synced, closed, every file synced, swap).
  *
  * Invariant: DIR is at any moment the old index or the new one, whole, but for two renames in
  * between where the file system cannot exchange names. Whatever fails before the swap removes the
  * new one; from the closing on it is kept, as it is whole and cost hours.
  *
  * The trap that shaped it: LevelDB changes the files of an index by opening it (it replays the
- * log), and may not open a damaged one at all. So the old one is never opened: its lock is taken as
- * LevelDB takes it (fcntl on LOCK), and no more. The records are in the format of
+ * log), and may not open a damaged one at all. So the old one is never opened, but locked as
+ * LevelDB locks it (indexdir.h), and no more. The records are in the format of
  * master/index_state.h; prefixes of the keys: "!v" volumes, "!w" work, "!m" the index's own.
  */
 #include "tools/larder/newindex.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -32,15 +30,16 @@
 #include "common/loop.h"
 #include "common/record.h"
 #include "common/swap.h"
+#include "tools/larder/indexdir.h"
 #include "tools/larder/say.h"
 
 enum { BATCH_ENTRIES = 1000, BUFFER_BYTES = 32 * 1024 * 1024 };
 
 struct newindex {
-    char *dir;      /* without '/' at its end */
-    char *path;     /* of the new one: DIR.rebuild-new */
-    int lock;       /* descriptor that holds the lock of the old one, -1 where there is none */
-    struct ldb *db; /* NULL once it is whole: then nothing is removed */
+    struct indexdir *held; /* DIR, from the beginning to the end */
+    char *path;            /* of the new one: DIR.rebuild-new */
+    struct ldb *db;        /* NULL once it is whole: then nothing is removed */
+    bool in_place;         /* it has the name DIR */
     struct ldb_batch *batch;
     struct buf key;    /* scratch */
     size_t entries;    /* in the batch */
@@ -48,84 +47,7 @@ struct newindex {
     uint64_t now_ms;   /* unix time at the beginning, as of which volumes were added */
 };
 
-/* --- taking hold --- */
-
-/* What LevelDB makes in its directory. */
-static bool is_leveldb_file(const char *name)
-{
-    size_t len = strlen(name);
-    return strcmp(name, "CURRENT") == 0 || strcmp(name, "LOCK") == 0 ||
-           strncmp(name, "MANIFEST-", 9) == 0 ||
-           (len > 4 &&
-            (strcmp(name + len - 4, ".ldb") == 0 || strcmp(name + len - 4, ".sst") == 0));
-}
-
-/* Looks into DIR: *any entries at all, *index where LevelDB's are among them. */
-static enum status look_into(const char *dir, bool *any, bool *index)
-{
-    *any = *index = false;
-    DIR *list = opendir(dir);
-    if (!list)
-        return status_of_errno(errno);
-    const struct dirent *entry;
-    while ((entry = readdir(list))) {
-        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-            continue;
-        *any = true;
-        *index = *index || is_leveldb_file(entry->d_name);
-    }
-    (void)closedir(list);
-    return ST_OK;
-}
-
-/* The lock that LevelDB itself takes, so it works for a damaged index as well, which LevelDB would
- * not open; and nothing in the old index changes. A master has it as long as it runs. It is let go
- * of with its descriptor: this process may open LOCK nowhere else, since closing any descriptor of
- * a file drops its fcntl locks. */
-static enum status lock_old(struct newindex *index)
-{
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    char *path = NULL;
-    if (asprintf(&path, "%s/LOCK", index->dir) < 0)
-        return ST_NO_MEMORY;
-    enum status st = ST_OK;
-    index->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    if (index->lock < 0) {
-        st = status_of_errno(errno);
-        say_error("could not lock the index %s: %s: %s", index->dir, path, strerror(errno));
-    } else if (fcntl(index->lock, F_SETLK, &lock) != 0) {
-        st = errno == EAGAIN || errno == EACCES ? ST_LOCKED : status_of_errno(errno);
-        if (st == ST_LOCKED)
-            say_error("the index %s is in use: stop its master first", index->dir);
-        else
-            say_error("could not lock the index %s: %s", index->dir, strerror(errno));
-    }
-    free(path);
-    return st;
-}
-
-/* Anything that is no index is refused: a slip in --db must not move somebody's directory away. */
-static enum status hold_old(struct newindex *index)
-{
-    struct stat there;
-    bool any;
-    bool is_index;
-    if (lstat(index->dir, &there) != 0) {
-        if (errno == ENOENT)
-            return ST_OK;
-        say_error("could not look at %s: %s", index->dir, strerror(errno));
-        return status_of_errno(errno);
-    }
-    enum status st = S_ISDIR(there.st_mode) ? look_into(index->dir, &any, &is_index) : ST_EXISTS;
-    if (!st && any && !is_index)
-        st = ST_EXISTS;
-    if (st == ST_EXISTS)
-        say_error("%s is there and is no index; it will not be replaced. Give --db another name",
-                  index->dir);
-    else if (st)
-        say_error("could not read the directory %s: %s", index->dir, strerror(errno));
-    return !st && any ? lock_old(index) : st;
-}
+/* --- the beginning --- */
 
 /* The memtable is large, since all of it is written in one go and nobody reads meanwhile. */
 static enum status open_new(struct newindex *index)
@@ -152,18 +74,15 @@ enum status newindex_begin(struct newindex **made, const char *dir)
     struct newindex *index = calloc(1, sizeof *index);
     if (!index)
         return ST_NO_MEMORY;
-    index->lock = -1;
     index->now_ms = loop_wall_ms();
     /* Beyond any number that the lost index gave, for who watches it (PROTOCOL.md, 'Index'). */
     index->sequence = index->now_ms * 1000;
     index->batch = ldb_batch_new();
-    index->dir = strdup(dir);
-    size_t len = strlen(dir);
-    while (index->dir && len > 1 && index->dir[len - 1] == '/')
-        index->dir[--len] = 0;
-    enum status st = ST_NO_MEMORY;
-    if (index->batch && index->dir && asprintf(&index->path, "%s.rebuild-new", index->dir) > 0)
-        st = hold_old(index);
+    enum status st = index->batch ? indexdir_hold(&index->held, dir) : ST_NO_MEMORY;
+    if (!st && asprintf(&index->path, "%s.rebuild-new", indexdir_path(index->held)) < 0) {
+        index->path = NULL;
+        st = ST_NO_MEMORY;
+    }
     if (!st)
         st = open_new(index);
     if (st) {
@@ -176,12 +95,12 @@ enum status newindex_begin(struct newindex **made, const char *dir)
 
 bool newindex_replaces(const struct newindex *index)
 {
-    return index->lock >= 0;
+    return !indexdir_is_fresh(index->held);
 }
 
 const char *newindex_dir(const struct newindex *index)
 {
-    return index->dir;
+    return indexdir_path(index->held);
 }
 
 /* The lock goes last, with its descriptor: until then no master can start on DIR. */
@@ -196,10 +115,8 @@ void newindex_free(struct newindex *index)
         if (ldb_destroy(index->path))
             say_error("could not remove %s; remove it by hand", index->path);
     }
-    if (index->lock >= 0)
-        (void)close(index->lock);
+    indexdir_release(index->held, !index->in_place);
     free(index->path);
-    free(index->dir);
     free(index);
 }
 
@@ -288,26 +205,36 @@ static char *old_name(const char *dir)
     }
 }
 
+/* What had the place of an index, and was none, is not kept: a directory with our lock in it. Left
+ * over where that fails, it is in nobody's way. LevelDB lets go of the lock with that, which stands
+ * for nothing any more. */
+static void remove_fresh(char **old)
+{
+    (void)!ldb_destroy(*old);
+    free(*old);
+    *old = NULL;
+}
+
 /* On failure the new index stays under its name: hours of work are not thrown away. */
 static enum status swap(struct newindex *index, char **old)
 {
-    bool good;
-    if (index->lock < 0) {
-        good = rename(index->path, index->dir) == 0; /* nothing there, or an empty directory */
-    } else {
-        *old = old_name(index->dir);
-        if (!*old)
-            return ST_NO_MEMORY;
-        good = swap_exchange(index->dir, index->path, *old);
+    const char *dir = indexdir_path(index->held);
+    *old = old_name(dir);
+    if (!*old)
+        return ST_NO_MEMORY;
+    index->in_place = swap_exchange(dir, index->path, *old);
+    if (!index->in_place) {
+        say_error("the new index is whole, but could not be put in the place of %s: %s. It is in "
+                  "%s: move it by hand",
+                  dir, strerror(errno), index->path);
+        free(*old);
+        *old = NULL;
+        return ST_IO;
     }
-    if (good)
-        return swap_sync_parent(index->dir);
-    say_error("the new index is whole, but could not be put in the place of %s: %s. It is in %s: "
-              "move it by hand",
-              index->dir, strerror(errno), index->path);
-    free(*old);
-    *old = NULL;
-    return ST_IO;
+    enum status st = swap_sync_parent(dir);
+    if (indexdir_is_fresh(index->held))
+        remove_fresh(old);
+    return st;
 }
 
 /* A new identity, as /admin/status shows it: this is another index. */

@@ -1,5 +1,5 @@
 /*
- * Reads the volumes of an index without changing a byte in its directory. The trap: opening a
+ * Reads an index without changing a byte in its directory. The trap: opening a
  * LevelDB replays its log, writes new files and removes old ones, even where nobody writes to it;
  * an old index that could not be opened for good any more would be the end of the way back. So a
  * shadow is opened instead. Tables are never changed once they are written, so links will do for
@@ -23,7 +23,9 @@
 #include "common/json.h"
 #include "common/ldb.h"
 
-#define VOLUME_PREFIX "!v" /* of keys; the rest is the name (master/index_state.h) */
+/* Of keys (master/index_state.h): a volume, the rest is its name; work to do, the rest is a key. */
+#define VOLUME_PREFIX "!v"
+#define WORK_PREFIX   "!w"
 
 /* --- the shadow --- */
 
@@ -127,8 +129,9 @@ static enum status add_volume(struct oldindex_volumes *volumes, const char *name
 }
 
 /* Names come in order, and each once, as they are keys of the index. */
-static enum status read_volumes(struct ldb *db, struct oldindex_volumes *volumes)
+static enum status read_volumes(struct ldb *db, void *to)
 {
+    struct oldindex_volumes *volumes = to;
     static const size_t prefix = sizeof VOLUME_PREFIX - 1;
     struct ldb_iter *iter = ldb_iter_new(db);
     if (!iter)
@@ -162,14 +165,33 @@ void oldindex_volumes_free(struct oldindex_volumes *volumes)
     free_list(&volumes->addresses);
 }
 
+/* *any: it has a key, or work to do for one. */
+static enum status look_for_keys(struct ldb *db, void *to)
+{
+    bool *any = to;
+    struct ldb_iter *iter = ldb_iter_new(db);
+    if (!iter)
+        return ST_NO_MEMORY;
+    size_t len;
+    ldb_iter_seek(iter, "/", 1);
+    *any = ldb_iter_valid(iter) && ldb_iter_key(iter, &len)[0] == '/';
+    ldb_iter_seek(iter, WORK_PREFIX, sizeof WORK_PREFIX - 1);
+    *any = *any || (ldb_iter_valid(iter) &&
+                    memcmp(ldb_iter_key(iter, &len), WORK_PREFIX, sizeof WORK_PREFIX - 1) == 0);
+    enum status st = ldb_iter_status(iter);
+    ldb_iter_free(iter);
+    return st;
+}
+
 /* May replay the copied log, which is why it is a copy. */
-static enum status read_shadow(const char *shadow, struct oldindex_volumes *volumes)
+static enum status read_shadow(const char *shadow, enum status (*read)(struct ldb *db, void *to),
+                               void *to)
 {
     const struct ldb_options options = {0};
     struct ldb *db;
     enum status st = ldb_open(&db, shadow, &options, NULL);
     if (!st)
-        st = read_volumes(db, volumes);
+        st = read(db, to);
     else if (st == ST_NOT_FOUND)
         st = ST_CORRUPT; /* there are files of an index, but no whole one */
     ldb_close(db);
@@ -190,7 +212,8 @@ static void remove_shadow(const char *shadow)
     (void)rmdir(shadow);
 }
 
-enum status oldindex_read(const char *dir, struct oldindex_volumes *volumes)
+static enum status read_index(const char *dir, enum status (*read)(struct ldb *db, void *to),
+                              void *to)
 {
     struct stat there;
     char *shadow = NULL;
@@ -203,8 +226,19 @@ enum status oldindex_read(const char *dir, struct oldindex_volumes *volumes)
     if (!st)
         st = shadow_files(dir, shadow);
     if (!st)
-        st = read_shadow(shadow, volumes);
+        st = read_shadow(shadow, read, to);
     remove_shadow(shadow);
     free(shadow);
     return st;
+}
+
+enum status oldindex_read(const char *dir, struct oldindex_volumes *volumes)
+{
+    return read_index(dir, read_volumes, volumes);
+}
+
+enum status oldindex_has_keys(const char *dir, bool *any)
+{
+    *any = false;
+    return read_index(dir, look_for_keys, any);
 }

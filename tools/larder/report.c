@@ -2,6 +2,9 @@
  * The output of verify, as it comes: findings are printed while others are looked for, so a run
  * that is interrupted has told what it found. A lock over counters and printing together, so that
  * lines of two threads do not mix, and commas of the JSON stand right.
+ *
+ * Threads of verify call report_key(); the rest is the main thread's, before and after them. What
+ * cannot be printed (a full disk, a closed pipe) is noticed once, at the end, by say_flush().
  */
 #include "tools/larder/report.h"
 
@@ -37,6 +40,7 @@ struct report *report_new(bool json)
     return report;
 }
 
+/* Prints nothing: what was to be said is report_finish()'s. */
 void report_free(struct report *report)
 {
     if (!report)
@@ -92,6 +96,7 @@ void report_key(struct report *report, const struct key *key, const struct findi
     buf_free(&text);
 }
 
+/* Of so far: while threads look for more it may be old when it is used. */
 uint64_t report_count(struct report *report)
 {
     (void)pthread_mutex_lock(&report->lock);

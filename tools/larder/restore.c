@@ -8,7 +8,6 @@
  *
  * Whatever fails or interrupts before the end leaves DIR as it was.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -22,12 +21,13 @@
 #include "common/buf.h"
 #include "common/checkpoint.h"
 #include "common/checkpoint_load.h"
-#include "common/ldb.h"
 #include "common/options.h"
 #include "tools/larder/arguments.h"
 #include "tools/larder/backupfile.h"
 #include "tools/larder/commands.h"
+#include "tools/larder/indexdir.h"
 #include "tools/larder/interrupt.h"
+#include "tools/larder/oldindex.h"
 #include "tools/larder/progress.h"
 #include "tools/larder/say.h"
 
@@ -35,9 +35,7 @@ struct restore {
     const char *file; /* "-": standard input */
     const char *db;
     int fd;
-    int lock;   /* descriptor that holds the lock of DIR, or -1 */
-    bool made;  /* DIR was not there, */
-    bool fresh; /* or had nothing in it: what is in it now is the lock */
+    struct indexdir *held; /* DIR, to the end */
     struct checkpoint_load *load;
     struct checkpoint_reader *reader;
     struct progress *progress;
@@ -51,152 +49,29 @@ static enum status restore_finish(struct restore *restore);
 
 /* --- DIR --- */
 
-/* *any: it has a key, or work to do for one. Volumes may have registered themselves at a master
- * that was started with an empty index by mistake; that is no reason to keep it. */
-static enum status look_for_keys(struct ldb *db, bool *any)
+/* Volumes may have registered themselves at a master that was started with an empty index by
+ * mistake; that is no reason to keep it. Keys are. Looked for with the lock held, so that none
+ * comes afterwards, and without opening the index, which would let go of the lock. */
+static enum status check_keys(const struct restore *restore)
 {
-    struct ldb_iter *iter = ldb_iter_new(db);
-    if (!iter)
-        return ST_NO_MEMORY;
-    size_t len;
-    ldb_iter_seek(iter, "/", 1);
-    *any = ldb_iter_valid(iter) && ldb_iter_key(iter, &len)[0] == '/';
-    ldb_iter_seek(iter, "!w", 2);
-    *any = *any || (ldb_iter_valid(iter) && memcmp(ldb_iter_key(iter, &len), "!w", 2) == 0);
-    enum status st = ldb_iter_status(iter);
-    ldb_iter_free(iter);
-    return st;
-}
-
-static enum status refuse_index(const struct restore *restore, enum status st, const char *why)
-{
-    if (st == ST_EXISTS)
-        say_error("%s is an index that has keys; move it away, or give --db another name",
-                  restore->db);
-    else if (st == ST_LOCKED)
-        say_error("the index %s is in use: stop its master first, or wait for the end of the "
-                  "other restore",
-                  restore->db);
-    else
+    bool any;
+    enum status st = oldindex_has_keys(indexdir_path(restore->held), &any);
+    if (st) {
         say_error("%s is there, and cannot be read as an index (%s); move it away, or give --db "
                   "another name",
-                  restore->db, why ? why : status_text(st));
-    return st;
-}
-
-static char *lock_path(const struct restore *restore)
-{
-    char *path = NULL;
-    return asprintf(&path, "%s/LOCK", restore->db) < 0 ? NULL : path;
-}
-
-/* The lock that LevelDB itself takes: no master starts here meanwhile. One whose name has gone, or
- * is another file's, was given up by another restore just now. */
-static enum status lock_index(struct restore *restore)
-{
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    struct stat named;
-    struct stat held;
-    char *path = lock_path(restore);
-    if (!path)
-        return ST_NO_MEMORY;
-    restore->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    int why = restore->lock < 0 ? errno : 0;
-    bool locked = !why && fcntl(restore->lock, F_SETLK, &lock) == 0 &&
-                  fstat(restore->lock, &held) == 0 && stat(path, &named) == 0 &&
-                  held.st_ino == named.st_ino;
-    free(path);
-    if (why)
-        return refuse_index(restore, status_of_errno(why), strerror(why));
-    if (locked)
-        return ST_OK;
-    (void)close(restore->lock); /* another's, so it is not ours to remove */
-    restore->lock = -1;
-    return refuse_index(restore, ST_LOCKED, NULL);
-}
-
-/* After a failure DIR is what it was. */
-static void unlock(struct restore *restore, bool failed)
-{
-    char *path = restore->lock >= 0 && failed && restore->fresh ? lock_path(restore) : NULL;
-    if (path && unlink(path) == 0 && restore->made)
-        (void)rmdir(restore->db);
-    free(path);
-    if (restore->lock >= 0)
-        (void)close(restore->lock);
-}
-
-static bool has_current(const char *dir)
-{
-    char *path = NULL;
-    bool has = asprintf(&path, "%s/CURRENT", dir) > 0 && access(path, F_OK) == 0;
-    free(path);
-    return has;
-}
-
-static enum status hold_index(struct restore *restore)
-{
-    const struct ldb_options options = {.create = false};
-    struct ldb *db = NULL;
-    char *why = NULL;
-    bool any = false;
-    enum status st = has_current(restore->db) ? ldb_open(&db, restore->db, &options, &why)
-                                              : ST_NOT_FOUND; /* LevelDB leaves files even so */
-    if (!st)
-        st = look_for_keys(db, &any);
-    if (!st && any)
-        st = ST_EXISTS;
-    ldb_close(db);
-    if (st)
-        (void)refuse_index(restore, st, why);
-    free(why);
-    return st ? st : lock_index(restore);
-}
-
-/* Whether there is nothing in DIR but a lock, which is also what a restore that was killed leaves;
- * DIR may have been made beforehand, by a package or for a mount. False also where it is no
- * directory that can be read: errno says so, else it is 0. */
-static bool is_fresh(const char *dir)
-{
-    DIR *list = opendir(dir);
-    if (!list)
-        return false;
-    errno = 0;
-    size_t others = 0;
-    const struct dirent *entry;
-    while ((entry = readdir(list)))
-        others += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
-                  strcmp(entry->d_name, "LOCK") != 0;
-    int why = errno;
-    (void)closedir(list);
-    errno = why;
-    return others == 0 && !why;
-}
-
-/* Looked at again under the lock: a master may have begun, and ended, before it was there. */
-static enum status hold_fresh(struct restore *restore)
-{
-    enum status st = lock_index(restore);
-    if (!st && !is_fresh(restore->db)) {
-        restore->fresh = restore->made = false;
-        st = refuse_index(restore, ST_LOCKED, NULL);
+                  restore->db, status_text(st));
+        return st;
     }
-    return st;
+    if (!any)
+        return ST_OK;
+    say_error("%s is an index that has keys; move it away, or give --db another name", restore->db);
+    return ST_EXISTS;
 }
 
 static enum status hold(struct restore *restore)
 {
-    restore->made = mkdir(restore->db, 0755) == 0;
-    if (!restore->made && errno != EEXIST) {
-        int why = errno;
-        say_error("could not make %s: %s", restore->db, strerror(why));
-        return status_of_errno(why);
-    }
-    restore->fresh = is_fresh(restore->db);
-    if (restore->fresh)
-        return hold_fresh(restore);
-    return errno ? refuse_index(restore, status_of_errno(errno), strerror(errno))
-                 : hold_index(restore);
+    enum status st = indexdir_hold(&restore->held, restore->db);
+    return st || indexdir_is_fresh(restore->held) ? st : check_keys(restore);
 }
 
 static enum status restore_hold(struct restore *restore)
@@ -346,7 +221,7 @@ static int restore_all(struct restore *restore)
     checkpoint_load_free(restore->load);
     if (restore->fd > STDERR_FILENO)
         (void)close(restore->fd);
-    unlock(restore, st);
+    indexdir_release(restore->held, st != ST_OK);
     return st ? EXIT_FAILED : EXIT_WELL;
 }
 
@@ -372,7 +247,7 @@ int restore_run(int argc, char **argv)
     enum options_result parsed = options_parse(&program, argc, argv, &rest);
     int result = parsed == OPTIONS_EXIT ? EXIT_WELL : EXIT_TROUBLE;
     if (parsed == OPTIONS_OK && arguments_fit("larder restore", argc - rest, 1, 1)) {
-        struct restore restore = {.file = argv[rest], .db = db, .fd = -1, .lock = -1};
+        struct restore restore = {.file = argv[rest], .db = db, .fd = -1};
         if (db)
             result = restore_all(&restore);
         else

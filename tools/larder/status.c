@@ -213,7 +213,8 @@ static void print_scrub(struct http_fetcher *fetcher, const struct json *volume)
     json_free(scrub);
 }
 
-/* True where all of them are up. */
+/* True where all of them are up. One fetcher for all scrubs: they are asked one after the other,
+ * each when its line is due, and without memory for it the table comes without them. */
 static bool print_volumes(const struct json *volumes)
 {
     bool good = true;
@@ -251,7 +252,9 @@ static bool ask(struct client *client, const char *path, struct buf *body)
     return buf_ok(body);
 }
 
-/* Shows what is there: members that a later master adds appear without a change here. */
+/* Shows what is there: members that a later master adds appear without a change here. The exit
+ * status tells whether all is well, so that a script need not read the table; with --json it reads,
+ * and the status only says whether there is something to be read. */
 static int print_status(const struct buf *master, const struct buf *volumes, bool as_json)
 {
     struct json *of_master = json_parse(buf_text(master), master->len, NULL);
@@ -276,7 +279,8 @@ static int print_status(const struct buf *master, const struct buf *volumes, boo
     return say_flush() ? result : EXIT_FAILED;
 }
 
-/* The exit status of the command. */
+/* The exit status of the command. Both pages are fetched before anything is printed: half of an
+ * answer looks like a store with no volumes. */
 static int show_status(const char *master_url, bool as_json)
 {
     struct buf master = BUF_INIT;

@@ -86,7 +86,8 @@ static enum status fetch(struct http_fetcher *fetcher, const struct http_call_sp
     return st ? explain(spec, st, why) : ST_OK;
 }
 
-/* As fetch, and refuses every status but 200 and 404. */
+/* As fetch, and refuses every status but 200 and 404: only these two tell whether something is
+ * there. Whoever took a 500 for 'there is none' would rebuild an index without it. */
 static enum status fetch_sure(struct http_fetcher *fetcher, const struct http_call_spec *spec,
                               int tries, int *http, char *why)
 {
@@ -174,6 +175,7 @@ size_t listing_count(const struct listing *listing)
     return json_count(listing->json);
 }
 
+/* A size or a time. Negative ones are somebody's nonsense, and nothing. */
 static uint64_t number_of(const struct json *value)
 {
     int64_t number = json_int(value, 0);
@@ -455,6 +457,8 @@ static enum status read_once(struct http_fetcher *fetcher, const char *url, stru
     return st;
 }
 
+/* A try that broke off is made again from the first byte (read_once). A 404 leaves *copy zeroed:
+ * there is none. */
 enum status volume_read(struct http_fetcher *fetcher, const char *place, const struct key *key,
                         uint64_t generation, enum naming naming, struct volume_copy *copy,
                         void (*took)(void *arg, size_t bytes), void *arg, char *why)
