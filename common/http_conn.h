@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "common/attr.h"
 #include "common/buf.h"
@@ -82,8 +83,9 @@ struct http_hub {
     uint64_t last_id;              /* of a request */
     unsigned number;      /* of this server in the process: makes the ids unique among its loops */
     char server_line[80]; /* "Server: …\r\n" */
-    uint64_t date_second; /* of date_line */
-    char date_line[48];   /* "Date: …\r\n" */
+    time_t usual_second;  /* of usual_lines */
+    size_t usual_len;
+    char usual_lines[160]; /* what all answers of that second have: see http_conn_usual() */
 };
 
 /* The request that a connection is at; part of it, and used again for the next, so its memory
@@ -163,7 +165,8 @@ void http_conn_reset(struct http_conn *conn);
 void http_conn_lose(struct http_conn *conn);
 /* "address:port"; belongs to the connection. */
 const char *http_conn_peer(struct http_conn *conn);
-/* The Date line of now, made once a second; belongs to the hub, until the next call. */
-const char *http_conn_date(struct http_hub *hub);
+/* What every answer begins with behind its status line, up to the request's id: "Server: …", "Date:
+ * …" and "Larder-Request-Id: ". Made once a second; belongs to the hub, until the next call. */
+const char *http_conn_usual(struct http_hub *hub, size_t *len);
 
 #endif
