@@ -62,6 +62,8 @@ enum status index_look(struct index *index, const struct key *key, struct buf *t
         return ST_OK;
     if (!recall)
         *ticket = (struct recall_ticket){.open = false};
+    if (index->roster && roster_lacks(index->roster, key->bytes, key->len))
+        return ST_NOT_FOUND;
     buf_clear(text);
     enum status st = get(index, "", key, recall != NULL, text);
     return st ? st : judge(index, record_look(view, text->data, text->len), key->bytes, key->len);
