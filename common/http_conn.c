@@ -109,15 +109,14 @@ void http_conn_enter(struct http_conn *conn, enum http_phase phase)
     conn->phase_since = loop_coarse_ms();
 }
 
-/* The timer is the loop's way to call us on its next turn; one is enough for all connections. One
+/* The loop calls us once for all connections. One
  * that is running is looked at until nothing is left to do, so it needs no other turn. */
 void http_conn_wake(struct http_conn *conn)
 {
     if (conn->ready || conn->running)
         return;
     struct http_hub *hub = conn->hub;
-    if (!hub->ready)
-        loop_timer_set(hub->turn, 0);
+    loop_later(hub->loop, &hub->turn);
     conn->ready = true;
     conn->ready_next = NULL;
     *hub->ready_last = conn;

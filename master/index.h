@@ -65,6 +65,10 @@ enum status index_get(struct index *index, const struct key *key, struct record 
  * stays as long as the index. `ticket` is for index_keep(). */
 enum status index_look(struct index *index, const struct key *key, struct buf *text,
                        struct record_view *view, struct recall_ticket *ticket) MUST_CHECK;
+/* Somebody is about to look at the key; `expected` (0 at first) stays with the thread that says so,
+ * from one key to the next. Begins to fetch what that takes out of memory: of this key the first
+ * part, of the one before it the second, which that tells. */
+void index_expect(struct index *index, const char *key, size_t len, uint64_t *expected);
 /* Keeps the record that index_look() has found for those who look later, and with it ticket->stamp,
  * which they get (recall.h). `view` as it came from there. */
 void index_keep(struct index *index, const struct key *key, const struct record_view *view,

@@ -69,6 +69,15 @@ enum status index_look(struct index *index, const struct key *key, struct buf *t
     return st ? st : judge(index, record_look(view, text->data, text->len), key->bytes, key->len);
 }
 
+void index_expect(struct index *index, const char *key, size_t len, uint64_t *expected)
+{
+    if (!index->recall)
+        return;
+    if (*expected)
+        recall_expect_more(index->recall, *expected);
+    *expected = recall_expect(index->recall, key, len);
+}
+
 void index_keep(struct index *index, const struct key *key, const struct record_view *view,
                 const struct recall_ticket *ticket)
 {

@@ -203,6 +203,24 @@ static struct recall_entry *allocate(struct recall *recall, struct shard *shard,
 
 /* --- finding, keeping --- */
 
+uint64_t recall_expect(struct recall *recall, const char *key, size_t len)
+{
+    uint64_t hash = hash_of(recall, key, len);
+    struct shard *shard = shard_of(recall, hash);
+    __builtin_prefetch(bucket_of(recall, shard, upper(hash)));
+    return hash;
+}
+
+void recall_expect_more(struct recall *recall, uint64_t expected)
+{
+    struct shard *shard = shard_of(recall, expected);
+    (void)pthread_mutex_lock(&shard->lock);
+    uint32_t name = *bucket_of(recall, shard, upper(expected));
+    (void)pthread_mutex_unlock(&shard->lock);
+    if (name)
+        __builtin_prefetch(entry_at(recall, name));
+}
+
 bool recall_find(struct recall *recall, const struct key *key, struct record_view *view,
                  struct recall_ticket *ticket)
 {

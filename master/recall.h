@@ -46,6 +46,12 @@ void recall_free(struct recall *recall);
 bool recall_find(struct recall *recall, const struct key *key, struct record_view *view,
                  struct recall_ticket *ticket) MUST_CHECK;
 
+/* Somebody is about to look for the key: what is needed first comes into the processor's cache.
+ * Returns what recall_expect_more() takes. Any thread. */
+uint64_t recall_expect(struct recall *recall, const char *key, size_t len) MUST_CHECK;
+/* A while later, the rest. */
+void recall_expect_more(struct recall *recall, uint64_t expected);
+
 /* What the index has said, asked after recall_find() gave the ticket. With it the ticket's stamp,
  * which is the caller's: the next finder gets it too. Where the key was known already only the
  * stamp is kept. No-op where the key has changed, or may have, and where there is no memory. Any

@@ -155,6 +155,7 @@ static enum status start_worker(struct server *server, size_t i, uint16_t port)
         .exclusive = i == 0,
         .handler = routes_handle,
         .answering = server->master.cluster ? gate_answering : NULL,
+        .expecting = routes_expect,
         .arg = worker,
         .name = "larder-master",
         .max_connections = config->max_connections / config->threads + 1,
