@@ -89,6 +89,8 @@ struct record_view {
     char md5[MD5_HEX + 1];
     const char *places[RECORD_COPIES_MAX]; /* into the text that was read */
     size_t place_count;
+    bool has_dirs; /* somebody has computed name_dirs() of the key: */
+    unsigned char dirs[2];
 };
 
 /* Reads the value under KEY as record_decode() does, with the same errors, and writes NULs into it:

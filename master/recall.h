@@ -1,7 +1,7 @@
 /*
  * The records of keys that were asked for lately, so that a GET of one of them reads nothing and
  * computes nothing: a bounded table in memory, ahead of LevelDB. (Keys that are not there are not
- * in it: LevelDB's filters tell of those nearly as fast.)
+ * in it: roster.h tells of those.)
  *
  * It never says what has ceased to be true. Whoever changes the index
  *   1. tells it of all keys that are about to change (recall_changing): they are forgotten, and
