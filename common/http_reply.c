@@ -33,7 +33,9 @@ void http_reply_field(struct http_request *req, const char *name, const char *va
     if (!at)
         return;
     at = mempcpy(mempcpy(at, name, name_len), ": ", 2);
-    memcpy(mempcpy(at, value, value_len), "\r\n", 2);
+    at = mempcpy(at, value, value_len);
+    *at++ = '\r';
+    *at = '\n';
 }
 
 void http_reply_fieldf(struct http_request *req, const char *name, const char *format, ...)

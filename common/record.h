@@ -86,11 +86,11 @@ struct record_view {
     enum key_state state;
     uint64_t generation;
     enum naming naming;
+    bool has_dirs;         /* somebody has computed */
+    unsigned char dirs[2]; /* … name_dirs() of the key */
     char md5[MD5_HEX + 1];
     const char *places[RECORD_COPIES_MAX]; /* into the text that was read */
     size_t place_count;
-    bool has_dirs; /* somebody has computed name_dirs() of the key: */
-    unsigned char dirs[2];
 };
 
 /* Reads the value under KEY as record_decode() does, with the same errors, and writes NULs into it:

@@ -150,7 +150,6 @@ static enum status decode_head(struct record_view *view, struct text *text)
     memset(view, 0, offsetof(struct record_view, places)); /* the places are written before they are
                                                               counted */
     view->place_count = 0;
-    view->has_dirs = false;
     if (text->end - text->at < 3 || memcmp(text->at, "L1 ", 3) != 0)
         return decode_mkv(view, text);
     text->at += 3;

@@ -23,7 +23,7 @@ static struct index *tested;
 
 static void open_index(void)
 {
-    struct index_options as = {.path = path, .roster_bytes = 64 * 1024};
+    struct index_options as = {.path = path, .roster_bytes = 1 << 16};
     ck_assert_int_eq(index_open(&tested, &as), ST_OK);
 }
 
