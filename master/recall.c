@@ -206,8 +206,9 @@ static struct recall_entry *allocate(struct recall *recall, struct shard *shard,
 uint64_t recall_expect(struct recall *recall, const char *key, size_t len)
 {
     uint64_t hash = hash_of(recall, key, len);
-    struct shard *shard = shard_of(recall, hash);
-    __builtin_prefetch(bucket_of(recall, shard, upper(hash)));
+    /* Past the shard, which another processor may have written to just now. */
+    const uint32_t *buckets = recall->buckets + hash % SHARDS * recall->bucket_count;
+    __builtin_prefetch(&buckets[upper(hash) & (recall->bucket_count - 1)]);
     return hash;
 }
 
