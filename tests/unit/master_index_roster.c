@@ -1,96 +1,36 @@
 /* An index with a roster of its keys: what readers see of keys that are there, and of others. */
+#include "tests/unit/index_fixture.h"
+
 #include <dirent.h>
 #include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "common/ldb.h"
-#include "common/log.h"
-#include "master/index.h"
 #include "master/index_state.h"
-#include "tests/unit/suite.h"
 
-enum { MANY = 3000, WAIT_MS = 30000 };
-
-static char dir[64];
-static char path[80];
-static struct loop *loop;
-static struct index *tested;
+enum { MANY = 3000 };
 
 static void open_index(void)
 {
     struct index_options as = {.path = path, .roster_bytes = 1 << 16};
-    ck_assert_int_eq(index_open(&tested, &as), ST_OK);
+    index_is_opened(&as);
 }
 
 static void setup(void)
 {
-    log_set_level((enum log_level)(LOG_ERROR + 1));
-    strcpy(dir, "/tmp/larder-roster.XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
-    (void)snprintf(path, sizeof path, "%s/db", dir);
-    loop = loop_new();
-    ck_assert_ptr_nonnull(loop);
+    place_is_made();
     open_index();
-}
-
-static void teardown(void)
-{
-    index_close(tested);
-    loop_free(loop);
-    (void)!ldb_destroy(path);
-    (void)rmdir(path);
-    (void)rmdir(dir);
 }
 
 static void reopen(void)
 {
-    index_close(tested);
+    close_index();
     open_index();
 }
 
-/* --- changes, waited for on the loop --- */
-
-static enum status committed_as;
-
-static void committed(void *arg UNUSED, enum status st)
+static void save_one(const char *name, const char *value)
 {
-    committed_as = st;
-    loop_stop(loop);
-}
-
-static void add_key(struct index_change *change, const char *name, bool there)
-{
-    struct key key;
-    struct record rec;
-    ck_assert_int_eq(key_from_bytes(&key, name, strlen(name)), ST_OK);
-    record_init(&rec);
-    if (there) {
-        rec.state = KEY_LIVE;
-        ck_assert_int_eq(record_add_place(&rec, "v:1"), ST_OK);
-    }
-    index_change_record(change, &key, &rec);
-    record_free(&rec);
-}
-
-static void commit(struct index_change *change)
-{
-    index_commit(tested, change);
-    loop_run(loop);
-    index_change_free(change);
-    ck_assert_int_eq(committed_as, ST_OK);
-}
-
-static void save(const char *name, bool there)
-{
-    struct index_change change = {0};
-    index_change_begin(&change, loop, committed, NULL);
-    add_key(&change, name, there);
-    commit(&change);
+    ck_assert_int_eq(save(name, value, ""), ST_OK);
 }
 
 static const char *name_of(int i)
@@ -102,22 +42,21 @@ static const char *name_of(int i)
 
 static void save_many(void)
 {
-    struct index_change change = {0};
-    index_change_begin(&change, loop, committed, NULL);
+    struct commit commit;
+    begin_change(&commit);
     for (int i = 0; i < MANY; i++)
-        add_key(&change, name_of(i), true);
-    commit(&change);
+        add_record(&commit, name_of(i), "v:1", "");
+    ck_assert_int_eq(commit_alone(&commit), ST_OK);
 }
 
 /* --- looking --- */
 
 static enum status look(const char *name)
 {
-    struct key key;
+    struct key key = key_of(name);
     struct buf text = BUF_INIT;
     struct record_view view;
     struct recall_ticket ticket;
-    ck_assert_int_eq(key_from_bytes(&key, name, strlen(name)), ST_OK);
     enum status st = index_look(tested, &key, &text, &view, &ticket);
     buf_free(&text);
     return st;
@@ -155,9 +94,9 @@ START_TEST(keys_that_are_not_there_are_told)
     for (int i = 0; i < MANY; i++)
         ck_assert_int_eq(look(name_of(i)), ST_OK);
     ck_assert_int_eq(look("/no/1"), ST_NOT_FOUND);
-    save("/no/1", true);
+    save_one("/no/1", "v:1");
     ck_assert_int_eq(look("/no/1"), ST_OK);
-    save("/no/1", false);
+    save_one("/no/1", "");
     ck_assert_int_eq(look("/no/1"), ST_NOT_FOUND);
     ck_assert(!is_told_by_the_roster("/no/1"));
 }
@@ -183,7 +122,7 @@ START_TEST(none_is_lost_that_is_put_meanwhile)
     index_warm(tested, no_stamp, NULL);
     for (int i = 0; i < 300; i++) {
         (void)snprintf(name, sizeof name, "/key/%04d/%d", i * 7919 % MANY, i);
-        save(name, true);
+        save_one(name, "v:1");
         ck_assert_int_eq(look(name), ST_OK);
     }
     wait_until_it_is_whole();
@@ -236,7 +175,7 @@ START_TEST(a_block_that_cannot_be_read_hides_no_keys)
     unsigned failed = 0;
     save_many();
     reopen(); /* its log becomes a table */
-    index_close(tested);
+    close_index();
     ck_assert_uint_gt(damage_tables(), 0);
     open_index();
     index_warm(tested, no_stamp, NULL);
@@ -259,6 +198,6 @@ int main(void)
                                   none_is_lost_that_is_put_meanwhile,
                                   a_block_that_cannot_be_read_hides_no_keys, NULL};
     Suite *suite = suite_create("master_index_roster");
-    tcase_add_checked_fixture(suite_case(suite, "roster", tests), setup, teardown);
+    tcase_add_checked_fixture(suite_case(suite, "roster", tests), setup, place_is_removed);
     return suite_run(suite);
 }
