@@ -37,14 +37,21 @@ static bool reserve(struct buf *b, size_t more)
     return true;
 }
 
-void buf_add(struct buf *b, const void *data, size_t len)
+char *buf_extend(struct buf *b, size_t len)
 {
     if (!reserve(b, len))
-        return;
-    if (len)
-        memcpy(b->data + b->len, data, len);
+        return NULL;
+    char *at = b->data + b->len;
     b->len += len;
     b->data[b->len] = 0;
+    return at;
+}
+
+void buf_add(struct buf *b, const void *data, size_t len)
+{
+    char *at = buf_extend(b, len);
+    if (at && len)
+        memcpy(at, data, len);
 }
 
 void buf_adds(struct buf *b, const char *text)

@@ -33,6 +33,10 @@ void buf_adds(struct buf *b, const char *text);
 void buf_addc(struct buf *b, char c);
 void buf_addf(struct buf *b, const char *format, ...) PRINTF_LIKE(2, 3);
 
+/* Appends `len` bytes that the caller writes, at once: where they are, or NULL where there is no
+ * memory. The NUL behind them is there already. */
+char *buf_extend(struct buf *b, size_t len) MUST_CHECK;
+
 /* Forgets the content, keeps the memory, clears the failure. */
 void buf_clear(struct buf *b);
 

@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "common/attr.h"
 #include "common/buf.h"
@@ -69,6 +70,7 @@ struct http_hub {
     struct loop *loop;
     void (*handler)(struct http_request *req, void *arg);
     void (*answering)(struct http_request *req, void *arg);
+    void (*expecting)(const char *path, size_t len, void *arg);
     void *handler_arg;
     unsigned max_connections; /* beyond it a connection is of the reserve */
     unsigned head_timeout_ms, body_timeout_ms, idle_timeout_ms, write_timeout_ms;
@@ -76,14 +78,15 @@ struct http_hub {
     struct http_conn *first;       /* all connections */
     struct http_conn *ready;       /* those to look at on the next turn, and closed ones to free */
     struct http_conn **ready_last; /* where the next is hung: the last one's ready_next */
-    struct loop_timer *turn;       /* set while `ready` is not empty */
+    struct loop_later turn;        /* set while `ready` is not empty */
     unsigned under_way;            /* requests whose answer has not left yet */
     bool draining;                 /* no connection outlives its answer any more */
     uint64_t last_id;              /* of a request */
     unsigned number;      /* of this server in the process: makes the ids unique among its loops */
     char server_line[80]; /* "Server: …\r\n" */
-    uint64_t date_second; /* of date_line */
-    char date_line[48];   /* "Date: …\r\n" */
+    time_t usual_second;  /* of usual_lines */
+    size_t usual_len;
+    char usual_lines[160]; /* what all answers of that second have: see http_conn_usual() */
 };
 
 /* The request that a connection is at; part of it, and used again for the next, so its memory
@@ -151,8 +154,8 @@ void http_conn_free(struct http_conn *conn);
 
 /* Moves on; asserts that the table allows it. The only place where the phase changes. */
 void http_conn_enter(struct http_conn *conn, enum http_phase phase);
-/* Has http_turn look at it on the loop's next turn. Any number of times; no-op where that is to
- * happen anyhow. */
+/* Has http_turn look at it at the end of the loop's turn, or of the next one where that is now. Any
+ * number of times; no-op where that is to happen anyhow. */
 void http_conn_wake(struct http_conn *conn);
 /* Closes the socket; what has not left is dropped. The struct is freed on the next turn, so whoever
  * is on the stack may still look at it (and finds HTTP_PHASE_CLOSED). */
@@ -163,7 +166,8 @@ void http_conn_reset(struct http_conn *conn);
 void http_conn_lose(struct http_conn *conn);
 /* "address:port"; belongs to the connection. */
 const char *http_conn_peer(struct http_conn *conn);
-/* The Date line of now, made once a second; belongs to the hub, until the next call. */
-const char *http_conn_date(struct http_hub *hub);
+/* What every answer begins with behind its status line, up to the request's id: "Server: …", "Date:
+ * …" and "Larder-Request-Id: ". Made once a second; belongs to the hub, until the next call. */
+const char *http_conn_usual(struct http_hub *hub, size_t *len);
 
 #endif

@@ -42,10 +42,11 @@ static bool is_alnum(char c)
     return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
-/* RFC 9110's tchar: what methods and names of fields are made of. */
+/* RFC 9110's tchar: what methods and names of fields are made of. The '-' is looked at first, as
+ * hardly any name has another of these. */
 static bool is_token(char c)
 {
-    return is_alnum(c) || (c && strchr("!#$%&'*+-.^_`|~", c));
+    return is_alnum(c) || c == '-' || (c && strchr("!#$%&'*+.^_`|~", c));
 }
 
 /* Bytes of a target: anything visible, and what is not ASCII. '#' begins a fragment, which a client
@@ -69,7 +70,8 @@ static bool is_value(char c)
 static bool is_host(char c)
 {
     unsigned char byte = (unsigned char)c;
-    return byte >= 0x80 || is_alnum(c) || (c && strchr("-._~!$&'()*+,;=:[]%", c));
+    return byte >= 0x80 || is_alnum(c) || c == '.' || c == '-' || c == ':' ||
+           (c && strchr("_~!$&'()*+,;=[]%", c));
 }
 
 /* --- Finding the end --- */
@@ -188,8 +190,10 @@ static void set_method(struct http_head *head, const char *name)
     head->method = HTTP_OTHER;
     head->method_name = name;
     for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
-        if (strcmp(methods[i].name, name) == 0)
+        if (strcmp(methods[i].name, name) == 0) {
             head->method = methods[i].method;
+            return;
+        }
 }
 
 /* 1.2 would mean 1.1 to a lenient server; nobody sends it, so it is refused with the others. */
@@ -345,25 +349,31 @@ struct framing {
     bool close, keep, bad_host, bad_expect;
 };
 
+/* Names know no case. The first letter tells most fields that mean nothing here. */
+static bool is_named(const struct http_field *field, const char *name)
+{
+    return (field->name[0] | 0x20) == (name[0] | 0x20) && strcasecmp(field->name, name) == 0;
+}
+
 /* Takes one field into account; most are none of these. Only a length is refused at once: the
  * others may come twice, or in a combination that decides with which status. */
 static enum status note_field(struct http_head *head, struct framing *seen,
                               const struct http_field *field)
 {
     const char *value = field->value;
-    if (strcasecmp(field->name, "Content-Length") == 0)
+    if (is_named(field, "Content-Length"))
         return parse_length(head, value);
-    if (strcasecmp(field->name, "Transfer-Encoding") == 0) {
+    if (is_named(field, "Transfer-Encoding")) {
         seen->codings++;
         seen->unknown_codings += strcasecmp(value, "chunked") != 0;
-    } else if (strcasecmp(field->name, "Host") == 0) {
+    } else if (is_named(field, "Host")) {
         seen->hosts++;
         for (const char *c = value; *c; c++)
             seen->bad_host |= !is_host(*c);
-    } else if (strcasecmp(field->name, "Connection") == 0) {
+    } else if (is_named(field, "Connection")) {
         seen->close |= list_has(value, "close");
         seen->keep |= list_has(value, "keep-alive");
-    } else if (strcasecmp(field->name, "Expect") == 0) {
+    } else if (is_named(field, "Expect")) {
         seen->bad_expect |= strcasecmp(value, "100-continue") != 0;
         head->expects_continue = head->minor == 1;
     }

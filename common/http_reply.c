@@ -27,10 +27,15 @@ void http_reply_field(struct http_request *req, const char *name, const char *va
                   "request=%s error=\"a line break in %s: the field is left out\"", req->id, name);
         return;
     }
-    buf_adds(&req->fields, name);
-    buf_adds(&req->fields, ": ");
-    buf_adds(&req->fields, value);
-    buf_adds(&req->fields, "\r\n");
+    size_t name_len = strlen(name);
+    size_t value_len = strlen(value);
+    char *at = buf_extend(&req->fields, name_len + 2 + value_len + 2);
+    if (!at)
+        return;
+    at = mempcpy(mempcpy(at, name, name_len), ": ", 2);
+    at = mempcpy(at, value, value_len);
+    *at++ = '\r';
+    *at = '\n';
 }
 
 void http_reply_fieldf(struct http_request *req, const char *name, const char *format, ...)
@@ -87,14 +92,14 @@ static void put_head(struct http_request *req, int status, enum frame frame, uin
 {
     struct http_hub *hub = req->conn->hub;
     struct buf *out = &req->conn->out.bytes;
+    size_t usual_len;
+    const char *usual = http_conn_usual(hub, &usual_len);
     buf_adds(out, "HTTP/1.1 ");
     add_number(out, (uint64_t)status);
     buf_addc(out, ' ');
     buf_adds(out, status_reason(status));
     buf_adds(out, "\r\n");
-    buf_adds(out, hub->server_line);
-    buf_adds(out, http_conn_date(hub));
-    buf_adds(out, "Larder-Request-Id: ");
+    buf_add(out, usual, usual_len);
     buf_adds(out, req->id);
     buf_adds(out, "\r\n");
     buf_add(out, req->fields.data, req->fields.len);

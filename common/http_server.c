@@ -141,6 +141,7 @@ static void hub_init(struct http_hub *hub, const struct http_server_options *opt
     hub->loop = options->loop;
     hub->handler = options->handler;
     hub->answering = options->answering;
+    hub->expecting = options->expecting;
     hub->handler_arg = options->arg;
     hub->max_connections = options->max_connections;
     hub->head_timeout_ms = or_default(options->head_timeout_ms, HEAD_TIMEOUT_MS);
@@ -148,6 +149,7 @@ static void hub_init(struct http_hub *hub, const struct http_server_options *opt
     hub->idle_timeout_ms = or_default(options->idle_timeout_ms, IDLE_TIMEOUT_MS);
     hub->write_timeout_ms = or_default(options->write_timeout_ms, WRITE_TIMEOUT_MS);
     hub->ready_last = &hub->ready;
+    hub->turn = (struct loop_later){.fn = http_turn_ready, .arg = hub};
     hub->number = atomic_fetch_add(&servers, 1) + 1;
     (void)snprintf(hub->server_line, sizeof hub->server_line, "Server: %.40s/%s\r\n", options->name,
                    LARDER_VERSION);
@@ -163,9 +165,6 @@ enum status http_server_start(struct http_server **started,
     hub_init(&server->hub, options);
     server->admin_reserve = options->admin_reserve;
     server->sweep_ms = sweep_interval(&server->hub);
-    server->hub.turn = loop_timer_new(options->loop, http_turn_ready, &server->hub);
-    if (!server->hub.turn)
-        goto no_turn;
     server->sweep = loop_timer_new(options->loop, sweep_due, server);
     if (!server->sweep)
         goto no_sweep;
@@ -180,8 +179,6 @@ enum status http_server_start(struct http_server **started,
 no_listen:
     loop_timer_free(server->sweep);
 no_sweep:
-    loop_timer_free(server->hub.turn);
-no_turn:
     free(server);
     return st;
 }
@@ -230,6 +227,6 @@ void http_server_free(struct http_server *server)
     http_listen_stop(server->listen);
     drop_connections(&server->hub);
     loop_timer_free(server->sweep);
-    loop_timer_free(server->hub.turn);
+    loop_later_clear(server->hub.loop, &server->hub.turn);
     free(server);
 }

@@ -22,6 +22,11 @@ struct http_server;
  * It must not block, and must see to it that the request is answered. */
 typedef void (*http_handler)(struct http_request *req, void *arg);
 
+/* Called when a GET has arrived, before those that arrived with it are handled: what its answer
+ * needs of memory can be fetched into the processor's cache meanwhile. Only a hint: the path is raw
+ * and unchecked, and the request may be refused. */
+typedef void (*http_hint)(const char *path, size_t len, void *arg);
+
 struct http_server_options {
     struct loop *loop;
     const char *listen; /* IPv4 or IPv6 address, or a name that resolves to one */
@@ -30,6 +35,7 @@ struct http_server_options {
     http_handler handler;
     http_handler answering; /* may be NULL: called when an answer is about to begin, for fields of
                                every answer; not where the client is gone */
+    http_hint expecting;    /* may be NULL */
     void *arg;
     const char *name;          /* for the Server header, e.g. "larder-master" */
     unsigned max_connections;  /* of this server; beyond: 503 and closed */

@@ -115,12 +115,36 @@ static void fill(struct http_conn *conn)
 
 /* --- Watching --- */
 
+/* A GET's path, as far as it can be told at a glance. */
+static void announce(const struct http_conn *conn)
+{
+    static const char begin[] = "GET /";
+    enum { METHOD = sizeof "GET " - 1 };
+    const char *bytes = conn->in.data + conn->in.start;
+    if (conn->in.len < sizeof begin - 1 || memcmp(bytes, begin, sizeof begin - 1) != 0)
+        return;
+    const char *path = bytes + METHOD;
+    const char *end = memchr(path, ' ', conn->in.len - METHOD);
+    if (end)
+        conn->hub->expecting(path, (size_t)(end - path), conn->hub->handler_arg);
+}
+
+/* A head is handled when all that arrived in this turn has been read: to read it takes the kernel
+ * longer than it takes to fetch what the one before it needs out of memory. Bodies are not: they
+ * are large, and the buffer is free again afterwards. */
 static void turn_readable(void *arg, bool readable UNUSED, bool writable UNUSED)
 {
     struct http_conn *conn = arg;
     if (wants_input(conn)) {
+        bool is_head = conn->phase == HTTP_PHASE_HEAD;
         fill(conn);
-        http_turn_run(conn);
+        if (!is_head) {
+            http_turn_run(conn);
+            return;
+        }
+        if (conn->hub->expecting && conn->phase == HTTP_PHASE_HEAD)
+            announce(conn);
+        http_conn_wake(conn);
         return;
     }
     /* Only now: most requests are answered before anything more arrives, and need no change. */

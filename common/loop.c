@@ -21,6 +21,9 @@ struct loop {
     struct event_base *base;
     struct event *wake; /* the eventfd became readable: messages */
     int wake_fd;
+    struct loop_later *later; /* in the order of setting; their owners' memory */
+    struct loop_later **later_last;
+    bool ended;                 /* loop_run() is to return */
     pthread_mutex_t lock;       /* guards what follows */
     struct loop_message *first; /* messages in the order of posting; their owners' memory */
     struct loop_message **last; /* where the next is hung */
@@ -69,6 +72,7 @@ static void woken(evutil_socket_t fd, short what UNUSED, void *arg)
     (void)pthread_mutex_lock(&loop->lock);
     bool stop = loop->stopping && !loop->first;
     (void)pthread_mutex_unlock(&loop->lock);
+    loop->ended |= stop;
     if (stop)
         (void)event_base_loopbreak(loop->base);
 }
@@ -97,6 +101,7 @@ struct loop *loop_new(void)
     if (!loop)
         return NULL;
     loop->last = &loop->first;
+    loop->later_last = &loop->later;
     loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (loop->wake_fd < 0)
         goto no_fd;
@@ -136,9 +141,31 @@ void loop_free(struct loop *loop)
     free(loop);
 }
 
+/* Takes the whole list at once: what is set meanwhile is for the next turn. Each is taken out
+ * before it is called, since it may set itself again, or clear others. */
+static void run_later(struct loop *loop)
+{
+    struct loop_later end = {.fn = NULL};
+    if (!loop->later)
+        return;
+    loop_later(loop, &end);
+    for (;;) {
+        struct loop_later *later = loop->later;
+        loop_later_clear(loop, later);
+        if (later == &end)
+            return;
+        later->fn(later->arg);
+    }
+}
+
+/* A turn is what libevent calls one round: it waits, then tells all that has happened. */
 void loop_run(struct loop *loop)
 {
-    (void)event_base_dispatch(loop->base);
+    loop->ended = false;
+    while (!loop->ended) {
+        (void)event_base_loop(loop->base, EVLOOP_ONCE | (loop->later ? EVLOOP_NONBLOCK : 0));
+        run_later(loop);
+    }
     (void)pthread_mutex_lock(&loop->lock);
     loop->stopping = false; /* it may be run again */
     (void)pthread_mutex_unlock(&loop->lock);
@@ -172,6 +199,30 @@ void loop_post(struct loop *loop, struct loop_message *message)
     (void)pthread_mutex_unlock(&loop->lock);
     if (was_empty)
         wake(loop);
+}
+
+void loop_later(struct loop *loop, struct loop_later *later)
+{
+    if (later->set)
+        return;
+    later->set = true;
+    later->next = NULL;
+    *loop->later_last = later;
+    loop->later_last = &later->next;
+}
+
+/* There are a few at most: one a server. */
+void loop_later_clear(struct loop *loop, struct loop_later *later)
+{
+    if (!later->set)
+        return;
+    struct loop_later **at = &loop->later;
+    while (*at != later)
+        at = &(*at)->next;
+    *at = later->next;
+    if (!*at)
+        loop->later_last = at;
+    later->set = false;
 }
 
 /* fn may free the timer. */

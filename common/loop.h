@@ -40,6 +40,20 @@ struct loop_message {
 };
 void loop_post(struct loop *loop, struct loop_message *message);
 
+/* Calls fn(arg) on the loop's thread when all that has happened in this turn has been told: once,
+ * before the loop waits for more. Set from within an fn, it is for the next turn, which then does
+ * not wait. No-op where it is set already. The struct is the caller's, zeroed before its first use;
+ * it must stay until fn is called, or loop_later_clear(). On the loop's thread only. */
+struct loop_later {
+    void (*fn)(void *arg);
+    void *arg;
+    struct loop_later *next; /* the loop's, as is: */
+    bool set;
+};
+void loop_later(struct loop *loop, struct loop_later *later);
+/* fn is not called any more. No-op for one that is not set. */
+void loop_later_clear(struct loop *loop, struct loop_later *later);
+
 /* A timer that is not set yet; the caller owns it. NULL: no memory. fn runs on the loop's thread,
  * and may set the timer again, or free it. */
 struct loop_timer *loop_timer_new(struct loop *loop, void (*fn)(void *arg), void *arg) MUST_CHECK;

@@ -38,19 +38,32 @@ static void add_cut(struct buf *out, const char *name, size_t len)
     buf_add(out, name, len);
 }
 
-/* Only the '/' is replaced, and not '+': minikeyvalue's names stay the same wherever that is
- * possible. */
-enum status name_path(struct buf *out, const struct key *key, uint64_t generation,
-                      enum naming naming)
+enum status name_dirs(const struct key *key, unsigned char dirs[2])
 {
     unsigned char digest[MD5_SIZE];
     enum status st = md5_pair(key->bytes, key->len, NULL, 0, digest);
-    if (st)
-        return st;
+    if (!st)
+        memcpy(dirs, digest, 2);
+    return st;
+}
+
+enum status name_path(struct buf *out, const struct key *key, uint64_t generation,
+                      enum naming naming)
+{
+    unsigned char dirs[2];
+    enum status st = name_dirs(key, dirs);
+    return st ? st : name_path_in(out, dirs, key, generation, naming);
+}
+
+/* Only the '/' is replaced, and not '+': minikeyvalue's names stay the same wherever that is
+ * possible. */
+enum status name_path_in(struct buf *out, const unsigned char dirs[2], const struct key *key,
+                         uint64_t generation, enum naming naming)
+{
     static const char digits[] = "0123456789abcdef";
     char name[BASE64_MAX + SUFFIX_MAX + 1];
-    const char head[] = {'/', digits[digest[0] >> 4], digits[digest[0] & 15],
-                         '/', digits[digest[1] >> 4], digits[digest[1] & 15],
+    const char head[] = {'/', digits[dirs[0] >> 4], digits[dirs[0] & 15],
+                         '/', digits[dirs[1] >> 4], digits[dirs[1] & 15],
                          '/'};
     size_t len = base64_encode(name, key->bytes, key->len);
     if (naming == NAMING_LARDER)

@@ -26,6 +26,12 @@ enum naming { NAMING_LARDER, NAMING_MKV };
 enum status name_path(struct buf *out, const struct key *key, uint64_t generation,
                       enum naming naming) MUST_CHECK;
 
+/* The same in two steps, for whoever keeps the first: aa and bb, and the path that begins with
+ * them. */
+enum status name_dirs(const struct key *key, unsigned char dirs[2]) MUST_CHECK;
+enum status name_path_in(struct buf *out, const unsigned char dirs[2], const struct key *key,
+                         uint64_t generation, enum naming naming) MUST_CHECK;
+
 /* True where both namings give the same path for generation 0: no '/' in the base64, and short
  * enough for one component. */
 bool name_same(const struct key *key);

@@ -86,6 +86,8 @@ struct record_view {
     enum key_state state;
     uint64_t generation;
     enum naming naming;
+    bool has_dirs;         /* somebody has computed */
+    unsigned char dirs[2]; /* … name_dirs() of the key */
     char md5[MD5_HEX + 1];
     const char *places[RECORD_COPIES_MAX]; /* into the text that was read */
     size_t place_count;

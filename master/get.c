@@ -100,7 +100,10 @@ static enum status write_location(struct buf *text, const struct found *found,
     buf_clear(text);
     buf_adds(text, "http://");
     buf_add(text, found->places->data + copy->at, copy->len);
-    enum status st = name_path(text, key, found->view.generation, found->view.naming);
+    const struct record_view *view = &found->view;
+    enum status st = view->has_dirs
+                         ? name_path_in(text, view->dirs, key, view->generation, view->naming)
+                         : name_path(text, key, view->generation, view->naming);
     if (found->avoid[0]) {
         buf_adds(text, "?avoid=");
         key_encode(text, found->avoid, strlen(found->avoid));
@@ -149,6 +152,8 @@ static void look_up(struct worker *worker, struct http_request *req, const struc
                                    found->view.places, found->view.place_count, places,
                                    found->copies, &found->ticket.stamp);
     found->places = places;
+    if (!found->view.has_dirs) /* once for all who come later */
+        found->view.has_dirs = name_dirs(key, found->view.dirs) == ST_OK;
     if (!found->ticket.known || found->ticket.stamp != stamp)
         index_keep(worker->master->index, key, &found->view, &found->ticket);
 }

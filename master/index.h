@@ -42,6 +42,7 @@ struct index_options {
     bool sync;                   /* false: --sync=none */
     size_t cache_bytes;          /* LevelDB's blocks */
     size_t recall_bytes;         /* records that were read lately; 0: none are kept */
+    size_t roster_bytes;         /* of which keys may be there, at most; 0: LevelDB is asked */
     uint64_t reserve_bytes;      /* less free space on its disk: commits fail with ST_NO_SPACE */
     const struct index_log *log; /* NULL: one master. It must outlive the index */
     struct changes
@@ -64,6 +65,10 @@ enum status index_get(struct index *index, const struct key *key, struct record 
  * stays as long as the index. `ticket` is for index_keep(). */
 enum status index_look(struct index *index, const struct key *key, struct buf *text,
                        struct record_view *view, struct recall_ticket *ticket) MUST_CHECK;
+/* Somebody is about to look at the key; `expected` (0 at first) stays with the thread that says so,
+ * from one key to the next. Begins to fetch what that takes out of memory: of this key the first
+ * part, of the one before it the second, which that tells. */
+void index_expect(struct index *index, const char *key, size_t len, uint64_t *expected);
 /* Keeps the record that index_look() has found for those who look later, and with it ticket->stamp,
  * which they get (recall.h). `view` as it came from there. */
 void index_keep(struct index *index, const struct key *key, const struct record_view *view,
@@ -72,8 +77,9 @@ void index_keep(struct index *index, const struct key *key, const struct record_
 enum status index_get_all(struct index *index, const struct key *key,
                           struct record *rec) MUST_CHECK;
 
-/* Begins to read what is to be kept, on a thread of its own, if all of it fits; once at most.
- * `stamp` (arg) is called there for each key's stamp. index_stop() ends it. */
+/* Begins to read the index on a thread of its own: all keys, for the roster, and the records that
+ * are to be kept, if all of them fit; once at most. `stamp` (arg) is called there for each key's
+ * stamp. index_stop() ends it. */
 void index_warm(struct index *index,
                 uint64_t (*stamp)(void *arg, const struct key *key, const struct record_view *view),
                 void *arg);

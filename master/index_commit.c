@@ -37,7 +37,10 @@ void index_fill_batch(struct index *index, const char *ops, size_t len)
     while (entry_next_op(&ops, end, &op)) {
         if (index_tell_stage(index, op.key, op.key_len, op.value, op.value_len))
             continue;
-        if (index->recall && *op.key == '/')
+        bool is_key = *op.key == '/';
+        if (index->roster && is_key && op.value)
+            roster_add(index->roster, op.key, op.key_len);
+        if (index->recall && is_key)
             recall_changing(index->recall, op.key, op.key_len);
         if (op.value)
             ldb_batch_put(index->batch, op.key, op.key_len, op.value, op.value_len);
@@ -343,6 +346,7 @@ static void free_index(struct index *index)
 {
     ldb_close(index->db);
     recall_free(index->recall);
+    roster_free(index->roster);
     ldb_batch_free(index->batch);
     buf_free(&index->ops);
     (void)pthread_mutex_destroy(&index->write_lock);
@@ -363,6 +367,20 @@ static void init_db_lock(pthread_rwlock_t *lock)
     (void)pthread_rwlockattr_setkind_np(&kind, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
     (void)pthread_rwlock_init(lock, &kind);
     (void)pthread_rwlockattr_destroy(&kind);
+}
+
+/* A roster as large as the index asks for, with room to grow to four times the keys: on the disk a
+ * short key has some 36 bytes, and ten bits of the roster will do for one. None for an index that
+ * has more than the largest one can tell apart. */
+static struct roster *make_roster(const struct index *index)
+{
+    enum { PART = 8, WORTH_IT = 4 };
+    size_t most = index->options.roster_bytes;
+    size_t least = most / 4;
+    uint64_t wanted = ldb_size(index->db, "/", "0") / PART; /* '0' is behind '/' */
+    if (wanted / WORTH_IT > most)
+        return NULL;
+    return roster_new(wanted < least ? least : wanted < most ? (size_t)wanted : most);
 }
 
 enum status index_open(struct index **to, const struct index_options *options)
@@ -386,6 +404,8 @@ enum status index_open(struct index **to, const struct index_options *options)
         index->recall = recall_new(options->recall_bytes);
     bool whole = index->path && index->batch && (index->recall || !options->recall_bytes);
     enum status st = whole ? index_open_db(index) : ST_NO_MEMORY;
+    if (!st && options->roster_bytes) /* without one it is only slower */
+        index->roster = make_roster(index);
     if (!st && options->changes)
         changes_begin(options->changes, index->sequence);
     if (!st)

@@ -334,6 +334,8 @@ enum status index_replace(struct index *index, enum status (*swap)(void *arg, co
     (void)pthread_mutex_lock(&index->write_lock);
     (void)pthread_rwlock_wrlock(&index->db_lock);
     index_snapshot_drop_all(index);
+    if (index->roster)
+        roster_void(index->roster);
     ldb_close(index->db);
     index->db = NULL;
     enum status st = swap(arg, index->path);

@@ -62,9 +62,20 @@ enum status index_look(struct index *index, const struct key *key, struct buf *t
         return ST_OK;
     if (!recall)
         *ticket = (struct recall_ticket){.open = false};
+    if (index->roster && roster_lacks(index->roster, key->bytes, key->len))
+        return ST_NOT_FOUND;
     buf_clear(text);
     enum status st = get(index, "", key, recall != NULL, text);
     return st ? st : judge(index, record_look(view, text->data, text->len), key->bytes, key->len);
+}
+
+void index_expect(struct index *index, const char *key, size_t len, uint64_t *expected)
+{
+    if (!index->recall)
+        return;
+    if (*expected)
+        recall_expect_more(index->recall, *expected);
+    *expected = recall_expect(index->recall, key, len);
 }
 
 void index_keep(struct index *index, const struct key *key, const struct record_view *view,

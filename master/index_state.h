@@ -10,6 +10,7 @@
 #include "common/ldb.h"
 #include "master/index.h"
 #include "master/recall.h"
+#include "master/roster.h"
 
 /* Prefixes of LevelDB's keys that are no keys of clients', which begin with '/'. */
 #define INDEX_WORK     "!w"         /* … KEY: what is still to be done for a key */
@@ -46,11 +47,13 @@ struct index {
     /* index_warm.c's, given before its thread begins: */
     uint64_t (*stamp)(void *arg, const struct key *key, const struct record_view *view);
     void *stamp_arg;
+    bool learns; /* all records fit */
     pthread_t warmer;
 
     pthread_rwlock_t db_lock; /* written only to open the database anew */
     struct ldb *db;
     struct recall *recall; /* what was read lately; NULL: nothing is kept. Its own locks */
+    struct roster *roster; /* which keys may be there; NULL: LevelDB is asked. Needs no lock */
 
     pthread_mutex_t snapshots_lock; /* guards the list; taken inside of db_lock */
     struct index_snapshot *snapshots;

@@ -19,10 +19,9 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/random.h>
-#include <time.h>
 
+#include "common/hash.h"
+#include "common/pages.h"
 #include "master/intern.h"
 #include "master/recall_entry.h"
 
@@ -31,8 +30,7 @@ enum {
     STRIPES = 32,           /* of a shard */
     SEGMENT = 16 * 1024,    /* bytes; to tidy one up takes 20 microseconds or so, under the lock */
     KEPT = SEGMENT / 4 * 3, /* what is left of a segment, at most; the rest is for new entries */
-    BYTES_MIN = 2 * 1024 * 1024,
-    PAGE = 2 * 1024 * 1024 /* a large one */
+    BYTES_MIN = 2 * 1024 * 1024
 };
 
 /* Entries are named by 32 bits. */
@@ -52,7 +50,7 @@ struct segment {
 /* Entries are named by (offset in the memory) / RECALL_ALIGN + 1; 0: none. */
 struct shard {
     pthread_mutex_t lock;     /* over all below */
-    uint32_t *buckets;        /* the first entry of each list */
+    uint32_t *buckets;        /* the first entry of each list; part of recall->buckets */
     struct segment *segments; /* those that it has taken so far, in their turn */
     size_t segment_count;
     size_t current; /* the segment that is being filled */
@@ -65,7 +63,9 @@ struct recall {
     size_t bucket_count;  /* a power of two */
     uint64_t seed;        /* so that nobody can choose keys that share a bucket */
     struct intern *places;
-    char *memory;              /* all segments */
+    char *memory;              /* all segments; both of these in large pages, since entries and
+                                  their buckets are found all over them */
+    uint32_t *buckets;         /* of all shards, one after the other */
     _Atomic uint32_t taken;    /* segments, from its beginning: so small indexes take little */
     uint32_t changing[SHARDS]; /* stripes, as bits; the changer's own */
     struct shard shards[SHARDS];
@@ -73,24 +73,9 @@ struct recall {
 
 /* --- hashes --- */
 
-/* Both halves of the product of 64 bits by 64: each bit of it depends on many of both. */
-static uint64_t mix(uint64_t a, uint64_t b)
-{
-    unsigned __int128 product = (unsigned __int128)a * b;
-    return (uint64_t)product ^ (uint64_t)(product >> 64);
-}
-
 static uint64_t hash_of(const struct recall *recall, const char *key, size_t len)
 {
-    uint64_t hash = recall->seed ^ len;
-    uint64_t word = 0;
-    for (; len >= sizeof word; key += sizeof word, len -= sizeof word) {
-        memcpy(&word, key, sizeof word);
-        hash = mix(hash ^ word, 0x9e3779b97f4a7c15);
-    }
-    word = 0;
-    memcpy(&word, key, len);
-    return mix(mix(hash ^ word, 0xd6e8feb86659fd93), recall->seed | 1);
+    return hash_bytes(recall->seed, key, len);
 }
 
 static uint32_t upper(uint64_t hash)
@@ -217,6 +202,25 @@ static struct recall_entry *allocate(struct recall *recall, struct shard *shard,
 }
 
 /* --- finding, keeping --- */
+
+uint64_t recall_expect(struct recall *recall, const char *key, size_t len)
+{
+    uint64_t hash = hash_of(recall, key, len);
+    /* Past the shard, which another processor may have written to just now. */
+    const uint32_t *buckets = recall->buckets + hash % SHARDS * recall->bucket_count;
+    __builtin_prefetch(&buckets[upper(hash) & (recall->bucket_count - 1)]);
+    return hash;
+}
+
+void recall_expect_more(struct recall *recall, uint64_t expected)
+{
+    struct shard *shard = shard_of(recall, expected);
+    (void)pthread_mutex_lock(&shard->lock);
+    uint32_t name = *bucket_of(recall, shard, upper(expected));
+    (void)pthread_mutex_unlock(&shard->lock);
+    if (name)
+        __builtin_prefetch(entry_at(recall, name));
+}
 
 bool recall_find(struct recall *recall, const struct key *key, struct record_view *view,
                  struct recall_ticket *ticket)
@@ -388,11 +392,14 @@ void recall_counters(struct recall *recall, uint64_t *hits, uint64_t *misses, ui
 
 /* --- making and freeing --- */
 
-/* A multiple of PAGE. */
 static size_t memory_of(const struct recall *recall)
 {
-    size_t bytes = SHARDS * recall->segments_each * SEGMENT;
-    return (bytes + PAGE - 1) / PAGE * PAGE;
+    return SHARDS * recall->segments_each * SEGMENT;
+}
+
+static size_t buckets_of(const struct recall *recall)
+{
+    return SHARDS * recall->bucket_count * sizeof(uint32_t);
 }
 
 /* An eighth at most for buckets, which are a power of two; all else for segments. */
@@ -405,44 +412,16 @@ static void measure(struct recall *recall, size_t bytes)
     recall->segments_each = (each - recall->bucket_count * sizeof(uint32_t)) / SEGMENT;
 }
 
-/* Pages of 2 MiB: entries are found all over it, and with the usual ones each find would also miss
- * what the processor remembers of pages. Where the kernel has none the usual ones will do. No page
- * is taken before it is used. */
-static bool map_memory(struct recall *recall)
-{
-    size_t len = memory_of(recall);
-    char *memory = mmap(NULL, len + PAGE, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED)
-        return false;
-    size_t before = (PAGE - (uintptr_t)memory % PAGE) % PAGE;
-    if (before)
-        (void)munmap(memory, before);
-    (void)munmap(memory + before + len, PAGE - before);
-    recall->memory = memory + before;
-    (void)madvise(recall->memory, len, MADV_HUGEPAGE);
-    return true;
-}
-
 /* With its first segment. */
 static bool shard_init(struct recall *recall, struct shard *shard)
 {
-    shard->buckets = calloc(recall->bucket_count, sizeof *shard->buckets);
+    shard->buckets = recall->buckets + (size_t)(shard - recall->shards) * recall->bucket_count;
     shard->segments = calloc(recall->segments_each, sizeof *shard->segments);
-    if (!shard->buckets || !shard->segments)
+    if (!shard->segments)
         return false;
     shard->segments[0].start = atomic_fetch_add(&recall->taken, 1);
     shard->segment_count = 1;
     return true;
-}
-
-/* Where the kernel has no numbers yet the time must do. */
-static uint64_t seed(void)
-{
-    uint64_t number = 0;
-    if (getrandom(&number, sizeof number, GRND_NONBLOCK) != (ssize_t)sizeof number)
-        number = (uint64_t)time(NULL) * 0x9e3779b97f4a7c15;
-    return number;
 }
 
 struct recall *recall_new(size_t bytes)
@@ -452,10 +431,12 @@ struct recall *recall_new(size_t bytes)
         return NULL;
     bytes = bytes < BYTES_MAX ? bytes : BYTES_MAX;
     measure(recall, bytes < BYTES_MIN ? BYTES_MIN : bytes);
-    recall->seed = seed();
+    recall->seed = hash_seed();
     for (size_t i = 0; i < SHARDS; i++)
         (void)pthread_mutex_init(&recall->shards[i].lock, NULL);
-    bool made = map_memory(recall) && (recall->places = intern_new());
+    recall->memory = pages_map(memory_of(recall));
+    recall->buckets = pages_map(buckets_of(recall));
+    bool made = recall->memory && recall->buckets && (recall->places = intern_new());
     for (size_t i = 0; i < SHARDS && made; i++)
         made = shard_init(recall, &recall->shards[i]);
     if (made)
@@ -469,12 +450,11 @@ void recall_free(struct recall *recall)
     if (!recall)
         return;
     for (size_t i = 0; i < SHARDS; i++) {
-        free(recall->shards[i].buckets);
         free(recall->shards[i].segments);
         (void)pthread_mutex_destroy(&recall->shards[i].lock);
     }
-    if (recall->memory)
-        (void)munmap(recall->memory, memory_of(recall));
+    pages_unmap(recall->memory, memory_of(recall));
+    pages_unmap(recall->buckets, buckets_of(recall));
     intern_free(recall->places);
     free(recall);
 }

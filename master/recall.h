@@ -1,7 +1,7 @@
 /*
  * The records of keys that were asked for lately, so that a GET of one of them reads nothing and
  * computes nothing: a bounded table in memory, ahead of LevelDB. (Keys that are not there are not
- * in it: LevelDB's filters tell of those nearly as fast.)
+ * in it: roster.h tells of those.)
  *
  * It never says what has ceased to be true. Whoever changes the index
  *   1. tells it of all keys that are about to change (recall_changing): they are forgotten, and
@@ -45,6 +45,12 @@ void recall_free(struct recall *recall);
  * `recall`. False: ask the index. The ticket is filled in any case. Any thread. */
 bool recall_find(struct recall *recall, const struct key *key, struct record_view *view,
                  struct recall_ticket *ticket) MUST_CHECK;
+
+/* Somebody is about to look for the key: what is needed first comes into the processor's cache.
+ * Returns what recall_expect_more() takes. Any thread. */
+uint64_t recall_expect(struct recall *recall, const char *key, size_t len) MUST_CHECK;
+/* A while later, the rest. */
+void recall_expect_more(struct recall *recall, uint64_t expected);
 
 /* What the index has said, asked after recall_find() gave the ticket. With it the ticket's stamp,
  * which is the caller's: the next finder gets it too. Where the key was known already only the

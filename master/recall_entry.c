@@ -8,12 +8,13 @@
 
 #include "common/hex.h"
 #include "common/md5.h"
+#include "common/name.h"
 #include "master/intern.h"
 
 /* In `bits`; a state is never more than STATE. */
 enum { STATE = 7, IS_MKV = 8, HAS_MD5 = 16, HAS_GENERATION = 32 };
 
-enum { HEAD = offsetof(struct recall_entry, rest) };
+enum { HEAD = sizeof(struct recall_entry) };
 
 _Static_assert(HEAD + sizeof(uint64_t) + MD5_SIZE + RECORD_COPIES_MAX * sizeof(uint16_t) + KEY_MAX +
                        RECALL_ALIGN <=
@@ -42,6 +43,10 @@ bool recall_entry_write(union recall_draft *draft, const struct key *key,
     entry->bits = bits_of(view);
     entry->place_count = (uint8_t)view->place_count;
     entry->key_len = (uint16_t)key->len;
+    if (view->has_dirs)
+        memcpy(entry->dirs, view->dirs, sizeof entry->dirs);
+    else if (name_dirs(key, entry->dirs))
+        return false;
     char *at = draft->bytes + HEAD;
     if (entry->bits & HAS_GENERATION)
         at = mempcpy(at, &view->generation, sizeof view->generation);
@@ -71,6 +76,8 @@ void recall_entry_read(const struct recall_entry *entry, const struct intern *pl
     const char *at = (const char *)entry + HEAD;
     view->state = (enum key_state)(entry->bits & STATE);
     view->naming = entry->bits & IS_MKV ? NAMING_MKV : NAMING_LARDER;
+    view->has_dirs = true;
+    memcpy(view->dirs, entry->dirs, sizeof view->dirs);
     view->generation = 0;
     view->md5[0] = 0;
     if (entry->bits & HAS_GENERATION) {

@@ -29,7 +29,7 @@ struct recall_entry {
     uint16_t key_len;
     uint8_t place_count;
     uint8_t bits;
-    uint8_t rest[2]; /* and more: see recall_entry.c */
+    uint8_t dirs[2]; /* name_dirs() of the key; what is behind them: see recall_entry.c */
 };
 
 enum { RECALL_ALIGN = 8, RECALL_ENTRY_MAX = 2048 };
@@ -41,7 +41,7 @@ union recall_draft {
 };
 
 /* Everything but `next`, `hash` and `stamp`, which are 0. False: a place has no number, and gets
- * none. */
+ * none; or the key's digest cannot be had. */
 bool recall_entry_write(union recall_draft *draft, const struct key *key,
                         const struct record_view *view, struct intern *places) MUST_CHECK;
 

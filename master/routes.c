@@ -105,3 +105,10 @@ void routes_handle(struct http_request *req, void *arg)
     else
         route(worker, req);
 }
+
+/* A path that is escaped, or no key's at all, does no harm. */
+void routes_expect(const char *path, size_t len, void *arg)
+{
+    struct worker *worker = arg;
+    index_expect(worker->master->index, path, len, &worker->expected);
+}

@@ -48,9 +48,11 @@ enum { COPY_BYTES = 6 * 1024 * 1024 }; /* of values that a loop copies at the sa
 /* POOL_QUEUE: scans that wait; the next one is answered 503. IDLE_CONNECTIONS: a loop's to all
  * volumes. STOP_MS: for requests under way, when the master is to end. REPAIR_MS: until a `larder
  * verify --repair` that says nothing more is forgotten. BLOCKS_PART: of --cache, LevelDB's blocks
- * get one part of so many, records the others. */
+ * get one part of so many, records the others. ROSTER_PART: the roster of keys has one part of so
+ * many as well, at most, beside it. */
 enum {
     BLOCKS_PART = 8,
+    ROSTER_PART = 8,
     POOL_QUEUE = 4096,
     IDLE_CONNECTIONS = 512,
     ADMIN_RESERVE = 16,
@@ -153,6 +155,7 @@ static enum status start_worker(struct server *server, size_t i, uint16_t port)
         .exclusive = i == 0,
         .handler = routes_handle,
         .answering = server->master.cluster ? gate_answering : NULL,
+        .expecting = routes_expect,
         .arg = worker,
         .name = "larder-master",
         .max_connections = config->max_connections / config->threads + 1,
@@ -217,6 +220,7 @@ static enum status open_index(struct server *server)
         .sync = config->sync == 0,
         .cache_bytes = (size_t)config->cache_bytes / BLOCKS_PART,
         .recall_bytes = (size_t)(config->cache_bytes - config->cache_bytes / BLOCKS_PART),
+        .roster_bytes = (size_t)config->cache_bytes / ROSTER_PART,
         .reserve_bytes = config->reserve_bytes,
         .log = cluster_log(server->master.cluster),
         .changes = server->master.changes,

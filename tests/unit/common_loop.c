@@ -275,6 +275,67 @@ static void pipe_writable(void *arg, bool readable UNUSED, bool writable)
     ck_assert_int_eq(write(pipe_ends[1], "xyz", 3), 3);
 }
 
+static struct loop_later later[3];
+static int rounds;
+
+static void note_later(void *arg)
+{
+    note(arg);
+}
+
+/* Sets itself again, until it has had its rounds. */
+static void again(void *arg)
+{
+    note(arg);
+    if (--rounds == 0)
+        loop_stop(loop);
+    else
+        loop_later(loop, &later[1]);
+}
+
+/* In the order of setting, once each; what is set from within comes with the next turn, for which
+ * nothing need happen. */
+START_TEST(what_is_for_later_comes_at_the_end_of_a_turn)
+{
+    struct loop_message first = {.fn = note_message, .arg = "message "};
+    rounds = 3;
+    later[0] = (struct loop_later){.fn = note_later, .arg = "a "};
+    later[1] = (struct loop_later){.fn = again, .arg = "b "};
+    later[2] = (struct loop_later){.fn = note_later, .arg = "c "};
+    for (int i = 0; i < 3; i++)
+        loop_later(loop, &later[i]);
+    loop_later(loop, &later[0]); /* is set already */
+    loop_post(loop, &first);
+    run_to_stop();
+    ck_assert_str_eq(trace, "message a b c b b ");
+}
+END_TEST
+
+static void clear_others(void *arg)
+{
+    note(arg);
+    loop_later_clear(loop, &later[1]);
+    loop_later_clear(loop, &later[2]);
+    loop_stop(loop);
+}
+
+START_TEST(what_is_for_later_can_be_cleared)
+{
+    later[0] = (struct loop_later){.fn = clear_others, .arg = "a "};
+    later[1] = (struct loop_later){.fn = note_later, .arg = "b "};
+    later[2] = (struct loop_later){.fn = note_later, .arg = "c "};
+    loop_later_clear(loop, &later[0]); /* is not set */
+    for (int i = 0; i < 3; i++)
+        loop_later(loop, &later[i]);
+    run_to_stop();
+    ck_assert_str_eq(trace, "a ");
+    loop_later(loop, &later[2]);
+    loop_stop(loop);
+    run_to_stop();
+    ck_assert_str_eq(trace, "a c ");
+}
+END_TEST
+
 START_TEST(descriptors_are_watched)
 {
     ck_assert_int_eq(pipe(pipe_ends), 0);
@@ -310,6 +371,8 @@ int main(void)
                                   timers_fire_in_order,
                                   timers_can_be_moved_and_cleared,
                                   timers_fire_once_until_set_again,
+                                  what_is_for_later_comes_at_the_end_of_a_turn,
+                                  what_is_for_later_can_be_cleared,
                                   descriptors_are_watched,
                                   clocks_go_forward,
                                   NULL};

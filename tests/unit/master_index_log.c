@@ -3,6 +3,7 @@
 #include "tests/unit/index_fixture.h"
 
 #include "common/entry.h"
+#include "master/index_state.h"
 #include "master/recall.h"
 
 /* --- the log --- */
@@ -46,7 +47,7 @@ static const struct index_log fake_log = {fake_append, fake_applied, fake_volume
 static void open_index(const struct index_log *log)
 {
     const struct index_options options = {
-        .path = path, .sync = true, .log = log, .recall_bytes = 2 << 20};
+        .path = path, .sync = true, .log = log, .recall_bytes = 2 << 20, .roster_bytes = 1 << 16};
     index_is_opened(&options);
 }
 
@@ -327,13 +328,22 @@ static enum status put_an_empty_one(void *arg UNUSED, const char *place)
     return ldb_destroy(place);
 }
 
+/* What is said of a key that is not there. */
+static bool is_told_by_the_roster(void)
+{
+    return roster_lacks(tested->roster, "/no", 3);
+}
+
 START_TEST(another_one_in_its_place_is_read)
 {
     ck_assert_int_eq(apply(1, 1, "/a", "v1:1"), ST_OK);
+    roster_complete(tested->roster); /* as index_warm() does */
+    ck_assert(is_told_by_the_roster());
     for (unsigned i = 0; i < 3; i++)
         ck_assert_int_eq(look("/a"), ST_OK);
     ck_assert_uint_eq(known(), 1);
     ck_assert_int_eq(index_replace(tested, put_an_empty_one, NULL), ST_OK);
+    ck_assert(!is_told_by_the_roster());
     ck_assert_uint_eq(known(), 0);
     ck_assert_int_eq(look("/a"), ST_NOT_FOUND);
     ck_assert_uint_eq(index_sequence(tested), 0);

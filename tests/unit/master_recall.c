@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/name.h"
 #include "tests/unit/suite.h"
 
 enum { SMALL = 2 * 1024 * 1024 };
@@ -105,6 +106,9 @@ START_TEST(all_of_a_record_is_kept)
         ck_assert_int_eq(view.naming, views[i].naming);
         ck_assert_uint_eq(view.generation, views[i].generation);
         ck_assert_str_eq(view.md5, views[i].md5);
+        unsigned char dirs[2];
+        ck_assert_int_eq(name_dirs(&key, dirs), ST_OK);
+        ck_assert(view.has_dirs && memcmp(view.dirs, dirs, sizeof dirs) == 0);
         ck_assert_uint_eq(view.place_count, views[i].place_count);
         for (size_t j = 0; j < view.place_count; j++)
             ck_assert_str_eq(view.places[j], views[i].places[j]);
@@ -136,6 +140,25 @@ START_TEST(the_largest_record_is_kept)
         ck_assert_uint_eq(view.place_count, RECORD_COPIES_MAX);
         ck_assert_str_eq(view.places[RECORD_COPIES_MAX - 1], "v:63");
     }
+}
+END_TEST
+
+/* Of keys that are known, and of those that are not: it changes nothing. */
+START_TEST(what_is_expected_is_found_or_not)
+{
+    uint64_t hits;
+    uint64_t misses;
+    uint64_t keys;
+    keep("/a", "v:1");
+    recall_expect_more(recall, recall_expect(recall, "/a", 2));
+    recall_expect_more(recall, recall_expect(recall, "/b", 2));
+    recall_expect_more(recall, recall_expect(recall, "", 0));
+    ck_assert_str_eq(known("/a"), "v:1");
+    ck_assert_str_eq(known("/b"), "");
+    recall_counters(recall, &hits, &misses, &keys);
+    ck_assert_uint_eq(hits, 1);
+    ck_assert_uint_eq(misses, 2);
+    ck_assert_uint_eq(keys, 1);
 }
 END_TEST
 
@@ -384,6 +407,7 @@ int main(void)
 {
     const TTest *const tests[] = {all_of_a_record_is_kept,
                                   the_largest_record_is_kept,
+                                  what_is_expected_is_found_or_not,
                                   a_stamp_is_kept_later,
                                   what_changes_is_not_known,
                                   what_was_read_before_a_change_is_not_learnt_after_it,
