@@ -163,7 +163,9 @@ void loop_run(struct loop *loop)
 {
     loop->ended = false;
     while (!loop->ended) {
-        (void)event_base_loop(loop->base, EVLOOP_ONCE | (loop->later ? EVLOOP_NONBLOCK : 0));
+        int failed = event_base_loop(loop->base, EVLOOP_ONCE | (loop->later ? EVLOOP_NONBLOCK : 0));
+        if (failed < 0) /* epoll itself: it would fail again at once, without an end */
+            break;
         run_later(loop);
     }
     (void)pthread_mutex_lock(&loop->lock);
