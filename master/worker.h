@@ -62,6 +62,7 @@ struct worker {
     struct ration *copies;         /* what may be copied from volume to volume at the same time */
     uint64_t random;               /* state of worker_random() */
     struct buf texts[2];           /* of the GET that is being answered; kept for the next */
+    uint64_t doubt_until_ms;       /* of loop_now_ms(): volumes did not agree on a value's MD5 */
     atomic_uint_fast64_t requests; /* of clients, so far: not those for /admin/ */
 };
 
