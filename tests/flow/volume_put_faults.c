@@ -7,7 +7,7 @@
 
 /* DIRECT is for the way past the page cache: two chunks and an end that is no whole block. Not
  * longer, since each of those writes waits for a real disk. */
-enum { BIG = 9 * 1024 * 1024, DIRECT = 1280 * 1024 + 77, MANY_CALLS = 400 };
+enum { BIG = 9 * 1024 * 1024, MIB = 1024 * 1024, DIRECT = MIB + MIB / 4 + 77, MANY_CALLS = 400 };
 
 static const char path[] = "/sv00/aa/bb/NAME";
 static const char old_value[] = "the value that was there before";
@@ -139,7 +139,7 @@ START_TEST(test_past_the_page_cache)
         size_t len;
         bool in_chunks;
         unsigned bypasses;
-    } puts[] = {{1024 * 1024 - 1, false, 0}, {1024 * 1024, false, 1}, {1024 * 1024, true, 0}};
+    } puts[] = {{MIB - 1, false, 0}, {MIB, false, 1}, {MIB, true, 0}};
     char *big = make_big();
     volume_make_dir();
     faults_reset();
