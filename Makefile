@@ -93,7 +93,7 @@ $(OUT)/tests/%: $(OUT)/tests/%.o $$(call part_lib,$$(notdir $$*)) $(COMMON_LIB)
 # What includes tests/flow/fake_base.h is tried with each of its allocations failing.
 WRAP := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strndup,--wrap=_mark_point
 $(OUT)/tests/flow/master_%: LDFLAGS += $(WRAP)
-$(patsubst %,$(OUT)/tests/unit/master_%,facts health replicate replicate_whole volumes volumes_look volumes_page): LDFLAGS += $(WRAP)
+$(patsubst %,$(OUT)/tests/unit/master_%,facts health replicate replicate_agree replicate_whole volumes volumes_look volumes_page): LDFLAGS += $(WRAP)
 
 # A test that loses wake-ups; one without room for answers.
 $(OUT)/tests/flow/volume_put_races: LDFLAGS += -Wl,--wrap=pthread_cond_broadcast

@@ -23,8 +23,9 @@
 
 enum {
     ANSWER_MAX = 64 * 1024,       /* of a body that nobody takes by `write` */
-    UPLOAD_BUFFER = 128 * 1024,   /* what libcurl asks `read` for at once */
-    DOWNLOAD_BUFFER = 128 * 1024, /* what it reads from a socket at once */
+    UPLOAD_BUFFER = 64 * 1024,    /* what libcurl asks `read` for at once */
+    DOWNLOAD_BUFFER = 128 * 1024, /* what it reads from a socket at once, */
+    ANSWER_BUFFER = 16 * 1024,    /* or where it sends a body, and the answer is short */
     IDLE_HANDLES = 128,           /* easy handles kept for reuse, each with those buffers freed */
     IDLE_SECONDS = 60             /* less than a server's idle timeout, so both do not race */
 };
@@ -119,7 +120,8 @@ static CURLcode set_request(CURL *easy, const struct http_call_spec *spec)
     bad = bad ? bad : curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     bad = bad ? bad : curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     bad = bad ? bad : curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, (long)IDLE_SECONDS);
-    bad = bad ? bad : curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)DOWNLOAD_BUFFER);
+    long buffer = spec->has_body ? ANSWER_BUFFER : DOWNLOAD_BUFFER;
+    bad = bad ? bad : curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, buffer);
     if (strcmp(spec->method, "HEAD") == 0)
         bad = bad ? bad : curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
     else if (spec->has_body) {

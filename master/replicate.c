@@ -22,8 +22,8 @@
 #include "common/http_client.h"
 #include "common/log.h"
 #include "common/loop.h"
-#include "common/planted.h"
 #include "master/config.h"
+#include "master/sum.h"
 #include "master/volumes.h"
 #include "master/window.h"
 #include "master/worker.h"
@@ -34,7 +34,8 @@ enum {
     WATCH_MS = 250,
     STALL_MS = 5000,    /* a replica that takes nothing for so long is dropped */
     ANSWER_MS = 120000, /* a volume may need so long to make a large value durable */
-    CONNECT_MS = 1000
+    CONNECT_MS = 1000,
+    DOUBT_MS = 60000 /* where volumes did not agree, MD5s are computed here for so long */
 };
 
 /* One upload. It belongs to a candidate, and ends with it. */
@@ -56,8 +57,7 @@ struct replicate {
     size_t next_candidate;
 
     struct window window;
-    struct md5 *digest;
-    char md5[MD5_HEX + 1];
+    struct sum sum;
     bool whole;          /* it is short: every replica gets it at once, as soon as it is complete */
     bool launched;       /* replicas are under way, or have been */
     bool ended;          /* all bytes were given */
@@ -135,7 +135,7 @@ static void replica_failed(struct replica *replica, const char *why)
 static const char *judge(const struct replica *replica, const struct http_call *call,
                          enum status st)
 {
-    const struct replicate *rep = replica->rep;
+    struct replicate *rep = replica->rep;
     if (st)
         return status_text(st);
     int status = http_call_status(call);
@@ -146,11 +146,7 @@ static const char *judge(const struct replica *replica, const struct http_call *
     if (!rep->ended || replica->position < rep->window.end)
         return "the volume answered before the value was complete";
     const char *said = http_call_field(call, "Content-MD5");
-    char hex[MD5_HEX + 1];
-    bool comparable = said && rep->md5[0] && !planted("skip-md5");
-    if (comparable && (md5_parse(said, hex) || strcmp(hex, rep->md5) != 0))
-        return "the volume stored something else: its MD5 differs";
-    return NULL;
+    return sum_refuses(&rep->sum, said);
 }
 
 static void replica_answered(void *arg, struct http_call *call, enum status st)
@@ -172,6 +168,8 @@ static void replica_answered(void *arg, struct http_call *call, enum status st)
         rep->verdict = ST_DIGEST;
     if (st == ST_UNAVAILABLE || st == ST_PEER_TIMEOUT)
         volumes_failed(rep->spec.worker->master->volumes, rep->candidates[replica->candidate]);
+    if (rep->sum.differs) /* next time somebody is to know who is right */
+        rep->spec.worker->doubt_until_ms = loop_now_ms() + DOUBT_MS;
     replica_failed(replica, wrong);
 }
 
@@ -222,15 +220,28 @@ static struct http_call *call_volume(struct replica *replica)
     return call;
 }
 
+/* A volume that may tell no MD5 is to get the value: so it must be computed here. The window has
+ * all bytes from the first on. */
+static enum status know_sum(struct replicate *rep)
+{
+    const char *place = rep->candidates[rep->next_candidate];
+    if (rep->sum.by != SUM_VOLUMES ||
+        volumes_kind(rep->spec.worker->master->volumes, place) == VOLUME_LARDER)
+        return ST_OK;
+    enum status st = sum_take_over(&rep->sum, window_front(&rep->window), (size_t)rep->window.end);
+    return st || !rep->ended ? st : sum_end(&rep->sum);
+}
+
 /* Gives the slot the next candidate, where there is one and the value's beginning is still here. */
 static void launch(struct replicate *rep, struct replica *replica)
 {
     while (rep->next_candidate < rep->spec.candidate_count && rep->window.start == 0) {
+        bool knows = know_sum(rep) == ST_OK;
         replica->rep = rep;
         replica->candidate = rep->next_candidate++;
         replica->position = rep->whole ? rep->window.end : 0;
         replica->progress_ms = loop_now_ms();
-        replica->call = call_volume(replica);
+        replica->call = knows ? call_volume(replica) : NULL;
         if (replica->call) {
             rep->running++;
             return;
@@ -252,6 +263,8 @@ static bool decided(const struct replicate *rep, enum status *st)
     else if (rep->running && rep->ended)
         return false; /* it has all bytes: what it makes of them must be known before anybody is
                          answered, or a file could turn up after the key was deleted */
+    else if (rep->sum.differs)
+        *st = ST_PEER;
     else if (rep->running + rep->stored < rep->spec.minimum)
         *st = rep->no_space ? ST_NO_SPACE : ST_UNAVAILABLE;
     else
@@ -347,6 +360,22 @@ static enum status copy_spec(struct replicate *rep, const struct replicate_spec 
     return ST_OK;
 }
 
+/* The volumes only where at least two copies are wanted for a success, and where the value is too
+ * long to stay in the window until they have answered: of a shorter one, a copy that is wrong can
+ * be told from those that are right, and replaced. */
+static enum sum_by who_sums(const struct replicate_spec *spec)
+{
+    if (spec->checked_there) /* what they say they stored is compared with it */
+        return SUM_GIVEN;
+    if (spec->expected_md5)
+        return SUM_HERE;
+    if (!spec->digest)
+        return SUM_NOBODY;
+    bool agree = spec->minimum >= 2 && spec->length > WINDOW &&
+                 loop_now_ms() >= spec->worker->doubt_until_ms;
+    return agree ? SUM_VOLUMES : SUM_HERE;
+}
+
 static enum status prepare(struct replicate *rep, const struct replicate_spec *spec)
 {
     rep->spec = *spec;
@@ -359,10 +388,7 @@ static enum status prepare(struct replicate *rep, const struct replicate_spec *s
     bool small = spec->length >= 0 && spec->length < WINDOW;
     if (window_init(&rep->window, small ? (size_t)spec->length + 1 : WINDOW))
         return ST_NO_MEMORY;
-    bool digest = spec->digest || (spec->expected_md5 && !spec->checked_there);
-    if (spec->checked_there) /* what they say they stored is compared with it */
-        memcpy(rep->md5, rep->expected, sizeof rep->md5);
-    if (digest && !(rep->digest = md5_new()))
+    if (sum_begin(&rep->sum, who_sums(spec), rep->expected))
         return ST_NO_MEMORY;
     rep->turn = loop_timer_new(spec->worker->loop, turned, rep);
     rep->watch = loop_timer_new(spec->worker->loop, watched, rep);
@@ -400,8 +426,8 @@ size_t replicate_data(struct replicate *rep, const void *data, size_t len)
         if (rep->replicas[i].position >= readable_end(rep))
             rep->replicas[i].progress_ms = now;
     size_t taken = window_write(&rep->window, data, len, slowest(rep));
-    if (taken && rep->digest)
-        md5_update(rep->digest, data, taken);
+    if (taken)
+        sum_add(&rep->sum, data, taken);
     if (taken < len)
         rep->starved = true;
     if (taken)
@@ -411,16 +437,13 @@ size_t replicate_data(struct replicate *rep, const void *data, size_t len)
 
 void replicate_end(struct replicate *rep)
 {
-    unsigned char digest[MD5_SIZE];
     rep->ended = true;
     if (rep->whole && rep->window.end != (uint64_t)rep->spec.length)
         rep->verdict = ST_PEER; /* it broke off */
-    if (rep->digest && !rep->verdict) {
-        rep->verdict = md5_finish(rep->digest, digest);
-        md5_hex(digest, rep->md5);
-        if (!rep->verdict && rep->expected[0] && strcmp(rep->expected, rep->md5) != 0)
-            rep->verdict = ST_DIGEST;
-    }
+    if (!rep->verdict)
+        rep->verdict = sum_end(&rep->sum);
+    if (!rep->verdict && rep->expected[0] && strcmp(rep->expected, rep->sum.md5) != 0)
+        rep->verdict = ST_DIGEST;
     for (size_t i = 0; i < rep->spec.wanted; i++)
         rep->replicas[i].progress_ms = loop_now_ms();
     if (!rep->verdict && rep->whole)
@@ -442,7 +465,7 @@ void replicate_free(struct replicate *rep)
     loop_timer_free(rep->turn);
     loop_timer_free(rep->watch);
     window_free(&rep->window);
-    md5_free(rep->digest);
+    sum_free(&rep->sum);
     free(rep->candidates);
     free(rep->results);
     free(rep->replicas);
@@ -467,5 +490,5 @@ uint64_t replicate_length(const struct replicate *rep)
 
 const char *replicate_md5(const struct replicate *rep)
 {
-    return rep->md5;
+    return rep->sum.md5;
 }

@@ -63,6 +63,7 @@ struct worker {
     uint64_t random;               /* state of worker_random() */
     struct buf texts[2];           /* of the GET that is being answered; kept for the next */
     uint64_t expected;             /* index_expect()'s */
+    uint64_t doubt_until_ms;       /* of loop_now_ms(): volumes did not agree on a value's MD5 */
     atomic_uint_fast64_t requests; /* of clients, so far: not those for /admin/ */
 };
 

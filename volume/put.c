@@ -20,10 +20,10 @@
 #include "volume/trusted.h"
 #include "volume/writing.h"
 
-/* From DIRECT_MIN on a value passes by the page cache: copying it there costs as much of a
- * processor as hashing it, and it would drive out what readers ask for. Such writes wait for the
- * disk, so there are fewer and larger ones. */
-enum { CHUNK_BYTES = 256 * 1024, DIRECT_CHUNK_BYTES = 512 * 1024, DIRECT_MIN = 64 * 1024 * 1024 };
+/* From DIRECT_MIN on a value passes by the page cache: copying it there costs more of a processor
+ * than hashing it, and it would drive out what readers ask for. Such writes wait for the disk, so
+ * there are fewer and larger ones. */
+enum { CHUNK_BYTES = 256 * 1024, DIRECT_CHUNK_BYTES = 512 * 1024, DIRECT_MIN = 1024 * 1024 };
 
 enum put_state {
     PUT_RECEIVING, /* the body comes */

@@ -20,7 +20,8 @@ class PowerTest(FaultTest):
     def lose_power(self, kind, rounds):
         rng = random.Random(self.seed)
         store, disks = self.new_store_on(kind)
-        small = dict(sizes=(200, 1000, 20000, 200000), weights=(5, 5, 2, 1))
+        # The largest go past the page cache.
+        small = dict(sizes=(200, 1000, 20000, 200000, 1500000), weights=(10, 10, 4, 2, 2))
         with store.workload(self.seed, **small) as load:
             for number in range(rounds):
                 load.more(rng.randrange(1, 60))
@@ -36,7 +37,7 @@ class PowerTest(FaultTest):
         client = store.new_client("one")
         for number in range(rounds):
             for n in range(rng.randrange(1, 4)):
-                client.put("/f/%d/%d" % (number, n), rng.choice((200, 5000, 300000)))
+                client.put("/f/%d/%d" % (number, n), rng.choice((200, 5000, 300000, 1500000)))
             if number % 3 == 2:
                 client.put("/f/%d/0" % (number - 1), 700)  # overwritten
                 client.delete("/f/%d/0" % (number - 2))

@@ -37,6 +37,7 @@ static struct {
     bool renamed;       /* a value was put in its place */
     int open_files;     /* opened and not closed again */
     unsigned syncs;     /* that were asked for */
+    unsigned bypasses;  /* files that were to be written or read past the page cache */
     ino_t dirty[256];   /* files and directories with changes that a power loss would take */
     size_t dirty_count;
 } faults = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -49,7 +50,7 @@ static inline void faults_reset(void)
     faults.locked = NULL;
     faults.uncached = false;
     faults.kind = FAULT_ERROR;
-    faults.calls = faults.at = faults.syncs = 0;
+    faults.calls = faults.at = faults.syncs = faults.bypasses = 0;
     faults.failed[0] = 0;
     faults.open_files = 0;
     faults.dirty_count = 0;
@@ -210,6 +211,9 @@ static bool through_cache; /* set by a test before it starts a volume: it is rea
 
 static inline int twin_bypass(int fd, bool on)
 {
+    (void)pthread_mutex_lock(&faults.lock);
+    faults.bypasses += on;
+    (void)pthread_mutex_unlock(&faults.lock);
     return through_cache ? 0 : disk_real.bypass(fd, on);
 }
 

@@ -96,6 +96,8 @@ static inline void volume_stop(void)
 
 /* --- The client --- */
 
+static bool in_chunks; /* bodies are sent without saying how long they are */
+
 struct sending {
     const char *data;
     size_t len;
@@ -123,7 +125,7 @@ static inline int ask(const char *method, const char *path, const char *body, si
                                   .url = url,
                                   .fields = fields,
                                   .has_body = body != NULL,
-                                  .body_length = (int64_t)len,
+                                  .body_length = in_chunks ? -1 : (int64_t)len,
                                   .read = send_more,
                                   .arg = &sending,
                                   .timeout_ms = 20000};

@@ -134,15 +134,16 @@ static void wait_gone(const char *at)
 START_TEST(test_verified_once)
 {
     size_t len = sizes[_i];
+    unsigned first = len >= 1024 * 1024; /* went past the page cache: nobody has read it yet */
     begin(path, len);
-    for (int i = 0; i < 3; i++) /* the PUT has hashed it */
+    for (int i = 0; i < 3; i++) /* else the PUT has hashed what is there */
         ck_assert(value_is(path, value, len));
-    ck_assert_uint_eq(verified(), 0);
+    ck_assert_uint_eq(verified(), first);
     for (unsigned round = 1; round <= 2; round++) {
         touch(path);
         for (int i = 0; i < 3; i++)
             ck_assert(value_is(path, value, len));
-        ck_assert_uint_eq(verified(), round);
+        ck_assert_uint_eq(verified(), first + round);
     }
     ck_assert_uint_eq(metric("reads_damaged_total"), 0);
     end();

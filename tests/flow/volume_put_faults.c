@@ -5,7 +5,9 @@
  */
 #include "tests/flow/volume_fixture.h"
 
-enum { BIG = 9 * 1024 * 1024, MANY_CALLS = 400 };
+/* DIRECT is for the way past the page cache: two chunks and an end that is no whole block. Not
+ * longer, since each of those writes waits for a real disk. */
+enum { BIG = 9 * 1024 * 1024, MIB = 1024 * 1024, DIRECT = MIB + MIB / 4 + 77, MANY_CALLS = 400 };
 
 static const char path[] = "/sv00/aa/bb/NAME";
 static const char old_value[] = "the value that was there before";
@@ -118,12 +120,37 @@ START_TEST(test_replaced_value)
 }
 END_TEST
 
-/* Many chunks, and a sync_file_range. */
+/* Many chunks and a sync_file_range; or past the page cache, where the length is known before. */
 START_TEST(test_big_value)
 {
     char *big = make_big();
-    struct scenario scenario = {.value = big, .len = BIG};
-    try_all(&scenario, errors[_i]);
+    in_chunks = _i / 2;
+    struct scenario scenario = {.value = big, .len = in_chunks ? BIG : DIRECT};
+    try_all(&scenario, errors[_i % 2]);
+    in_chunks = false;
+    free(big);
+}
+END_TEST
+
+/* From 1 MiB on, where that is known beforehand. */
+START_TEST(test_past_the_page_cache)
+{
+    static const struct {
+        size_t len;
+        bool in_chunks;
+        unsigned bypasses;
+    } puts[] = {{MIB - 1, false, 0}, {MIB, false, 1}, {MIB, true, 0}};
+    char *big = make_big();
+    volume_make_dir();
+    faults_reset();
+    volume_start(&twin);
+    in_chunks = puts[_i].in_chunks;
+    ck_assert_int_eq(ask("PUT", path, big, puts[_i].len, NULL), 201);
+    in_chunks = false;
+    ck_assert_uint_eq(faults.bypasses, puts[_i].bypasses);
+    ck_assert_uint_eq(faults.dirty_count, 0);
+    ck_assert(value_is(path, big, puts[_i].len));
+    end();
     free(big);
 }
 END_TEST
@@ -131,20 +158,22 @@ END_TEST
 START_TEST(test_short_and_interrupted_writes)
 {
     char *big = make_big();
-    struct scenario scenario = {.value = big, .len = BIG};
+    in_chunks = _i / 2;
+    struct scenario scenario = {.value = big, .len = in_chunks ? BIG : DIRECT};
     for (unsigned k = 1; k < 12; k++) {
         begin(&scenario);
-        faults_arm(_i ? FAULT_ERROR : FAULT_SHORT, EINTR, k);
-        int status = ask("PUT", path, big, BIG, NULL);
+        faults_arm(_i % 2 ? FAULT_ERROR : FAULT_SHORT, EINTR, k);
+        int status = ask("PUT", path, big, scenario.len, NULL);
         faults_disarm();
         /* EINTR is for writes only; no other call here may say so. */
         if (!strcmp(faults.failed, "write") || !faults.failed[0]) {
             ck_assert_int_eq(status, 201);
-            ck_assert(value_is(path, big, BIG));
+            ck_assert(value_is(path, big, scenario.len));
             ck_assert_uint_eq(faults.dirty_count, 0);
         }
         end();
     }
+    in_chunks = false;
     free(big);
 }
 END_TEST
@@ -221,8 +250,9 @@ int main(void)
     tcase_set_timeout(tcase, 110);
     tcase_add_loop_test(tcase, test_new_value, 0, 2);
     tcase_add_loop_test(tcase, test_replaced_value, 0, 2);
-    tcase_add_loop_test(tcase, test_big_value, 0, 2);
-    tcase_add_loop_test(tcase, test_short_and_interrupted_writes, 0, 2);
+    tcase_add_loop_test(tcase, test_big_value, 0, 4);
+    tcase_add_loop_test(tcase, test_past_the_page_cache, 0, 3);
+    tcase_add_loop_test(tcase, test_short_and_interrupted_writes, 0, 4);
     tcase_add_test(tcase, test_no_attributes);
     tcase_add_test(tcase, test_temp_file_that_stays);
     tcase_add_test(tcase, test_full_is_not_for_ever);
