@@ -15,8 +15,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/buf.h"
 #include "common/http_curl.h"
 #include "common/http_short.h"
+
+enum { ANSWER_MAX = 64 * 1024 }; /* of a body that nobody takes by `write` */
 
 /* Both ways are made at once and share nothing, not even connections: what streams would keep one
  * of a short exchange's for long. */
@@ -33,7 +36,8 @@ struct http_call {
     struct http_curl_call *transfer;
     const char *body; /* the owner's */
     size_t body_len;
-    size_t given; /* of the body, to libcurl */
+    size_t given;    /* of the body, to libcurl */
+    struct buf kept; /* of libcurl's answer, where the owner has no `write` */
     size_t (*read)(void *arg, char *to, size_t max);
     bool (*write)(void *arg, const char *data, size_t len);
     void (*done)(void *arg, struct http_call *call, enum status st);
@@ -85,6 +89,7 @@ static void call_free(struct http_call *call)
     *call->link = call->next;
     if (call->next)
         call->next->link = call->link;
+    buf_free(&call->kept);
     free(call);
 }
 
@@ -141,11 +146,16 @@ static size_t give_body(void *arg, char *to, size_t max)
     return n;
 }
 
-/* Between libcurl and the owner only because of `arg`: libcurl's is the call. */
+/* What goes beyond the bound is dropped, and not an error: the status has come, and that is what an
+ * owner without `write` wants to know. */
 static bool take_answer(void *arg, const char *data, size_t len)
 {
-    const struct http_call *call = arg;
-    return call->write(call->arg, data, len);
+    struct http_call *call = arg;
+    if (call->write)
+        return call->write(call->arg, data, len);
+    if (call->kept.len + len <= ANSWER_MAX)
+        buf_add(&call->kept, data, len);
+    return buf_ok(&call->kept);
 }
 
 /* The address that a name had is told to the short way before the owner is: what he starts next for
@@ -161,14 +171,13 @@ static void transfer_over(void *arg, enum status st)
     call_free(call);
 }
 
-/* A copy of the spec with the functions of ours, which know the call; without `write` libcurl's
- * side gathers the answer, up to a bound. */
+/* A copy of the spec with the functions of ours, which know the call. */
 static void start_transfer(struct http_call *call, const struct http_call_spec *spec)
 {
     struct http_call_spec own = *spec;
     own.arg = call;
     own.read = give_body;
-    own.write = spec->write ? take_answer : NULL;
+    own.write = take_answer;
     call->transfer = http_curl_start(call->client->curl, &own, transfer_over);
 }
 
@@ -245,9 +254,8 @@ void http_call_each_field(const struct http_call *call,
 
 const char *http_call_body(const struct http_call *call, size_t *len)
 {
-    if (call->transfer)
-        return http_curl_body(call->transfer, len);
-    const struct buf *body = &http_short_answer(call->exchange)->body;
+    const struct buf *body =
+        call->transfer ? &call->kept : &http_short_answer(call->exchange)->body;
     *len = body->len;
     return buf_text(body);
 }

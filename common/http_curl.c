@@ -17,27 +17,13 @@
 #include <curl/curl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-
-#include "common/buf.h"
 
 enum {
-    ANSWER_MAX = 64 * 1024,       /* of a body that nobody takes by `write` */
     UPLOAD_BUFFER = 64 * 1024,    /* what libcurl asks `read` for at once */
     DOWNLOAD_BUFFER = 128 * 1024, /* what it reads from a socket at once, */
     ANSWER_BUFFER = 16 * 1024,    /* or where it sends a body, and the answer is short */
     IDLE_HANDLES = 128,           /* easy handles kept for reuse, each with those buffers freed */
     IDLE_SECONDS = 60             /* less than a server's idle timeout, so both do not race */
-};
-
-/* The request, and the answer as it comes in. */
-struct transfer {
-    CURL *easy;
-    struct curl_slist *fields;
-    size_t (*read)(void *arg, char *to, size_t max);
-    bool (*write)(void *arg, const char *data, size_t len);
-    void *arg;
-    struct buf body; /* where there is no `write` */
 };
 
 enum call_stage {
@@ -47,16 +33,19 @@ enum call_stage {
 };
 
 struct http_curl_call {
-    struct transfer transfer;
     struct http_curl *curl;
+    CURL *easy;
+    struct curl_slist *fields;
     enum call_stage stage;
+    size_t (*read)(void *arg, char *to, size_t max);
+    bool (*write)(void *arg, const char *data, size_t len);
+    void *arg;
     void (*over)(void *arg, enum status st);
     bool pause_after_write;
     bool held;   /* a piece was taken, and the next has to wait for http_curl_resume() */
     bool paused; /* libcurl was told to wait, one way or the other */
     bool queued; /* in curl->later */
     struct http_curl_call *next_later;
-    struct http_curl_call *next, **link; /* curl->calls */
 };
 
 struct http_curl {
@@ -64,7 +53,6 @@ struct http_curl {
     CURLM *multi;
     struct loop_timer *timer; /* libcurl's */
     struct loop_timer *turn;  /* for `later` */
-    struct http_curl_call *calls;
     struct http_curl_call *later;
     bool inside;
     CURL *idle[IDLE_HANDLES];
@@ -77,23 +65,10 @@ bool http_curl_global_init(void)
     return curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
 }
 
-/* --- a transfer --- */
-
-/* Bytes of the answer. What goes beyond the bound is dropped, and not an error: the status has
- * come, and that is what such an owner wants to know. A count other than `len` makes libcurl give
- * up. */
-static size_t transfer_take(struct transfer *transfer, const char *data, size_t len)
-{
-    if (transfer->write)
-        return transfer->write(transfer->arg, data, len) ? len : 0;
-    if (transfer->body.len + len > ANSWER_MAX)
-        return len; /* an answer that nobody wants in full */
-    buf_add(&transfer->body, data, len);
-    return buf_ok(&transfer->body) ? len : 0;
-}
+/* --- the request --- */
 
 /* "Name: value" lines, and none of the headers that libcurl would add by itself. */
-static enum status make_fields(struct transfer *transfer, const char *const *fields)
+static struct curl_slist *make_fields(const char *const *fields)
 {
     struct curl_slist *list = curl_slist_append(NULL, "Expect:");
     for (size_t i = 0; list && fields && fields[i]; i++) {
@@ -102,67 +77,62 @@ static enum status make_fields(struct transfer *transfer, const char *const *fie
             curl_slist_free_all(list);
         list = more;
     }
-    transfer->fields = list;
-    return list ? ST_OK : ST_NO_MEMORY;
+    return list;
+}
+
+/* Options of a handle, until one cannot be set: memory is short then. */
+struct setting {
+    CURL *easy;
+    CURLcode bad;
+};
+
+static void set_text(struct setting *of, CURLoption option, const char *text)
+{
+    of->bad = of->bad ? of->bad : curl_easy_setopt(of->easy, option, text);
+}
+
+static void set_number(struct setting *of, CURLoption option, long number)
+{
+    of->bad = of->bad ? of->bad : curl_easy_setopt(of->easy, option, number);
+}
+
+static void set_size(struct setting *of, CURLoption option, curl_off_t size)
+{
+    of->bad = of->bad ? of->bad : curl_easy_setopt(of->easy, option, size);
 }
 
 /* All that a request says but its fields and functions. PROTOCOLS: nothing but HTTP, whatever a
  * URL from outside says. PATH_AS_IS: keys have `..` and `//` in them. NOSIGNAL: the resolver would
  * use SIGALRM. UPLOAD alone would make it a PUT, so the method is said as well. TIMEOUT is for all
  * of the call, 0 is none; who streams sets `stall_ms` instead, which has seconds for its unit and 1
- * byte a second for its bound. */
-static CURLcode set_request(CURL *easy, const struct http_call_spec *spec)
+ * byte a second for its bound. False: no memory. */
+static bool set_request(CURL *easy, const struct http_call_spec *spec)
 {
-    CURLcode bad = curl_easy_setopt(easy, CURLOPT_URL, spec->url);
-    bad = bad ? bad : curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http");
-    bad = bad ? bad : curl_easy_setopt(easy, CURLOPT_PROXY, "");
-    bad = bad ? bad : curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
-    bad = bad ? bad : curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    bad = bad ? bad : curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    bad = bad ? bad : curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, (long)IDLE_SECONDS);
-    long buffer = spec->has_body ? ANSWER_BUFFER : DOWNLOAD_BUFFER;
-    bad = bad ? bad : curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, buffer);
+    struct setting of = {easy, CURLE_OK};
+    set_text(&of, CURLOPT_URL, spec->url);
+    set_text(&of, CURLOPT_PROTOCOLS_STR, "http");
+    set_text(&of, CURLOPT_PROXY, "");
+    set_number(&of, CURLOPT_PATH_AS_IS, 1);
+    set_number(&of, CURLOPT_NOSIGNAL, 1);
+    set_number(&of, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
+    set_number(&of, CURLOPT_MAXAGE_CONN, IDLE_SECONDS);
+    set_number(&of, CURLOPT_BUFFERSIZE, spec->has_body ? ANSWER_BUFFER : DOWNLOAD_BUFFER);
     if (strcmp(spec->method, "HEAD") == 0)
-        bad = bad ? bad : curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+        set_number(&of, CURLOPT_NOBODY, 1);
     else if (spec->has_body) {
-        bad = bad ? bad : curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
-        bad = bad ? bad : curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, (long)UPLOAD_BUFFER);
-        bad = bad ? bad
-                  : curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)spec->body_length);
+        set_number(&of, CURLOPT_UPLOAD, 1);
+        set_number(&of, CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BUFFER);
+        set_size(&of, CURLOPT_INFILESIZE_LARGE, spec->body_length);
     }
-    bad = bad ? bad : curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, spec->method);
-    unsigned connect_ms = spec->connect_timeout_ms ? spec->connect_timeout_ms : 1000;
-    bad = bad ? bad : curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms);
-    bad = bad ? bad : curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)spec->timeout_ms);
+    set_text(&of, CURLOPT_CUSTOMREQUEST, spec->method);
+    set_number(&of, CURLOPT_CONNECTTIMEOUT_MS,
+               spec->connect_timeout_ms ? spec->connect_timeout_ms : 1000);
+    set_number(&of, CURLOPT_TIMEOUT_MS, spec->timeout_ms);
     if (spec->stall_ms) {
-        bad = bad ? bad : curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
-        bad = bad ? bad
-                  : curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME,
-                                     (long)(spec->stall_ms + 999) / 1000);
+        set_number(&of, CURLOPT_LOW_SPEED_LIMIT, 1);
+        set_number(&of, CURLOPT_LOW_SPEED_TIME, (spec->stall_ms + 999) / 1000);
     }
-    return bad;
-}
-
-/* Prepares transfer->easy. On failure the transfer is to be cleared all the same. */
-static enum status transfer_prepare(struct transfer *transfer, const struct http_call_spec *spec)
-{
-    transfer->read = spec->read;
-    transfer->write = spec->write;
-    transfer->arg = spec->arg;
-    if (set_request(transfer->easy, spec) != CURLE_OK)
-        return ST_NO_MEMORY;
-    enum status st = make_fields(transfer, spec->fields);
-    if (!st && curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, transfer->fields) != CURLE_OK)
-        st = ST_NO_MEMORY;
-    return st;
-}
-
-/* The easy handle is not freed with it: it is reused. */
-static void transfer_clear(struct transfer *transfer)
-{
-    curl_slist_free_all(transfer->fields);
-    transfer->fields = NULL;
-    buf_free(&transfer->body);
+    return !of.bad;
 }
 
 /* What the owners decide upon: whether anybody is there at all (UNAVAILABLE: mark it down, and try
@@ -201,7 +171,7 @@ static size_t call_read(char *to, size_t size, size_t count, void *arg)
     struct http_curl_call *call = arg;
     if (call->stage == CALL_CANCELLED)
         return CURL_READFUNC_ABORT;
-    size_t n = call->transfer.read(call->transfer.arg, to, size * count);
+    size_t n = call->read(call->arg, to, size * count);
     if (n == HTTP_READ_PAUSE) {
         call->paused = true;
         return CURL_READFUNC_PAUSE;
@@ -221,15 +191,12 @@ static size_t call_write(char *data, size_t size, size_t count, void *arg)
         return CURL_WRITEFUNC_PAUSE; /* libcurl keeps the data and brings them again */
     }
     call->held = call->pause_after_write;
-    return transfer_take(&call->transfer, data, size * count);
+    return call->write(call->arg, data, size * count) ? size * count : 0; /* 0: give up */
 }
 
-/* Out of both lists; `later` is searched, as it is short. */
+/* Out of `later`, which is searched, as it is short. */
 static void call_unlink(struct http_curl_call *call)
 {
-    *call->link = call->next;
-    if (call->next)
-        call->next->link = call->link;
     if (!call->queued)
         return;
     struct http_curl_call **at = &call->curl->later;
@@ -246,14 +213,14 @@ static void call_free(struct http_curl_call *call)
     struct http_curl *curl = call->curl;
     call_unlink(call);
     if (call->stage != CALL_WAITING)
-        (void)curl_multi_remove_handle(curl->multi, call->transfer.easy);
+        (void)curl_multi_remove_handle(curl->multi, call->easy);
     if (curl->idle_count < IDLE_HANDLES) {
-        curl_easy_reset(call->transfer.easy);
-        curl->idle[curl->idle_count++] = call->transfer.easy;
+        curl_easy_reset(call->easy);
+        curl->idle[curl->idle_count++] = call->easy;
     } else {
-        curl_easy_cleanup(call->transfer.easy);
+        curl_easy_cleanup(call->easy);
     }
-    transfer_clear(&call->transfer);
+    curl_slist_free_all(call->fields);
     free(call);
 }
 
@@ -268,9 +235,9 @@ static void reap(struct http_curl *curl)
             continue;
         (void)curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &private);
         struct http_curl_call *call = (struct http_curl_call *)(void *)private;
-        enum status st = status_of_curl(call->transfer.easy, message->data.result);
+        enum status st = status_of_curl(call->easy, message->data.result);
         if (call->stage != CALL_CANCELLED)
-            call->over(call->transfer.arg, st);
+            call->over(call->arg, st);
         call_free(call);
     }
 }
@@ -354,15 +321,12 @@ static void do_later(struct http_curl_call *call)
     call->curl->later = call;
 }
 
-/* What was started from inside. Its owner has the call by now, so a failure is told to him. */
-static void call_launch(struct http_curl_call *call)
+/* Hands it to libcurl. Where that fails, libcurl does not know it. */
+static bool call_launch(struct http_curl_call *call)
 {
-    call->stage = CALL_RUNNING;
-    if (curl_multi_add_handle(call->curl->multi, call->transfer.easy) == CURLM_OK)
-        return;
-    call->stage = CALL_WAITING; /* libcurl does not know it */
-    call->over(call->transfer.arg, ST_NO_MEMORY);
-    call_free(call);
+    bool known = curl_multi_add_handle(call->curl->multi, call->easy) == CURLM_OK;
+    call->stage = known ? CALL_RUNNING : CALL_WAITING;
+    return known;
 }
 
 /* The list is taken from its head each time, since what runs here may add to it, and call_free()
@@ -378,11 +342,14 @@ static void turn_due(void *arg)
         if (call->stage == CALL_CANCELLED) {
             call_free(call);
         } else if (call->stage == CALL_WAITING) {
-            call_launch(call);
+            if (call_launch(call))
+                continue;
+            call->over(call->arg, ST_NO_MEMORY); /* he has the call by now */
+            call_free(call);
         } else if (call->paused) {
             call->paused = false;
             curl->inside = true; /* it may call `read` or `write` at once */
-            (void)curl_easy_pause(call->transfer.easy, CURLPAUSE_CONT);
+            (void)curl_easy_pause(call->easy, CURLPAUSE_CONT);
             curl->inside = false;
         }
     }
@@ -412,17 +379,14 @@ struct http_curl *http_curl_new(struct loop *loop, unsigned max_idle)
     return curl;
 }
 
-/* Owners are not told: http_client.c has cancelled their calls before. The timers last, as libcurl
- * sets and clears them up to its end. */
+/* http_client.c has cancelled all calls before, so there are only those that wait to be freed. The
+ * timers last, as libcurl sets and clears them up to its end. */
 void http_curl_free(struct http_curl *curl)
 {
     if (!curl)
         return;
-    struct http_curl_call *next;
-    for (struct http_curl_call *call = curl->calls; call; call = next) {
-        next = call->next;
-        call_free(call);
-    }
+    while (curl->later)
+        call_free(curl->later);
     while (curl->idle_count)
         curl_easy_cleanup(curl->idle[--curl->idle_count]);
     if (curl->multi)
@@ -432,23 +396,17 @@ void http_curl_free(struct http_curl *curl)
     free(curl);
 }
 
-/* In the list of calls at once, so call_free() can be its end from here on. */
 static struct http_curl_call *call_new(struct http_curl *curl)
 {
     struct http_curl_call *call = calloc(1, sizeof *call);
     if (!call)
         return NULL;
-    call->transfer.easy = curl->idle_count ? curl->idle[--curl->idle_count] : curl_easy_init();
-    if (!call->transfer.easy) {
+    call->easy = curl->idle_count ? curl->idle[--curl->idle_count] : curl_easy_init();
+    if (!call->easy) {
         free(call);
         return NULL;
     }
     call->curl = curl;
-    call->next = curl->calls;
-    call->link = &curl->calls;
-    if (call->next)
-        call->next->link = &call->next;
-    curl->calls = call;
     return call;
 }
 
@@ -462,11 +420,16 @@ struct http_curl_call *http_curl_start(struct http_curl *curl, const struct http
         return NULL;
     call->over = over;
     call->pause_after_write = spec->pause_after_write;
-    if (transfer_prepare(&call->transfer, spec)) {
+    call->read = spec->read;
+    call->write = spec->write;
+    call->arg = spec->arg;
+    call->fields = make_fields(spec->fields);
+    CURL *easy = call->easy;
+    if (!call->fields || !set_request(easy, spec)) {
         call_free(call);
         return NULL;
     }
-    CURL *easy = call->transfer.easy;
+    (void)curl_easy_setopt(easy, CURLOPT_HTTPHEADER, call->fields);
     (void)curl_easy_setopt(easy, CURLOPT_PRIVATE, (char *)call);
     (void)curl_easy_setopt(easy, CURLOPT_READFUNCTION, call_read);
     (void)curl_easy_setopt(easy, CURLOPT_READDATA, call);
@@ -474,11 +437,7 @@ struct http_curl_call *http_curl_start(struct http_curl *curl, const struct http
     (void)curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
     if (curl->inside) {
         do_later(call);
-        return call;
-    }
-    call->stage = CALL_RUNNING;
-    if (curl_multi_add_handle(curl->multi, easy) != CURLM_OK) {
-        call->stage = CALL_WAITING;
+    } else if (!call_launch(call)) {
         call_free(call);
         return NULL;
     }
@@ -509,7 +468,7 @@ void http_curl_cancel(struct http_curl_call *call)
 int http_curl_status(const struct http_curl_call *call)
 {
     long status = 0;
-    (void)curl_easy_getinfo(call->transfer.easy, CURLINFO_RESPONSE_CODE, &status);
+    (void)curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
     return (int)status;
 }
 
@@ -517,32 +476,24 @@ int http_curl_status(const struct http_curl_call *call)
 const char *http_curl_field(const struct http_curl_call *call, const char *name)
 {
     struct curl_header *header;
-    if (curl_easy_header(call->transfer.easy, name, 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
-        return NULL;
-    return header->value;
+    CURLHcode bad = curl_easy_header(call->easy, name, 0, CURLH_HEADER, -1, &header);
+    return bad == CURLHE_OK ? header->value : NULL;
 }
 
 void http_curl_each_field(const struct http_curl_call *call,
                           void (*fn)(void *arg, const char *name, const char *value), void *arg)
 {
     struct curl_header *header = NULL;
-    while ((header = curl_easy_nextheader(call->transfer.easy, CURLH_HEADER, -1, header)))
+    while ((header = curl_easy_nextheader(call->easy, CURLH_HEADER, -1, header)))
         fn(arg, header->name, header->value);
-}
-
-const char *http_curl_body(const struct http_curl_call *call, size_t *len)
-{
-    *len = call->transfer.body.len;
-    return buf_text(&call->transfer.body);
 }
 
 /* NULL where there was no connection. */
 const char *http_curl_reached(const struct http_curl_call *call, const char **url)
 {
-    char *effective = NULL;
-    char *address = NULL;
-    (void)curl_easy_getinfo(call->transfer.easy, CURLINFO_EFFECTIVE_URL, &effective);
-    (void)curl_easy_getinfo(call->transfer.easy, CURLINFO_PRIMARY_IP, &address);
+    char *effective = NULL, *address = NULL;
+    (void)curl_easy_getinfo(call->easy, CURLINFO_EFFECTIVE_URL, &effective);
+    (void)curl_easy_getinfo(call->easy, CURLINFO_PRIMARY_IP, &address);
     *url = effective;
     return effective && address && *address ? address : NULL;
 }
