@@ -213,6 +213,8 @@ uint64_t index_born_ms(const struct index *index);
 size_t index_queued(struct index *index);
 /* ST_OK where the last commit succeeded; else why it did not. */
 enum status index_health(struct index *index);
+/* True while the thread of index_warm() reads. */
+bool index_warming(struct index *index);
 /* How often index_look() knew, and had to read; how many keys are known. */
 void index_recalled(struct index *index, uint64_t *hits, uint64_t *misses, uint64_t *keys);
 /* How many keys have records that could not be understood, of those that were met since the start

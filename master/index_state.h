@@ -42,6 +42,7 @@ struct index {
     _Atomic bool restored;
     _Atomic bool stop_warming;
     bool is_warming;                   /* `warmer` is to be joined */
+    _Atomic bool is_reading;           /* it is not at its end yet */
     _Atomic uint64_t restored_made_ms; /* when its backup was made; 0: not known */
 
     /* index_warm.c's, given before its thread begins: */

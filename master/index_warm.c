@@ -129,7 +129,13 @@ static void *warm(void *arg)
               page.keys, all, page.learns, (unsigned long long)(loop_now_ms() - began));
     buf_free(&page.next);
     buf_free(&page.value);
+    atomic_store(&index->is_reading, false);
     return NULL;
+}
+
+bool index_warming(struct index *index)
+{
+    return atomic_load(&index->is_reading);
 }
 
 /* Where no thread is to be had readers are slower at first, and nothing else. */
@@ -146,7 +152,10 @@ void index_warm(struct index *index,
         return;
     index->stamp = stamp;
     index->stamp_arg = arg;
+    atomic_store(&index->is_reading, true);
     index->is_warming = thread_start(&index->warmer, warm, index);
+    if (!index->is_warming)
+        atomic_store(&index->is_reading, false);
 }
 
 void index_warm_stop(struct index *index)

@@ -92,6 +92,8 @@ class Store:
         self.master.start()
         poll("the master can write", 60,
              lambda: fetch("GET", self.url + "/admin/ready").status == 200)
+        poll("the master has read its index", 120,
+             lambda: b"\nlarder_index_warming 0" in fetch("GET", self.url + "/admin/metrics").body)
         return self
 
     def memory(self):
