@@ -171,19 +171,21 @@ static enum status set_attribute(struct writing *w, const char *name, const char
     return ST_OK;
 }
 
+/* The order is for ext4: an inode of 256 bytes has room for the first two, and what comes last
+ * takes a block. With the digest first the other two went there one after the other, where files of
+ * the same size and time shared a block: for each file a block was taken, and given back. */
 static enum status set_attributes(struct writing *w, const struct writing_end *end)
 {
     char number[32];
     bool supported = true;
-    enum status st = set_attribute(w, "user.larder.md5", end->md5, &supported);
-    if (!st) {
-        (void)snprintf(number, sizeof number, "%" PRIu64, w->written);
-        st = set_attribute(w, "user.larder.size", number, &supported);
-    }
+    (void)snprintf(number, sizeof number, "%" PRIu64, w->written);
+    enum status st = set_attribute(w, "user.larder.size", number, &supported);
     if (!st) {
         (void)snprintf(number, sizeof number, "%" PRIu64, loop_wall_ms());
         st = set_attribute(w, "user.larder.created", number, &supported);
     }
+    if (!st)
+        st = set_attribute(w, "user.larder.md5", end->md5, &supported);
     /* The usual type is what a value without one has: on ext4 the attribute is 5 of 90 us. */
     if (!st && end->type && strcmp(end->type, STORE_TYPE_USUAL) != 0 &&
         strlen(end->type) <= STORE_TYPE_MAX)
