@@ -329,16 +329,25 @@ static bool call_launch(struct http_curl_call *call)
     return known;
 }
 
-/* The list is taken from its head each time, since what runs here may add to it, and call_free()
- * take away from it. Unpausing is the one call into libcurl here that runs callbacks; what ends by
- * it is reaped at the end, outside. */
+/* The first of the list, taken out; NULL. */
+static struct http_curl_call *take_later(struct http_curl *curl)
+{
+    struct http_curl_call *call = curl->later;
+    if (call) {
+        curl->later = call->next_later;
+        call->queued = false;
+    }
+    return call;
+}
+
+/* One at a time, since what runs here may add to the list, and call_free() take away. Unpausing is
+ * the one call into libcurl here that runs callbacks; what ends by it is reaped at the end,
+ * outside. */
 static void turn_due(void *arg)
 {
     struct http_curl *curl = arg;
     struct http_curl_call *call;
-    while ((call = curl->later)) {
-        curl->later = call->next_later;
-        call->queued = false;
+    while ((call = take_later(curl))) {
         if (call->stage == CALL_CANCELLED) {
             call_free(call);
         } else if (call->stage == CALL_WAITING) {
@@ -385,8 +394,9 @@ void http_curl_free(struct http_curl *curl)
 {
     if (!curl)
         return;
-    while (curl->later)
-        call_free(curl->later);
+    struct http_curl_call *call;
+    while ((call = take_later(curl)))
+        call_free(call);
     while (curl->idle_count)
         curl_easy_cleanup(curl->idle[--curl->idle_count]);
     if (curl->multi)

@@ -206,7 +206,7 @@ void http_server_drain(struct http_server *server)
 
 bool http_server_idle(const struct http_server *server)
 {
-    return server->hub.under_way == 0;
+    return server->hub.under_way == 0 && !server->hub.ready; /* heads that have just been read */
 }
 
 /* Frees all, whatever they are at; none is told. */

@@ -150,7 +150,8 @@ static enum status launch(struct question *question, const char *method, const s
         if (optional[i])
             fields[count++] = optional[i];
     /* Whoever copies the value compares it; the volume need not do it, too. */
-    const char *const value_fields[] = {"Larder-Internal: 1", "Larder-Check: none", range, NULL};
+    const char *const value_fields[] = {"Larder-Internal: 1", "Larder-Check: none", range, identity,
+                                        NULL};
     const struct http_call_spec spec = {
         .method = item->value ? "GET" : method,
         .url = buf_text(&url),

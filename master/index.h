@@ -215,7 +215,7 @@ size_t index_queued(struct index *index);
 enum status index_health(struct index *index);
 /* True while the thread of index_warm() reads. */
 bool index_warming(struct index *index);
-/* How often index_look() knew, and had to read; how many keys are known. */
+/* How often index_look() had the record in memory, and had not; how many keys are there. */
 void index_recalled(struct index *index, uint64_t *hits, uint64_t *misses, uint64_t *keys);
 /* How many keys have records that could not be understood, of those that were met since the start
  * (the first 64 of them). */

@@ -86,6 +86,9 @@ static enum status reopen(struct index *index)
     /* What the failed write was to change may have changed with this, and not before. */
     if (index->recall)
         recall_forget(index->recall);
+    /* While it is not open nothing keeps another process from putting another index there. */
+    if (st && index->roster)
+        roster_void(index->roster);
     (void)pthread_rwlock_unlock(&index->db_lock);
     log_event(st ? LOG_ERROR : LOG_WARN, "index", "event=reopened status=\"%s\" error=\"%s\"",
               status_text(st), error ? error : "");

@@ -9,9 +9,10 @@
  *   put_finish         answered, unlocked, freed
  *
  * Possible failures: the client goes away or its digest does not match (nothing becomes visible),
- * too few volumes take the value (503, 507), the index cannot be written (507, 500), more old
- * versions of the key wait to be removed than the janitor could keep up with (503). Whatever a
- * failure leaves on volumes is in the intent, which stays in the index as work for the janitor.
+ * too few volumes take the value (503, 507) or they do not agree on what it is (502), the index
+ * cannot be written (507, 500), more old versions of the key wait to be removed than the janitor
+ * could keep up with (503). Whatever a failure leaves on volumes is in the intent, which stays in
+ * the index as work for the janitor.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -168,8 +168,8 @@ static void replica_answered(void *arg, struct http_call *call, enum status st)
         rep->verdict = ST_DIGEST;
     if (st == ST_UNAVAILABLE || st == ST_PEER_TIMEOUT)
         volumes_failed(rep->spec.worker->master->volumes, rep->candidates[replica->candidate]);
-    if (rep->sum.differs) /* next time somebody is to know who is right */
-        rep->spec.worker->doubt_until_ms = loop_now_ms() + DOUBT_MS;
+    if (rep->sum.wrong) /* next time somebody is to know who is right */
+        atomic_store(&rep->spec.worker->master->doubt_until_ms, loop_now_ms() + DOUBT_MS);
     replica_failed(replica, wrong);
 }
 
@@ -372,7 +372,7 @@ static enum sum_by who_sums(const struct replicate_spec *spec)
     if (!spec->digest)
         return SUM_NOBODY;
     bool agree = spec->minimum >= 2 && spec->length > WINDOW &&
-                 loop_now_ms() >= spec->worker->doubt_until_ms;
+                 loop_now_ms() >= atomic_load(&spec->worker->master->doubt_until_ms);
     return agree ? SUM_VOLUMES : SUM_HERE;
 }
 

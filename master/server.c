@@ -267,9 +267,9 @@ static enum status start_parts(struct server *server)
     if (!st && master->cluster)
         st = cluster_start(master->cluster, server_port(server));
     if (!st)
-        st = start_threads(server);
+        index_warm(master->index, stamp, master); /* before anybody can ask whether it reads */
     if (!st)
-        index_warm(master->index, stamp, master);
+        st = start_threads(server);
     return st;
 }
 

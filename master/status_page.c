@@ -142,7 +142,7 @@ static void add_recall_metrics(struct index *index, struct buf *out)
     index_recalled(index, &hits, &misses, &keys);
     add_metric(out, "larder_index_recalled_total", "counter", "GETs whose record was in memory.",
                hits);
-    add_metric(out, "larder_index_read_total", "counter", "GETs that asked LevelDB.", misses);
+    add_metric(out, "larder_index_read_total", "counter", "GETs whose record was not.", misses);
     add_metric(out, "larder_index_recalled_keys", "gauge", "Records in memory.", keys);
     add_metric(out, "larder_index_warming", "gauge",
                "1 while all of the index is read, at the start.", index_warming(index));

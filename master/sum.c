@@ -1,10 +1,10 @@
 /*
  * Who computes an MD5 of a large value. Each volume does, for its own record of the value; done
- * here once more it was half of this process' CPU, and on a cluster this process is what all values
- * go through. Two volumes that have the same MD5 without having heard of each other's have the same
- * bytes; so one that received others is found out as before. What is given up by that: a byte that
- * changes in this process' own memory, between the client's socket and the volumes', changes for
- * all of them.
+ * here once more it was a third of this process' CPU, and on a cluster this process is what all
+ * values go through. Two volumes that have the same MD5 without having heard of each other's have
+ * the same bytes; so one that received others is found out as before. What is given up by that: a
+ * byte that changes in this process' own memory, between the client's socket and the volumes',
+ * changes for all of them.
  */
 #include "master/sum.h"
 
@@ -64,6 +64,7 @@ const char *sum_refuses(struct sum *sum, const char *said)
         return NULL;
     if (!md5_parse(said, hex) && strcmp(hex, sum->md5) == 0)
         return NULL;
+    sum->wrong = true;
     sum->differs = sum->by == SUM_VOLUMES;
     return sum->differs ? "it stored something else than another volume: their MD5s differ"
                         : "the volume stored something else: its MD5 differs";

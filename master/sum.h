@@ -23,6 +23,7 @@ struct sum {
     enum sum_by by;
     struct md5 *digest;    /* SUM_HERE */
     char md5[MD5_HEX + 1]; /* "": not known (yet) */
+    bool wrong;            /* a volume stored something else */
     bool differs;          /* SUM_VOLUMES: they do not agree, and nobody knows who is right */
 };
 

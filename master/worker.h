@@ -51,6 +51,8 @@ struct master {
     struct worker *workers;  /* one a loop; the row stays until all threads have ended */
     size_t worker_count;
     uint64_t started_ms; /* of loop_now_ms() */
+    /* Of loop_now_ms(): a volume has lately stored something else than was meant. */
+    atomic_uint_fast64_t doubt_until_ms;
 };
 
 /* One event loop and what lives on it. Only its own thread touches it, but for `requests`. */
@@ -63,7 +65,6 @@ struct worker {
     uint64_t random;               /* state of worker_random() */
     struct buf texts[2];           /* of the GET that is being answered; kept for the next */
     uint64_t expected;             /* index_expect()'s */
-    uint64_t doubt_until_ms;       /* of loop_now_ms(): volumes did not agree on a value's MD5 */
     atomic_uint_fast64_t requests; /* of clients, so far: not those for /admin/ */
 };
 

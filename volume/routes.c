@@ -99,56 +99,60 @@ static void start_flow(struct service *service, struct http_request *req, struct
     }
 }
 
+/* True also where no volume is named. */
+static bool names_us(const struct service *service, const struct http_request *req)
+{
+    const char *id = http_request_field(req, "Larder-Identity");
+    return !id || strcmp(id, subvolumes_id(service->all)) == 0;
+}
+
 /* A writer's look at the health of the volume that it means. It may have been another that was at
  * this address until now, even one of another store, whose terms are counted by another etcd. */
-static bool is_look_at_us(const struct service *service, const struct http_request *req)
+static bool is_look_at_us(const struct service *service, const struct http_request *req,
+                          const char *part, size_t part_len)
 {
-    static const char health[] = "/admin/health";
-    size_t len;
-    const char *raw = http_request_path(req, &len);
-    const char *id = http_request_field(req, "Larder-Identity");
-    return len == sizeof health - 1 && memcmp(raw, health, len) == 0 &&
-           (!id || strcmp(id, subvolumes_id(service->all)) == 0);
+    static const char health[] = "health";
+    return part && part_len == sizeof health - 1 && memcmp(part, health, part_len) == 0 &&
+           names_us(service, req);
 }
 
 /* False where it comes of a master that is no writer any more. Reads do no harm, and are no word
  * of a writer's either, but for its looks at our health. */
-static bool pass_fence(struct service *service, struct http_request *req)
+static bool pass_fence(struct service *service, struct http_request *req, const char *part,
+                       size_t part_len)
 {
     const char *field = http_request_field(req, "Larder-Term");
     bool reads = is_read(http_request_method(req));
-    if (!field || (reads && !is_look_at_us(service, req)))
+    if (!field || (reads && !is_look_at_us(service, req, part, part_len)))
         return true;
     return fence_hear(&service->fence, fence_parse(field), loop_now_ms()) || reads;
 }
 
 /* False where the master means another volume, at whose address this one has come to be since the
- * master looked last: a value would be where nobody looks for it, or be believed to be gone. A GET
- * is not asked, since who asks for a value knows what he should get, or takes what is there. */
-static bool is_meant(const struct service *service, const struct http_request *req)
+ * master looked last: a value would be where nobody looks for it, or be believed to be gone. Looks
+ * at our health are answered: that is how masters notice. */
+static bool is_meant(const struct service *service, const struct http_request *req,
+                     const char *part)
 {
-    if (http_request_method(req) == HTTP_GET)
-        return true;
-    const char *id = http_request_field(req, "Larder-Identity");
-    return !id || strcmp(id, subvolumes_id(service->all)) == 0;
+    return (part && is_read(http_request_method(req))) || names_us(service, req);
 }
 
 void routes_handle(struct http_request *req, void *arg)
 {
     struct service *service = arg;
     size_t len, part_len;
+    const char *raw = http_request_path(req, &len);
+    const char *part = admin_part(service, raw, len, &part_len);
     /* First: its term is not for us either. */
-    if (!is_meant(service, req)) {
+    if (!is_meant(service, req, part)) {
         http_reply_status(req, ST_UNAVAILABLE,
                           "another volume is meant, which was at this address");
         return;
     }
-    if (!pass_fence(service, req)) {
+    if (!pass_fence(service, req, part, part ? part_len : 0)) {
         http_reply_status(req, ST_NOT_WRITER, "another master writes by now");
         return;
     }
-    const char *raw = http_request_path(req, &len);
-    const char *part = admin_part(service, raw, len, &part_len);
     if (part) {
         handle_admin(service, req, part, part_len);
         return;

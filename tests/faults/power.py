@@ -37,6 +37,21 @@ class Disk:
         if self.is_mounted():
             run("umount", self.path)
 
+    def mount_again(self):
+        """After cut(). While anything else holds a mount of it (a process that has just made a mount
+        namespace has copies of all), it stays the file system that was shut down."""
+        def works():
+            self.unmount()
+            self.mount()
+            try:
+                with open(os.path.join(self.path, "probe"), "w"):
+                    pass
+                os.unlink(os.path.join(self.path, "probe"))
+            except OSError:
+                return False
+            return True
+        poll("%s is there again" % self.path, 20, works, 0.05)
+
     def cut(self):
         """From now on nothing reaches the disk, not even what was on its way."""
         run("xfs_io", "-x", "-c", "shutdown", self.path)
@@ -92,8 +107,7 @@ class Disks:
         for server in alive:
             server.kill()
         for disk in disks:
-            disk.unmount()
-            disk.mount()
+            disk.mount_again()
 
     def close(self):
         for disk in self.disks.values():

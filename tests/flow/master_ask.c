@@ -148,8 +148,8 @@ START_TEST(a_value_comes_with_the_answer)
 {
     struct http_call *call = ask_for_value();
     ck_trace("GET:v1:1 HEAD:v3:1 ");
-    ck_assert_str_eq(call->fields,
-                     "Larder-Internal: 1\nLarder-Check: none\nRange: bytes=0-65535\n");
+    ck_assert_str_eq(call->fields, "Larder-Internal: 1\nLarder-Check: none\nRange: bytes=0-65535\n"
+                                   "Larder-Identity: id-of-v1:1\n");
     call->range = "bytes 0-4/5";
     call->length = "5";
     call->tag = "\"" MD5 "\"";

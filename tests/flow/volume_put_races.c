@@ -322,6 +322,8 @@ START_TEST(test_another_volume_is_meant)
     ck_assert_int_eq(ask("DELETE", "/sv00/x", NULL, 0, other), 503);
     ck_assert_int_eq(ask("UNLINK", "/sv00/x", NULL, 0, other), 503);
     ck_assert_int_eq(ask("HEAD", "/sv00/x", NULL, 0, other), 503);
+    ck_assert_int_eq(ask("GET", "/sv00/x", NULL, 0, other), 503);
+    ck_assert_int_eq(ask("GET", "/sv00/x", NULL, 0, own), 200);
     ck_assert(value_is("/sv00/x", "x", 1));
     ck_assert_int_eq(ask("DELETE", "/sv00/x", NULL, 0, own), 204);
     volume_stop();

@@ -9,7 +9,7 @@ static void set_up(void)
     setup();
     ck_assert_int_eq(md5_pair(big, BIG, NULL, 0, digest), ST_OK);
     md5_hex(digest, big_md5);
-    fake_worker.doubt_until_ms = 0;
+    fake_worker.master->doubt_until_ms = 0;
 }
 
 /* All of the value goes through the window, to whoever takes it. */
@@ -74,6 +74,24 @@ START_TEST(after_that_it_is_computed_here)
     ck_ended(_i ? ST_PEER : ST_OK);
     if (!_i)
         check_results("SSFUU"); /* it is known who was wrong */
+}
+END_TEST
+
+/* Each wrong copy counts anew, also while it is computed here: else a volume that goes on like this
+ * would make a PUT fail every minute. */
+START_TEST(it_goes_on_while_a_volume_is_wrong)
+{
+    for (int round = 0; round < 3; round++) {
+        if (round)
+            replicate_free(rep);
+        ends = 0;
+        start_big();
+        give_big_from(0);
+        for (int i = 0; i < 3; i++)
+            stores(places[i], i == 2 ? OTHER_MD5 : big_md5);
+        ck_ended(round ? ST_OK : ST_PEER);
+        time_passes(40000);
+    }
 }
 END_TEST
 
@@ -167,6 +185,7 @@ int main(void)
     const struct played tests[] = {{what_the_volumes_agree_on_is_the_md5, 1},
                                    {nothing_is_stored_where_they_differ, 3},
                                    {after_that_it_is_computed_here, 2},
+                                   {it_goes_on_while_a_volume_is_wrong, 1},
                                    {who_tells_no_md5_does_not_count, 2},
                                    {one_alone_is_too_few, 1},
                                    {it_is_computed_here_where_they_cannot_tell, 3},
