@@ -80,7 +80,6 @@ static struct curl_slist *make_fields(const char *const *fields)
     return list;
 }
 
-/* Options of a handle, until one cannot be set: memory is short then. */
 struct setting {
     CURL *easy;
     CURLcode bad;
@@ -96,16 +95,12 @@ static void set_number(struct setting *of, CURLoption option, long number)
     of->bad = of->bad ? of->bad : curl_easy_setopt(of->easy, option, number);
 }
 
-static void set_size(struct setting *of, CURLoption option, curl_off_t size)
-{
-    of->bad = of->bad ? of->bad : curl_easy_setopt(of->easy, option, size);
-}
-
 /* All that a request says but its fields and functions. PROTOCOLS: nothing but HTTP, whatever a
  * URL from outside says. PATH_AS_IS: keys have `..` and `//` in them. NOSIGNAL: the resolver would
- * use SIGALRM. UPLOAD alone would make it a PUT, so the method is said as well. TIMEOUT is for all
- * of the call, 0 is none; who streams sets `stall_ms` instead, which has seconds for its unit and 1
- * byte a second for its bound. False: no memory. */
+ * use SIGALRM. QUICK_EXIT: a timeout does not wait for the resolver. UPLOAD alone would make it a
+ * PUT, so the method is said as well. TIMEOUT is for all of the call, 0 is none; who streams sets
+ * `stall_ms` instead, which has seconds for its unit and 1 byte a second for its bound. False: no
+ * memory. */
 static bool set_request(CURL *easy, const struct http_call_spec *spec)
 {
     struct setting of = {easy, CURLE_OK};
@@ -114,6 +109,7 @@ static bool set_request(CURL *easy, const struct http_call_spec *spec)
     set_text(&of, CURLOPT_PROXY, "");
     set_number(&of, CURLOPT_PATH_AS_IS, 1);
     set_number(&of, CURLOPT_NOSIGNAL, 1);
+    set_number(&of, CURLOPT_QUICK_EXIT, 1);
     set_number(&of, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
     set_number(&of, CURLOPT_MAXAGE_CONN, IDLE_SECONDS);
     set_number(&of, CURLOPT_BUFFERSIZE, spec->has_body ? ANSWER_BUFFER : DOWNLOAD_BUFFER);
@@ -122,7 +118,8 @@ static bool set_request(CURL *easy, const struct http_call_spec *spec)
     else if (spec->has_body) {
         set_number(&of, CURLOPT_UPLOAD, 1);
         set_number(&of, CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BUFFER);
-        set_size(&of, CURLOPT_INFILESIZE_LARGE, spec->body_length);
+        curl_off_t size = spec->body_length;
+        of.bad = of.bad ? of.bad : curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, size);
     }
     set_text(&of, CURLOPT_CUSTOMREQUEST, spec->method);
     set_number(&of, CURLOPT_CONNECTTIMEOUT_MS,
@@ -137,10 +134,12 @@ static bool set_request(CURL *easy, const struct http_call_spec *spec)
 
 /* What the owners decide upon: whether anybody is there at all (UNAVAILABLE: mark it down, and try
  * another), is there and silent (PEER_TIMEOUT), or has broken off in the midst (PEER: proves
- * nothing). A timeout before there was a connection is the first. CLOSED is our own doing. */
+ * nothing). A timeout before there was a connection is the first; on a kept one connecting took no
+ * time, but something was sent. CLOSED is our own doing. */
 static enum status status_of_curl(CURL *easy, CURLcode code)
 {
     curl_off_t connected = 0;
+    long sent = 0;
     switch (code) {
     case CURLE_OK:
         return ST_OK;
@@ -149,7 +148,8 @@ static enum status status_of_curl(CURL *easy, CURLcode code)
         return ST_UNAVAILABLE;
     case CURLE_OPERATION_TIMEDOUT:
         (void)curl_easy_getinfo(easy, CURLINFO_CONNECT_TIME_T, &connected);
-        return connected ? ST_PEER_TIMEOUT : ST_UNAVAILABLE;
+        (void)curl_easy_getinfo(easy, CURLINFO_REQUEST_SIZE, &sent);
+        return connected || sent ? ST_PEER_TIMEOUT : ST_UNAVAILABLE;
     case CURLE_OUT_OF_MEMORY:
         return ST_NO_MEMORY;
     case CURLE_URL_MALFORMAT:
@@ -329,17 +329,6 @@ static bool call_launch(struct http_curl_call *call)
     return known;
 }
 
-/* The first of the list, taken out; NULL. */
-static struct http_curl_call *take_later(struct http_curl *curl)
-{
-    struct http_curl_call *call = curl->later;
-    if (call) {
-        curl->later = call->next_later;
-        call->queued = false;
-    }
-    return call;
-}
-
 /* One at a time, since what runs here may add to the list, and call_free() take away. Unpausing is
  * the one call into libcurl here that runs callbacks; what ends by it is reaped at the end,
  * outside. */
@@ -347,7 +336,9 @@ static void turn_due(void *arg)
 {
     struct http_curl *curl = arg;
     struct http_curl_call *call;
-    while ((call = take_later(curl))) {
+    while ((call = curl->later)) {
+        curl->later = call->next_later;
+        call->queued = false;
         if (call->stage == CALL_CANCELLED) {
             call_free(call);
         } else if (call->stage == CALL_WAITING) {
@@ -394,9 +385,8 @@ void http_curl_free(struct http_curl *curl)
 {
     if (!curl)
         return;
-    struct http_curl_call *call;
-    while ((call = take_later(curl)))
-        call_free(call);
+    if (curl->later)
+        turn_due(curl);
     while (curl->idle_count)
         curl_easy_cleanup(curl->idle[--curl->idle_count]);
     if (curl->multi)

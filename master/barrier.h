@@ -26,7 +26,7 @@ struct barrier_options {
 };
 
 /* One that waits. The struct is the caller's, and stays untouched by it until `through` runs, on
- * `loop`, never before the call returned: ST_OK, or ST_LAGGING after 3 s at most. */
+ * `loop`, never before the call returned: ST_OK, or ST_LAGGING after 5 s at most. */
 struct barrier_wait {
     struct loop *loop;
     void (*through)(void *arg, enum status st);

@@ -132,6 +132,12 @@ enum status catchup_index(const struct catchup_spec *spec)
     if (!st)
         st = checkpoint_load_fetch(sources->urls, index_path(spec->index), paced, &pacer, &head,
                                    &why);
+    /* Whose index is older than ours is catching up himself. */
+    if (!st && head.sequence < index_sequence(spec->index)) {
+        buf_addf(&why, "the checkpoint is of %" PRIu64 ", and the index here of %" PRIu64,
+                 head.sequence, index_sequence(spec->index));
+        st = ST_LAGGING;
+    }
     if (!st)
         st = index_replace(spec->index, swap, &why);
     if (!st)

@@ -337,6 +337,11 @@ const char *cluster_why_void(struct cluster *cluster)
     }
 }
 
+bool cluster_is_attaching(struct cluster *cluster)
+{
+    return !cluster->follow || follow_state(cluster->follow) == FOLLOW_ATTACHING;
+}
+
 /* Where the writer is not known, this master could answer stale reads only. */
 enum status cluster_ready(struct cluster *cluster)
 {

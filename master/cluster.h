@@ -47,6 +47,9 @@ uint64_t cluster_term(struct cluster *cluster);
 bool cluster_writer(struct cluster *cluster, char address[LEAD_ADDRESS_MAX]);
 /* Why it has no index that could be read, not even an old one; NULL where it has. */
 const char *cluster_why_void(struct cluster *cluster);
+/* True as long as it is not known whether its index belongs to the log: not for linearizable reads.
+ */
+bool cluster_is_attaching(struct cluster *cluster);
 /* ST_OK where this master can serve: it knows a writer, and has followed the log. */
 enum status cluster_ready(struct cluster *cluster) MUST_CHECK;
 /* What stands before reads; see barrier.h. */

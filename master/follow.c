@@ -207,6 +207,9 @@ static void join(struct follow *follow)
         return;
     }
     options->replaced(options->arg);
+    (void)pthread_mutex_lock(&follow->thread.lock);
+    follow->refuse = false; /* that was said of the index before */
+    (void)pthread_mutex_unlock(&follow->thread.lock);
     enter(follow, FOLLOW_GOING);
 }
 
@@ -234,8 +237,9 @@ static void clamp_wanted(struct follow *follow, uint64_t head)
     (void)pthread_mutex_unlock(&follow->thread.lock);
 }
 
-/* The log is said to have gone on, and has no entry behind ours: it was trimmed, unless this master
- * has come that far meanwhile. */
+/* Nothing came, and somebody wants more. Where the log does go on, its next entry may have been
+ * appended just now: so it is asked for once more. If there is none it was trimmed, unless this
+ * master has come that far meanwhile. */
 static bool is_trimmed(struct follow *follow)
 {
     uint64_t head;
@@ -244,7 +248,12 @@ static bool is_trimmed(struct follow *follow)
         oplog_head(follow->options.keys, follow->etcd, loop_now_ms() + DEADLINE_MS, &head);
     if (!st)
         clamp_wanted(follow, head);
-    return !st && sequence < head && sequence == index_sequence(follow->options.index);
+    if (st || sequence >= head || sequence != index_sequence(follow->options.index))
+        return false;
+    size_t count;
+    st = oplog_fetch(follow->options.keys, follow->etcd, sequence + 1, 1, false,
+                     loop_now_ms() + DEADLINE_MS, apply, follow, &count);
+    return st == ST_CONFLICT || (!st && !count);
 }
 
 /* The next ones are probably as large as the last ones were. Where they are not, etcd's answer is

@@ -150,6 +150,9 @@ static void pass_read(struct worker *worker, struct http_request *req,
     else if (http_request_has(req, "avoid") && !cluster_may_write(master->cluster) &&
              cluster_writer(master->cluster, writer))
         redirect(req, writer); /* a copy is missing: who writes has to know of it */
+    else if (!stale && cluster_is_attaching(master->cluster))
+        http_reply_status(req, ST_LAGGING,
+                          "this master has not compared its index with the log in etcd yet");
     else if (stale && least <= index_sequence(master->index))
         read_now(worker, req, route);
     else

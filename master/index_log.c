@@ -209,6 +209,9 @@ enum status index_flush(struct index *index, uint64_t *synced)
         ldb_flush(index->db);
     (void)pthread_rwlock_unlock(&index->db_lock);
     (void)pthread_mutex_lock(&index->write_lock);
+    uint64_t present = index_sequence(index);
+    if (present < sequence) /* another index has taken its place */
+        sequence = present;
     enum status st = index->broken ? ST_IO : note_synced(index, sequence);
     *synced = index->synced;
     (void)pthread_mutex_unlock(&index->write_lock);
@@ -299,6 +302,8 @@ enum status index_note_log(struct index *index)
     /* Changes of a single master that were lazy are on the disk only now. */
     enum status st = index_flush(index, &synced);
     (void)pthread_mutex_lock(&index->write_lock);
+    if (!st) /* also where nothing was to be done: see index_adopt() */
+        st = note_synced(index, synced);
     if (!st)
         st = write_value(index, INDEX_CLUSTER, "1");
     (void)pthread_mutex_unlock(&index->write_lock);
@@ -315,6 +320,9 @@ enum status index_adopt(struct index *index, const char *id, uint64_t born_ms)
     enum status st = write_value(index, INDEX_ID, id);
     if (!st)
         st = write_value(index, INDEX_BORN, born);
+    /* Else a power loss before the first flush could leave a hole that nobody knows of. */
+    if (!st)
+        st = note_synced(index, index_sequence(index));
     if (!st)
         st = write_value(index, INDEX_CLUSTER, "1");
     if (!st) {

@@ -37,7 +37,8 @@ struct replicate_spec {
      * inside a function of this module. */
     void (*room)(void *arg);
     /* Once: it is over. ST_OK where at least `minimum` copies are durable. Else ST_DIGEST,
-     * ST_UNAVAILABLE, ST_NO_SPACE, ST_PEER (the volumes do not agree on what it is). Ask what was stored where, then replicate_free(). */
+     * ST_UNAVAILABLE, ST_NO_SPACE, ST_PEER (the volumes do not agree on what it is). Ask what was
+     * stored where, then replicate_free(). */
     void (*done)(void *arg, enum status st);
     void *arg;
 };

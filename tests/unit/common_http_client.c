@@ -319,6 +319,21 @@ START_TEST(broken_answers_and_timeouts)
 }
 END_TEST
 
+/* By libcurl, which tells no time of connecting where the connection was there: it is not to be
+ * taken for a server that nobody reached, since the request may have been carried out. */
+START_TEST(timeout_on_a_kept_connection)
+{
+    struct outcome first = {0};
+    run(&first, (struct http_call_spec){.method = "GET", .url = url("/hello"), .stall_ms = 9000});
+    ck_assert_int_eq(first.status, 200);
+    struct outcome slow = {0};
+    run(&slow, (struct http_call_spec){
+                   .method = "GET", .url = url("/slow"), .stall_ms = 9000, .timeout_ms = 100});
+    ck_assert_int_eq(slow.st, ST_PEER_TIMEOUT);
+    ck_assert_int_eq(atomic_load(&connections), 1);
+}
+END_TEST
+
 START_TEST(nobody_there)
 {
     int free_port;
@@ -483,6 +498,7 @@ int main(void)
                                   answer_that_is_refused,
                                   answer_that_nobody_takes,
                                   broken_answers_and_timeouts,
+                                  timeout_on_a_kept_connection,
                                   nobody_there,
                                   connections_are_kept,
                                   cancelled_calls_are_silent,
