@@ -36,15 +36,15 @@ static void begin_and_end_a_master(void)
 }
 
 /* In the place of libc's, for the command and LevelDB alike. */
-int fcntl(int fd, int command, ...)
+int fcntl(int fd, int cmd, ...)
 {
     va_list values;
-    va_start(values, command);
+    va_start(values, cmd);
     void *value = va_arg(values, void *);
     va_end(values);
-    if (command == F_SETLK && lock_to_meet && --lock_to_meet == 0)
+    if (cmd == F_SETLK && lock_to_meet && --lock_to_meet == 0)
         begin_and_end_a_master();
-    return (int)syscall(SYS_fcntl, fd, command, value);
+    return (int)syscall(SYS_fcntl, fd, cmd, value);
 }
 
 /* --- */

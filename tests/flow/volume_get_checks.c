@@ -134,7 +134,7 @@ static void wait_gone(const char *at)
 START_TEST(test_verified_once)
 {
     size_t len = sizes[_i];
-    unsigned first = len >= 1024 * 1024; /* went past the page cache: nobody has read it yet */
+    unsigned first = len >= MIB; /* went past the page cache: nobody has read it yet */
     begin(path, len);
     for (int i = 0; i < 3; i++) /* else the PUT has hashed what is there */
         ck_assert(value_is(path, value, len));
