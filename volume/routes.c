@@ -140,7 +140,7 @@ static bool is_meant(const struct service *service, const struct http_request *r
 void routes_handle(struct http_request *req, void *arg)
 {
     struct service *service = arg;
-    size_t len, part_len;
+    size_t len, part_len = 0;
     const char *raw = http_request_path(req, &len);
     const char *part = admin_part(service, raw, len, &part_len);
     /* First: its term is not for us either. */
@@ -149,7 +149,7 @@ void routes_handle(struct http_request *req, void *arg)
                           "another volume is meant, which was at this address");
         return;
     }
-    if (!pass_fence(service, req, part, part ? part_len : 0)) {
+    if (!pass_fence(service, req, part, part_len)) {
         http_reply_status(req, ST_NOT_WRITER, "another master writes by now");
         return;
     }
