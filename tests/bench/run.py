@@ -77,7 +77,7 @@ def main(wanted):
         print("interrupted: what there is, is written")
     finally:
         if bench.nginx:
-            bench.nginx.kill()
+            bench.nginx.stop()  # SIGKILL would leave its workers
         shutil.rmtree(root, ignore_errors=True)
     if bench.rows:
         write(bench, time.monotonic() - began)
