@@ -68,6 +68,14 @@ void thread_end(struct thread *thread)
     thread->ended = true;
 }
 
+bool thread_is_ending(struct thread *thread)
+{
+    (void)pthread_mutex_lock(&thread->lock);
+    bool ending = thread->ending;
+    (void)pthread_mutex_unlock(&thread->lock);
+    return ending;
+}
+
 bool thread_pause(struct thread *thread, unsigned ms)
 {
     const struct timespec until = thread_time(ms);

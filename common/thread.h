@@ -32,6 +32,8 @@ bool thread_begin(struct thread *thread, void *(*run)(void *arg), void *arg) MUS
 /* Says that it is to end (where the owner has not said so yet), and waits until it has. Once more
  * is fine. */
 void thread_end(struct thread *thread);
+/* Whether that was said. */
+bool thread_is_ending(struct thread *thread);
 /* For the thread: waits for so long, or until it is to end; true where it is. */
 bool thread_pause(struct thread *thread, unsigned ms);
 /* After thread_end(). */

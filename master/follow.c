@@ -143,10 +143,7 @@ static bool is_behind(struct follow *follow)
 static bool is_ending(void *arg)
 {
     struct follow *follow = arg;
-    (void)pthread_mutex_lock(&follow->thread.lock);
-    bool ending = follow->thread.ending;
-    (void)pthread_mutex_unlock(&follow->thread.lock);
-    return ending;
+    return thread_is_ending(&follow->thread);
 }
 
 /* Ends early where there is more to fetch. */

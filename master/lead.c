@@ -133,19 +133,10 @@ static uint64_t ttl_ms(const struct lead *lead)
     return (uint64_t)lead->options.ttl_s * 1000;
 }
 
-/* With it what was asked last has been given up: that says nothing of etcd. */
-static bool is_ending(struct lead *lead)
-{
-    (void)pthread_mutex_lock(&lead->thread.lock);
-    bool ending = lead->thread.ending;
-    (void)pthread_mutex_unlock(&lead->thread.lock);
-    return ending;
-}
-
 /* Once an outage, not once a try. */
 static void complain(struct lead *lead, enum status st, const struct etcd_answer *answer)
 {
-    if (st && is_ending(lead))
+    if (st && thread_is_ending(&lead->thread))
         return;
     if (st && !lead->silent)
         log_event(LOG_WARN, "lead", "event=etcd-does-not-answer error=\"%s\"",

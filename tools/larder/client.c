@@ -169,6 +169,12 @@ enum status client_send(struct client *client, const struct http_call_spec *spec
     return st;
 }
 
+bool client_is_writer(const struct json *status)
+{
+    const char *role = json_text(json_member(json_member(status, "cluster"), "role"));
+    return !role || strcmp(role, "writer") == 0;
+}
+
 void client_find_writer(struct client *client)
 {
     if (client_request(client, "GET", "/admin/status"))

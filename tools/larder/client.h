@@ -38,10 +38,14 @@ enum status client_post(struct client *client, const char *path, const char *tex
 /* From now on this header ("Name: value", the caller's) goes with each client_post(). */
 void client_post_with(struct client *client, const char *field);
 /* As client_request; all but the URL is in the spec. A 307, by which one of several masters points
- * to the one that writes, is followed, but for one with a body: client_find_writer() first. */
+ * to the one that writes, is followed, but for one whose body is read in pieces:
+ * client_find_writer() first. */
 enum status client_send(struct client *client, const struct http_call_spec *spec,
                         const char *path) MUST_CHECK;
 
+/* Whether the master whose /admin/status this is writes: it is alone, and says nothing of a
+ * cluster, or of several the one that does. */
+bool client_is_writer(const struct json *status);
 /* Asks who of several masters writes: the next request goes there. (Where there is one master only
  * it changes nothing.) */
 void client_find_writer(struct client *client);

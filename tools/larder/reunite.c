@@ -84,12 +84,8 @@ static enum status post(struct client *client, const char *path, const char *tex
 /* Of several masters only the one that writes knows of writes that are under way. */
 static bool is_at_rest(const struct json *status)
 {
-    const struct json *cluster = json_member(status, "cluster");
     const struct json *queues = json_member(status, "queues");
-    const char *role = json_text(json_member(cluster, "role"));
-    if (cluster && (!role || strcmp(role, "writer") != 0))
-        return false;
-    return json_int(json_member(queues, "locked_keys"), 0) == 0 &&
+    return client_is_writer(status) && json_int(json_member(queues, "locked_keys"), 0) == 0 &&
            json_int(json_member(queues, "commits"), 0) == 0;
 }
 

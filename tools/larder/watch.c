@@ -86,13 +86,6 @@ static enum status fetch(struct client *client, const char *path, struct json **
     return ST_CLOSED;
 }
 
-/* One that is alone says nothing of a cluster. */
-static bool writes(const struct json *json)
-{
-    const char *role = json_text(json_member(json_member(json, "cluster"), "role"));
-    return !role || strcmp(role, "writer") == 0;
-}
-
 /* Of several masters only the one that writes works: the queues and rounds of the others stand
  * still, and who waited for those would wait in vain. */
 enum status watch_look(struct client *client, struct watch_state *state)
@@ -100,11 +93,11 @@ enum status watch_look(struct client *client, struct watch_state *state)
     struct json *json;
     uint64_t began = loop_now_ms();
     enum status st = fetch(client, "/admin/status", &json);
-    while (!st && !writes(json) && loop_now_ms() - began < AWAY_MS) {
+    while (!st && !client_is_writer(json) && loop_now_ms() - began < AWAY_MS) {
         json_free(json);
         client_find_writer(client);
         st = fetch(client, "/admin/status", &json);
-        if (!st && !writes(json)) /* nobody does now: another one is about to */
+        if (!st && !client_is_writer(json)) /* nobody does now: another one is about to */
             interrupt_sleep(AWAY_PAUSE_MS);
     }
     watch_parse(state, json); /* zeros where there is nothing */
