@@ -185,4 +185,16 @@ static inline unsigned files_in(const char *path)
     return count;
 }
 
+enum { PATIENCE_MS = 20000 };
+
+/* For what a thread of the volume, or of the test, is about to set. */
+static inline void wait_until_set(atomic_bool *flag)
+{
+    uint64_t give_up = loop_now_ms() + PATIENCE_MS;
+    while (!atomic_load(flag)) {
+        ck_assert_msg(loop_now_ms() < give_up, "it never happened");
+        (void)usleep(1000);
+    }
+}
+
 #endif

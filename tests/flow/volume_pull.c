@@ -14,7 +14,7 @@
 #define FROM "/sv00/54/a9/L2s=" /* of the key /k */
 #define TO   "/sv01/54/a9/L2s="
 
-enum { SIZE = 2500001, PATIENCE_MS = 20000 }; /* some chunks, and a rest that is no block */
+enum { SIZE = 2500001 }; /* some chunks, and a rest that is no block */
 
 /* --- a name that the test resolves --- */
 
@@ -309,8 +309,7 @@ static int holding_sync(int fd UNUSED)
     if (!atomic_load(&holds))
         return 0;
     atomic_store(&is_held, true);
-    for (unsigned i = 0; i < PATIENCE_MS && !atomic_load(&let_go); i++)
-        (void)usleep(1000);
+    wait_until_set(&let_go);
     return 0;
 }
 
@@ -326,8 +325,7 @@ START_TEST(test_delete_of_one_that_is_about_to_end)
     struct asker asker = {.port = server_port(volume)};
     atomic_store(&holds, true);
     ck_assert_int_eq(pthread_create(&asker.thread, NULL, ask_once, &asker), 0);
-    for (unsigned i = 0; i < PATIENCE_MS && !atomic_load(&is_held); i++)
-        (void)usleep(1000);
+    wait_until_set(&is_held);
     ck_assert_int_eq(ask_plain("DELETE", TO), 503); /* try again */
     atomic_store(&let_go, true);
     ck_assert_int_eq(pthread_join(asker.thread, NULL), 0);

@@ -7,7 +7,7 @@
 #include <arpa/inet.h>
 #include <sys/socket.h>
 
-enum { WRITERS = 16, PUTS_EACH = 20, SHORT_WHILE_MS = 300, PATIENCE_MS = 20000 };
+enum { WRITERS = 16, PUTS_EACH = 20, SHORT_WHILE_MS = 300 };
 
 /* --- A disk whose n-th fsync waits until it is let go --- */
 
@@ -16,20 +16,11 @@ static atomic_uint syncs_seen;
 static atomic_bool sync_is_held;
 static atomic_bool let_go;
 
-static void wait_for(atomic_bool *flag)
-{
-    uint64_t give_up = loop_now_ms() + PATIENCE_MS;
-    while (!atomic_load(flag)) {
-        ck_assert_msg(loop_now_ms() < give_up, "it never happened");
-        (void)usleep(1000);
-    }
-}
-
 static int holding_sync(int fd UNUSED)
 {
     if (atomic_fetch_add(&syncs_seen, 1) + 1 == atomic_load(&sync_to_hold)) {
         atomic_store(&sync_is_held, true);
-        wait_for(&let_go);
+        wait_until_set(&let_go);
     }
     return 0;
 }
@@ -95,25 +86,31 @@ static void join(struct writer *writer)
     ck_assert_int_eq(writer->status, 201);
 }
 
+/* The fsync of a directory that the first has made is held, and the second has put into it. */
+static void meet(struct writer *first, struct writer *second, const struct disk *disk)
+{
+    volume_make_dir();
+    volume_start(disk);
+    ck_assert_int_eq(ask("PUT", "/sv00/x", "x", 1, NULL), 201);
+    atomic_store(&syncs_seen, 0);
+
+    start(first, "/sv00/aa/bb/first");
+    wait_until_set(&sync_is_held);
+    start(second, "/sv00/aa/bb/second");
+    uint64_t until = loop_now_ms() + PATIENCE_MS;
+    while (ask_plain("GET", "/sv00/aa/bb/second") != 200) /* it is in its place … */
+        ck_assert_uint_lt(loop_now_ms(), until);
+    (void)usleep(SHORT_WHILE_MS * 1000);
+    ck_assert(!atomic_load(&second->ended)); /* … and not acknowledged */
+}
+
 /* The first makes aa/bb, and its fsync of the directory above aa takes its time: what the second
  * puts into aa/bb would be lost with the directory, so it is not acknowledged before. */
 START_TEST(test_waits_for_a_directory_of_another)
 {
     struct writer first, second;
     struct disk disk = holding_disk(4); /* the file, bb, aa, sv00 */
-    volume_make_dir();
-    volume_start(&disk);
-    ck_assert_int_eq(ask("PUT", "/sv00/x", "x", 1, NULL), 201);
-    atomic_store(&syncs_seen, 0);
-
-    start(&first, "/sv00/aa/bb/first");
-    wait_for(&sync_is_held);
-    start(&second, "/sv00/aa/bb/second");
-    uint64_t until = loop_now_ms() + PATIENCE_MS;
-    while (ask_plain("GET", "/sv00/aa/bb/second") != 200) /* it is in its place … */
-        ck_assert_uint_lt(loop_now_ms(), until);
-    (void)usleep(SHORT_WHILE_MS * 1000);
-    ck_assert(!atomic_load(&second.ended)); /* … and not acknowledged */
+    meet(&first, &second, &disk);
     ck_assert_int_eq(ask("PUT", "/sv00/cc/other", "x", 1, NULL), 201); /* shares no directory */
 
     atomic_store(&let_go, true);
@@ -142,19 +139,7 @@ START_TEST(test_does_not_need_to_be_woken)
 {
     struct writer first, second;
     struct disk disk = holding_disk(4);
-    volume_make_dir();
-    volume_start(&disk);
-    ck_assert_int_eq(ask("PUT", "/sv00/x", "x", 1, NULL), 201);
-    atomic_store(&syncs_seen, 0);
-
-    start(&first, "/sv00/aa/bb/first");
-    wait_for(&sync_is_held);
-    start(&second, "/sv00/aa/bb/second");
-    uint64_t until = loop_now_ms() + PATIENCE_MS;
-    while (ask_plain("GET", "/sv00/aa/bb/second") != 200)
-        ck_assert_uint_lt(loop_now_ms(), until);
-    (void)usleep(SHORT_WHILE_MS * 1000); /* it waits */
-    ck_assert(!atomic_load(&second.ended));
+    meet(&first, &second, &disk);
     atomic_store(&losing, true);
     atomic_store(&let_go, true);
     join(&first);
@@ -264,7 +249,7 @@ START_TEST(test_stop_waits_for_a_put)
     volume_make_dir();
     volume_start(&disk);
     start(&writer, "/sv00/last");
-    wait_for(&sync_is_held);
+    wait_until_set(&sync_is_held);
     atomic_store(&let_go, true);
     volume_stop(); /* asserts that all were answered */
     join(&writer);
@@ -285,7 +270,7 @@ START_TEST(test_a_term_that_is_over)
     atomic_store(&syncs_seen, 0);
     atomic_store(&sync_to_hold, 1);
     ck_assert_int_eq(pthread_create(&late.thread, NULL, put_once, &late), 0);
-    wait_for(&sync_is_held);
+    wait_until_set(&sync_is_held);
     ck_assert_int_eq(ask("GET", "/admin/health", NULL, 0, "Larder-Term: 6"), 200);
     atomic_store(&let_go, true);
     ck_assert_int_eq(pthread_join(late.thread, NULL), 0);

@@ -6,8 +6,6 @@
 #include "common/name.h"
 #include "tests/flow/volume_fixture.h"
 
-enum { PATIENCE_MS = 20000 };
-
 static const char value[] = "a value";
 static char path[256]; /* "/sv00/aa/bb/NAME" of a key */
 
@@ -17,20 +15,11 @@ static atomic_bool hold_next;
 static atomic_bool is_held;
 static atomic_bool let_go;
 
-static void wait_for(atomic_bool *flag)
-{
-    uint64_t give_up = loop_now_ms() + PATIENCE_MS;
-    while (!atomic_load(flag)) {
-        ck_assert_msg(loop_now_ms() < give_up, "it never happened");
-        (void)usleep(1000);
-    }
-}
-
 static int holding_open(int dir, const char *name, int flags, mode_t mode)
 {
     if (atomic_exchange(&hold_next, false)) {
         atomic_store(&is_held, true);
-        wait_for(&let_go);
+        wait_until_set(&let_go);
     }
     return disk_real.open(dir, name, flags, mode);
 }
@@ -134,7 +123,7 @@ START_TEST(test_what_waits_for_a_disk)
     }
     atomic_store(&hold_next, true);
     ck_assert_int_eq(pthread_create(&sender.thread, NULL, send_one, &sender), 0);
-    wait_for(&is_held);
+    wait_until_set(&is_held);
     ck_assert_int_eq(ask("GET", "/admin/health", NULL, 0, "Larder-Term: 6"), 200);
     atomic_store(&let_go, true);
     ck_assert_int_eq(pthread_join(sender.thread, NULL), 0);

@@ -1,6 +1,5 @@
-/* The HTTP client, on a loop and blocking, against a small server with scripted answers. */
+/* The HTTP client on a loop, against a small server with scripted answers. */
 #include "common/http_client.h"
-#include "common/http_fetch.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -25,11 +24,8 @@ static void watchdog(void *arg UNUSED)
 
 static void start(void)
 {
-    pthread_t thread;
     ck_assert(http_client_global_init());
-    listener = listen_somewhere(&port);
-    ck_assert_int_eq(pthread_create(&thread, NULL, accept_all, NULL), 0);
-    (void)pthread_detach(thread);
+    start_peer();
     loop = loop_new();
     ck_assert_ptr_nonnull(loop);
     client = http_client_new(loop, 8);
@@ -43,16 +39,7 @@ static void end(void)
     http_client_free(client);
     loop_timer_free(watchdog_timer);
     loop_free(loop);
-    (void)shutdown(listener, SHUT_RDWR);
-}
-
-static const char *url(const char *path)
-{
-    static char text[8][100];
-    static int next;
-    char *to = text[next++ % 8];
-    (void)snprintf(to, sizeof text[0], "http://127.0.0.1:%d%s", port, path);
-    return to;
+    end_peer();
 }
 
 /* What became of a call. */
@@ -409,79 +396,6 @@ START_TEST(calls_start_others)
 }
 END_TEST
 
-START_TEST(blocking_fetches)
-{
-    struct http_fetcher *fetcher = http_fetcher_new();
-    ck_assert_ptr_nonnull(fetcher);
-    struct http_call_spec spec = {.method = "GET", .url = url("/hello")};
-    size_t len;
-    ck_assert_ptr_null(http_fetch_field(fetcher, "X-Word")); /* no answer yet */
-    for (int i = 0; i < 3; i++) {
-        ck_assert_int_eq(http_fetch(fetcher, &spec), ST_OK);
-        ck_assert_int_eq(http_fetch_status(fetcher), 200);
-        ck_assert_str_eq(http_fetch_body(fetcher, &len), "hello");
-        ck_assert_uint_eq(len, 5);
-        ck_assert_str_eq(http_fetch_field(fetcher, "X-Word"), "one");
-    }
-    ck_assert_int_eq(atomic_load(&connections), 1);
-    spec.url = url("/big"); /* kept whole */
-    ck_assert_int_eq(http_fetch(fetcher, &spec), ST_OK);
-    (void)http_fetch_body(fetcher, &len);
-    ck_assert_uint_eq(len, BIG);
-    ck_assert_ptr_null(http_fetch_field(fetcher, "X-Word"));
-    spec.url = url("/cut");
-    ck_assert_int_eq(http_fetch(fetcher, &spec), ST_PEER);
-    http_fetcher_free(fetcher);
-    http_fetcher_free(NULL);
-}
-END_TEST
-
-static void *interrupt_soon(void *arg)
-{
-    (void)usleep(50000);
-    http_fetcher_interrupt(arg);
-    return NULL;
-}
-
-/* Who stops must not wait for a server that does not answer. */
-START_TEST(blocking_fetches_are_interrupted)
-{
-    struct http_fetcher *fetcher = http_fetcher_new();
-    const struct http_call_spec slow = {.method = "GET", .url = url("/slow")};
-    const struct http_call_spec hello = {.method = "GET", .url = url("/hello")};
-    pthread_t thread;
-    for (int i = 0; i < 3; i++) {
-        uint64_t began = loop_now_ms();
-        ck_assert_int_eq(pthread_create(&thread, NULL, interrupt_soon, fetcher), 0);
-        ck_assert_int_eq(http_fetch(fetcher, &slow), ST_CLOSED);
-        ck_assert_int_eq(pthread_join(thread, NULL), 0);
-        ck_assert_int_eq(http_fetch(fetcher, &slow), ST_CLOSED); /* nor is another begun */
-        ck_assert_uint_lt(loop_now_ms() - began, 10000);
-        http_fetcher_resume(fetcher);
-        ck_assert_int_eq(http_fetch(fetcher, &hello), ST_OK);
-        ck_assert_int_eq(http_fetch(fetcher, &hello), ST_OK);
-    }
-    http_fetcher_free(fetcher);
-}
-END_TEST
-
-START_TEST(blocking_upload)
-{
-    struct http_fetcher *fetcher = http_fetcher_new();
-    struct outcome of = {.to_send = 300000};
-    struct http_call_spec spec = {.method = "PUT",
-                                  .url = url("/put"),
-                                  .has_body = true,
-                                  .body_length = 300000,
-                                  .read = give,
-                                  .arg = &of};
-    ck_assert_int_eq(http_fetch(fetcher, &spec), ST_OK);
-    ck_assert_int_eq(http_fetch_status(fetcher), 404);
-    ck_assert_uint_eq(strspn(strstr(last_request, "\r\n\r\n") + 4, "u"), 300000);
-    http_fetcher_free(fetcher);
-}
-END_TEST
-
 int main(void)
 {
     const TTest *const tests[] = {answer_comes_back,
@@ -503,9 +417,6 @@ int main(void)
                                   connections_are_kept,
                                   cancelled_calls_are_silent,
                                   calls_start_others,
-                                  blocking_fetches,
-                                  blocking_fetches_are_interrupted,
-                                  blocking_upload,
                                   NULL};
     Suite *suite = suite_create("http_client");
     tcase_add_checked_fixture(suite_case(suite, "http_client", tests), start, end);

@@ -24,10 +24,7 @@ static void watchdog(void *arg UNUSED)
 
 static void start(void)
 {
-    pthread_t thread;
-    listener = listen_somewhere(&port);
-    ck_assert_int_eq(pthread_create(&thread, NULL, accept_all, NULL), 0);
-    (void)pthread_detach(thread);
+    start_peer();
     loop = loop_new();
     ck_assert_ptr_nonnull(loop);
     brief = http_short_new(loop, 2);
@@ -41,7 +38,7 @@ static void end(void)
     http_short_free(brief);
     loop_timer_free(watchdog_timer);
     loop_free(loop);
-    (void)shutdown(listener, SHUT_RDWR);
+    end_peer();
 }
 
 struct outcome {

@@ -172,4 +172,27 @@ static inline int listen_somewhere(int *on)
     return fd;
 }
 
+static inline void start_peer(void)
+{
+    pthread_t thread;
+    listener = listen_somewhere(&port);
+    ck_assert_int_eq(pthread_create(&thread, NULL, accept_all, NULL), 0);
+    (void)pthread_detach(thread);
+}
+
+static inline void end_peer(void)
+{
+    (void)shutdown(listener, SHUT_RDWR);
+}
+
+/* Good until the eighth call after it. */
+static inline const char *url(const char *path)
+{
+    static char text[8][100];
+    static int next;
+    char *to = text[next++ % 8];
+    (void)snprintf(to, sizeof text[0], "http://127.0.0.1:%d%s", port, path);
+    return to;
+}
+
 #endif
