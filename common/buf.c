@@ -64,21 +64,25 @@ void buf_addc(struct buf *b, char c)
     buf_add(b, &c, 1);
 }
 
-/* Formats twice: the first time only to learn the length, because a cut text would be worse than
- * the time. va_copy, because the first vsnprintf uses the list up. */
+/* Into what room there is, mostly enough. Where it is not, that tells the length, and it is
+ * formatted again: va_copy, because the first vsnprintf uses the list up. */
 void buf_addf(struct buf *b, const char *format, ...)
 {
     va_list values;
     va_start(values, format);
     va_list again;
     va_copy(again, values);
-    int len = vsnprintf(NULL, 0, format, values);
+    size_t room = b->data && !b->failed ? b->cap - b->len : 0;
+    int len = vsnprintf(room ? b->data + b->len : NULL, room, format, values);
+    bool fits = len >= 0 && (size_t)len < room;
     if (len < 0)
         b->failed = true;
-    else if (reserve(b, (size_t)len)) {
+    else if (!fits && reserve(b, (size_t)len))
         (void)vsnprintf(b->data + b->len, (size_t)len + 1, format, again);
+    if (!b->failed)
         b->len += (size_t)len;
-    }
+    else if (room)
+        b->data[b->len] = 0; /* what was cut */
     va_end(again);
     va_end(values);
 }
