@@ -145,6 +145,11 @@ struct json *json_member(const struct json *object, const char *name)
     return outer(json_object_get(inner(object), name));
 }
 
+bool json_is_list(const struct json *value)
+{
+    return json_is_array(inner(value));
+}
+
 size_t json_count(const struct json *array)
 {
     return json_array_size(inner(array));

@@ -31,6 +31,7 @@ void json_free(struct json *json);
 
 /* All of these accept NULL and values of another type, and say 'nothing' then. */
 struct json *json_member(const struct json *object, const char *name);
+bool json_is_list(const struct json *value); /* an array, may be an empty one */
 size_t json_count(const struct json *array);
 struct json *json_item(const struct json *array, size_t i);
 const char *json_text(const struct json *value); /* UTF-8; NULL: no string */

@@ -1,5 +1,6 @@
 /*
- * GET /dir/: the directory as JSON, in pieces. With `?meta` the attributes of each file, too.
+ * GET /dir/: the directory as JSON, in pieces. With `?meta` the attributes of each file, too, and
+ * with `?meta&below` what is in its directories.
  *
  * list_fill (on the pool) → list_filled: the first piece begins the answer → list_drained: the
  * client has taken it → list_fill → … → list_finish.
@@ -28,7 +29,7 @@ enum list_kind { LIST_DIRECTORY, LIST_TOMBSTONES, LIST_QUARANTINE };
 struct list {
     struct flow flow;
     enum list_kind kind;
-    bool meta;
+    enum listing_form form;  /* of LIST_DIRECTORY */
     bool started;            /* the head of the answer is out */
     struct listing *listing; /* the one of these that `kind` says; NULL before the first piece */
     struct tombstone_walk *walk;
@@ -80,6 +81,14 @@ void list_quarantine_start(struct service *service, struct http_request *req)
     list_place(service, req, LIST_QUARANTINE);
 }
 
+/* Without `meta` it is nginx's to the byte, whatever else is asked for. */
+static enum listing_form list_form(struct http_request *req)
+{
+    if (!http_request_has(req, "meta"))
+        return LISTING_PLAIN;
+    return http_request_has(req, "below") ? LISTING_BELOW : LISTING_META;
+}
+
 /* All kinds begin the same way, and differ in what fills the pieces. */
 static void list_begin(struct service *service, struct http_request *req, struct path *path,
                        enum list_kind kind)
@@ -93,7 +102,7 @@ static void list_begin(struct service *service, struct http_request *req, struct
     flow_init(&list->flow, service, req, path);
     list->kind = kind;
     atomic_fetch_add(&service->counters.lists, 1);
-    list->meta = http_request_has(req, "meta");
+    list->form = list_form(req);
     list->result = flow_admit(&list->flow, SUBVOLUME_READ, 0);
     /* Once it has begun, the list belongs to the pool: not even its result may be looked at. */
     if (!list->result && flow_begin(&list->flow, list_fill, list_filled, list))
@@ -113,7 +122,7 @@ static void list_fill(void *arg)
     buf_clear(&list->piece);
     if (list->kind == LIST_DIRECTORY) {
         if (!list->listing)
-            st = listing_begin(&list->listing, at, list->meta);
+            st = listing_begin(&list->listing, at, list->form);
         if (!st)
             st = listing_next(list->listing, &list->piece, &list->more);
     } else if (list->kind == LIST_QUARANTINE) {

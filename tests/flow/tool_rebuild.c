@@ -131,6 +131,36 @@ START_TEST(names_that_are_not_utf8_are_stray_files)
 }
 END_TEST
 
+#define FILE_OF(name)      "{\"name\":\"" name "\",\"type\":\"file\",\"size\":5,\"md5\":\"" MD5_A "\"}"
+#define DIRECTORY_OF(name) "{\"name\":\"" name "\",\"type\":\"directory\""
+#define BELOW              ",\"below\":"
+
+/* As larder's volumes answer: listings of directories come along with that of the one above. The
+ * first has a file that tells a key, one that tells none, and a directory, whose own listing would
+ * be one level too deep. Of the second it has not come along, nor, really, of the third. */
+START_TEST(listings_that_came_along_are_not_asked_for)
+{
+    fake_add("http://a:1/sv00/54/57/deep/L2sxNTM%3D")->size = 5;
+    fake_add("http://a:1/sv00/54/8f/L2s0MTI%3D")->size = 5;
+    fake_add("http://a:1/sv00/54/7a/L2s0ODM%3D")->size = 5;
+    static const char along[] = "[" DIRECTORY_OF("57") BELOW "[" DIRECTORY_OF("deep") BELOW
+        "[" FILE_OF("x") "]}," FILE_OF("L2sxNTM=") "," FILE_OF("L2s0MTI=") "]}," DIRECTORY_OF(
+            "8f") "}," DIRECTORY_OF("7a") BELOW "null}]";
+    (void)fake_answer("http://a:1/sv00/54/?meta&below", 200, along);
+    struct fake_entry *first = fake_answer("http://a:1/sv00/54/57/?meta", 500, "");
+    struct fake_entry *deep = fake_answer("http://a:1/sv00/54/57/deep/?meta", 200, "[]");
+    struct fake_entry *second =
+        fake_answer("http://a:1/sv00/54/8f/?meta", 200, "[" FILE_OF("L2s0MTI=") "]");
+    ck_assert_int_eq(rebuild(""), EXIT_WELL);
+    check_index("/k153", "HASH" MD5_A "a:1/sv00");
+    check_index("/k412", "HASH" MD5_A "a:1/sv00");
+    check_index("/k483", "a:1/sv00");
+    ck_assert_uint_eq(first->requests, 0);
+    ck_assert_uint_eq(deep->requests, 1);
+    ck_assert_uint_eq(second->requests, 1);
+}
+END_TEST
+
 START_TEST(a_deleted_key_stays_deleted)
 {
     struct key key;
@@ -320,6 +350,7 @@ int main(void)
                                   every_kind_of_name_is_found,
                                   stray_files_are_no_error,
                                   names_that_are_not_utf8_are_stray_files,
+                                  listings_that_came_along_are_not_asked_for,
                                   a_deleted_key_stays_deleted,
                                   a_damaged_copy_is_left_out_and_removed,
                                   the_old_index_is_kept_beside_the_new_one,

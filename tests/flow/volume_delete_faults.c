@@ -1,6 +1,7 @@
 /*
- * GET, DELETE, UNLINK and tombstones on a disk that fails: every call fails once. Nothing is
- * acknowledged that a power loss would undo, and a value never goes before its tombstone is there.
+ * GET, listings, DELETE, UNLINK and tombstones on a disk that fails: every call fails once. Nothing
+ * is acknowledged that a power loss would undo, and a value never goes before its tombstone is
+ * there.
  */
 #include "common/key.h"
 #include "common/name.h"
@@ -159,6 +160,37 @@ START_TEST(test_get)
 }
 END_TEST
 
+/* A value is in the listing, or its directory is left to be asked for itself, or there is none. */
+START_TEST(test_list)
+{
+    unsigned left_out = 0, refused = 0;
+    bool fired = true;
+    for (unsigned k = 1; fired; k++) {
+        char directory[256];
+        begin();
+        (void)snprintf(directory, sizeof directory, "%.9s?meta&below", path); /* "/sv00/aa/" */
+        faults_arm(FAULT_ERROR, EIO, k);
+        int status = ask_plain("GET", directory);
+        faults_disarm();
+        fired = faults.failed[0] != 0;
+        ck_assert_msg(status == 200 || (fired && status == 500), "status %d", status);
+        if (status == 200 && !body_has("\"below\"")) {
+            ck_assert(fired);
+            left_out++;
+        } else if (status == 200) {
+            ck_assert(body_has("\"md5\":\"") && body_has("\"expected\":8"));
+        } else {
+            ck_assert(state_is("read-only"));
+            refused++;
+        }
+        end();
+        ck_assert_uint_lt(k, MANY_CALLS);
+    }
+    ck_assert_uint_eq(left_out, 1);
+    ck_assert_uint_gt(refused, 5);
+}
+END_TEST
+
 START_TEST(test_dropped_tombstone)
 {
     for (unsigned k = 1;; k++) {
@@ -206,6 +238,7 @@ int main(void)
     tcase_add_loop_test(tcase, test_tombstone, 0, 2);
     tcase_add_loop_test(tcase, test_unlink, 0, 2);
     tcase_add_test(tcase, test_get);
+    tcase_add_test(tcase, test_list);
     tcase_add_test(tcase, test_dropped_tombstone);
     tcase_add_test(tcase, test_not_found_is_durable);
     suite_add_tcase(suite, tcase);

@@ -278,7 +278,7 @@ static enum status call_member(struct roster *roster, size_t i, struct http_fetc
     const char *address = roster->members[i].address;
     enum status st = volume_health(fetcher, address, &health, why);
     if (!st)
-        st = volume_list(fetcher, address, "", &root, why);
+        st = volume_list(fetcher, address, "", false, &root, why);
     if (st)
         say_unreachable(roster->names[i], why);
     if (!st && health)

@@ -111,10 +111,12 @@ static struct http_call_spec request(const char *method, const struct buf *url)
 
 /* --- listings --- */
 
-/* The JSON as it was parsed: items are looked at one at a time, and texts stay in it. */
-struct listing {
-    struct json *json;
-};
+/* A `struct listing` is the JSON as it was parsed, under a name of its own: items are looked at one
+ * at a time, and texts stay in it. */
+static const struct json *inner(const struct listing *listing)
+{
+    return (const struct json *)(const void *)listing;
+}
 
 /* The body stays the fetcher's; the listing has its own memory. */
 static enum status parse_listing(struct http_fetcher *fetcher, const char *url,
@@ -131,25 +133,20 @@ static enum status parse_listing(struct http_fetcher *fetcher, const char *url,
                        url, error);
         return ST_PEER;
     }
-    *listing = malloc(sizeof **listing);
-    if (!*listing) {
-        json_free(json);
-        (void)snprintf(why, VOLUME_WHY, "%s", status_text(ST_NO_MEMORY));
-        return ST_NO_MEMORY;
-    }
-    (*listing)->json = json;
+    *listing = (struct listing *)(void *)json;
     return ST_OK;
 }
 
-/* "?meta" asks a larder-volume for attributes as well; a plain server ignores the query. */
+/* "?meta" asks a larder-volume for attributes as well, "&below" for the listings of directories; a
+ * plain server ignores the query. */
 enum status volume_list(struct http_fetcher *fetcher, const char *base, const char *directory,
-                        struct listing **listing, char *why)
+                        bool below, struct listing **listing, char *why)
 {
     *listing = NULL;
     struct buf url = BUF_INIT;
     buf_addf(&url, "http://%s/", base);
     key_encode(&url, directory, strlen(directory));
-    buf_adds(&url, "?meta");
+    buf_adds(&url, below ? "?meta&below" : "?meta");
     const struct http_call_spec spec = request("GET", &url);
     int http;
     enum status st = buf_ok(&url) ? fetch_sure(fetcher, &spec, TRIES_PATIENT, &http, why)
@@ -164,15 +161,12 @@ enum status volume_list(struct http_fetcher *fetcher, const char *base, const ch
 
 void listing_free(struct listing *listing)
 {
-    if (!listing)
-        return;
-    json_free(listing->json);
-    free(listing);
+    json_free((struct json *)(void *)listing);
 }
 
 size_t listing_count(const struct listing *listing)
 {
-    return json_count(listing->json);
+    return json_count(inner(listing));
 }
 
 /* A size or a time. Negative ones are somebody's nonsense, and nothing. */
@@ -241,14 +235,16 @@ static void take_meta(const struct json *entry, struct listing_item *item)
 /* A name with a slash in it would lead to another directory than the one that was listed. */
 bool listing_item(const struct listing *listing, size_t i, struct listing_item *item)
 {
-    const struct json *entry = json_item(listing->json, i);
+    const struct json *entry = json_item(inner(listing), i);
     const char *type = json_text(json_member(entry, "type"));
     memset(item, 0, sizeof *item);
     item->name = json_text(json_member(entry, "name"));
     if (!item->name || !type || !item->name[0] || strchr(item->name, '/'))
         return false;
     if (strcmp(type, "directory") == 0) {
+        const struct json *below = json_member(entry, "below");
         item->directory = true;
+        item->below = json_is_list(below) ? (const struct listing *)(const void *)below : NULL;
         return true;
     }
     if (strcmp(type, "file") != 0)

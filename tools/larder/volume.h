@@ -35,13 +35,17 @@ struct listing_item {
     uint64_t expected;
     uint64_t created; /* unix milliseconds; the time of the file where there is no attribute */
     char md5[MD5_HEX + 1];
+    const struct listing
+        *below; /* a directory's own, where it came along: the listing's; or NULL */
 };
 
 /* Lists `base`/`directory`; base is "host:port[/path][/svXX]", directory "" or "aa/bb/…/" as names
- * stand in listings. ST_NOT_FOUND where there is no such directory; else ST_UNAVAILABLE,
+ * stand in listings. With `below` the volume may send the listings of directories in it along.
+ * ST_NOT_FOUND where there is no such directory; else ST_UNAVAILABLE,
  * ST_PEER_TIMEOUT, ST_PEER or ST_NO_MEMORY, with `why`. Free with listing_free(). */
 enum status volume_list(struct http_fetcher *fetcher, const char *base, const char *directory,
-                        struct listing **listing, char *why) MUST_CHECK;
+                        bool below, struct listing **listing, char *why) MUST_CHECK;
+/* Of what volume_list() gave; its parts go with it. */
 void listing_free(struct listing *listing);
 size_t listing_count(const struct listing *listing);
 

@@ -4,6 +4,10 @@
  * what it finds below. Depth first, so the stacks stay small; a thread a volume at least, so all
  * disks are at work.
  *
+ * Most directories of values have a few files, so each request for one costs more than what it
+ * tells. Volumes of larder's send them along with the directory above (aa), as far as that is
+ * cheap; what did not come along becomes a task.
+ *
  * The end: stacks empty, and nobody busy, since only a busy thread can push. That is asked under
  * the lock that both change under, and whoever finds it wakes the others.
  *
@@ -33,7 +37,10 @@
 #include "tools/larder/scan.h"
 #include "tools/larder/volume.h"
 
-enum { DIRECTORY_MAX = 4096 }; /* bytes; far longer than that of any key, so a loop of links ends */
+enum {
+    DIRECTORY_MAX = 4096, /* bytes; far longer than that of any key, so a loop of links ends */
+    AABB_SIZE = 7         /* "aa/bb/" with its NUL */
+};
 
 /* A directory to list. */
 struct task {
@@ -57,6 +64,12 @@ struct walk {
     struct walk_result *result;
 };
 
+/* A directory whose listing is at hand: that of a task, or one that came along with it. */
+struct spot {
+    uint32_t place;
+    const char *directory; /* as a task's */
+};
+
 /* One thread. Only it touches this, but for the beginning and the end, which are walk_run()'s. */
 struct walker {
     struct walk *walk;
@@ -64,7 +77,7 @@ struct walker {
     size_t volume; /* whose stack it looks at first */
     struct http_fetcher *fetcher;
     struct scan_writer *writer;
-    uint64_t files, bytes; /* in the directory at hand */
+    uint64_t files, bytes; /* in the task at hand */
 };
 
 /* --- the stacks --- */
@@ -153,7 +166,7 @@ static bool is_hex_pair(const char *name)
 }
 
 /* The first ones are kept by name, so that an operator can look at them. */
-static void stray(struct walker *walker, const struct task *task, const char *name)
+static void stray(struct walker *walker, const struct spot *spot, const char *name)
 {
     struct walk *walk = walker->walk;
     struct walk_result *result = walk->result;
@@ -161,8 +174,8 @@ static void stray(struct walker *walker, const struct task *task, const char *na
     if (result->strays < WALK_STRAYS_KEPT) {
         char **to = &result->stray[result->strays];
         char reached[ADDRESSES_PLACE];
-        roster_reach(walk->roster, places_name(walk->places, task->place), reached);
-        if (asprintf(to, "http://%s/%s%s", reached, task->directory, name) < 0)
+        roster_reach(walk->roster, places_name(walk->places, spot->place), reached);
+        if (asprintf(to, "http://%s/%s%s", reached, spot->directory, name) < 0)
             *to = NULL;
     }
     result->strays++;
@@ -170,21 +183,39 @@ static void stray(struct walker *walker, const struct task *task, const char *na
 }
 
 /* True for a directory that may hold values. */
-static bool leads_on(enum walk_level level, const struct task *task, const char *name)
+static bool leads_on(enum walk_level level, const struct spot *spot,
+                     const struct listing_item *item)
 {
+    if (!item->directory)
+        return false;
     if (level != WALK_NAMES)
-        return is_hex_pair(name);
-    return strlen(task->directory) + strlen(name) + 1 < DIRECTORY_MAX;
+        return is_hex_pair(item->name);
+    return strlen(spot->directory) + strlen(item->name) + 1 < DIRECTORY_MAX;
+}
+
+/* True for a directory whose own listing is at hand. Nowhere else than it was asked for: so no
+ * server can make this go deeper and deeper. */
+static bool came_along(enum walk_level level, const struct listing_item *item)
+{
+    return level == WALK_AA && item->below;
+}
+
+/* Of a directory that came along: "aa/bb/". */
+static const char *name_inner(const struct spot *spot, const struct listing_item *item,
+                              char name[AABB_SIZE])
+{
+    (void)snprintf(name, AABB_SIZE, "%.2s/%.2s/", spot->directory, item->name);
+    return name;
 }
 
 /* `item` is gone with its listing; the scan copies what it needs. */
-static enum status take_file(struct walker *walker, const struct task *task,
+static enum status take_file(struct walker *walker, const struct spot *spot,
                              const struct listing_item *item)
 {
     char path[DIRECTORY_MAX + 1024];
-    int len = snprintf(path, sizeof path, "%s%s", task->directory, item->name);
+    int len = snprintf(path, sizeof path, "%s%s", spot->directory, item->name);
     struct key key;
-    struct scan_file file = {.place = task->place,
+    struct scan_file file = {.place = spot->place,
                              .size = item->size,
                              .expected = item->expected,
                              .has_expected = item->has_expected,
@@ -192,7 +223,7 @@ static enum status take_file(struct walker *walker, const struct task *task,
                              .unlinked = item->unlinked};
     if (len < 0 || (size_t)len >= sizeof path ||
         name_parse(path, (size_t)len, &key, &file.generation, &file.naming)) {
-        stray(walker, task, item->name);
+        stray(walker, spot, item->name);
         return ST_OK;
     }
     memcpy(file.md5, item->md5, sizeof file.md5);
@@ -201,41 +232,48 @@ static enum status take_file(struct walker *walker, const struct task *task,
     return scan_add_file(walker->writer, &key, &file);
 }
 
-/* Files become entries; returns in *below how many directories lead on. */
-static enum status take_items(struct walker *walker, const struct task *task,
+/* Files become entries; adds to *below how many directories lead on, and are still to be listed. */
+static enum status take_items(struct walker *walker, const struct spot *spot,
                               const struct listing *listing, size_t *below)
 {
-    enum walk_level level = walk_level_of(task->directory);
+    enum walk_level level = walk_level_of(spot->directory);
     enum status st = ST_OK;
-    *below = 0;
     for (size_t i = 0; i < listing_count(listing) && !st; i++) {
         struct listing_item item;
+        char name[AABB_SIZE];
         if (!listing_item(listing, i, &item))
-            stray(walker, task, "(an entry without a sound name)");
-        else if (item.directory && leads_on(level, task, item.name))
+            stray(walker, spot, "(an entry without a sound name)");
+        else if (leads_on(level, spot, &item) && came_along(level, &item))
+            st = take_items(walker, &(struct spot){spot->place, name_inner(spot, &item, name)},
+                            item.below, below);
+        else if (leads_on(level, spot, &item))
             (*below)++;
         else if (level == WALK_NAMES && !item.directory)
-            st = take_file(walker, task, &item);
+            st = take_file(walker, spot, &item);
         /* Subvolumes are places of their own; what begins with a dot is the volume's. */
         else if (level != WALK_PLACE || (!roster_is_subvolume(item.name) && item.name[0] != '.'))
-            stray(walker, task, item.name);
+            stray(walker, spot, item.name);
     }
     return st;
 }
 
-/* The part of the directory is divided among those below it, so that the parts always add up to
- * 1. */
-static enum status push_below(struct walker *walker, const struct task *task,
-                              const struct listing *listing, size_t below)
+/* What take_items() has counted; each counts as `part` of the whole walk. */
+static enum status push_below(struct walker *walker, const struct spot *spot,
+                              const struct listing *listing, double part)
 {
-    enum walk_level level = walk_level_of(task->directory);
+    enum walk_level level = walk_level_of(spot->directory);
     enum status st = ST_OK;
     /* Backwards, so that they are taken in order. */
     for (size_t i = listing_count(listing); i-- > 0 && !st;) {
         struct listing_item item;
-        if (listing_item(listing, i, &item) && item.directory && leads_on(level, task, item.name))
-            st = push(walker->walk, task->place, task->directory, item.name,
-                      task->part / (double)below);
+        char name[AABB_SIZE];
+        if (!listing_item(listing, i, &item) || !leads_on(level, spot, &item))
+            continue;
+        if (came_along(level, &item))
+            st = push_below(walker, &(struct spot){spot->place, name_inner(spot, &item, name)},
+                            item.below, part);
+        else
+            st = push(walker->walk, spot->place, spot->directory, item.name, part);
     }
     return st;
 }
@@ -261,11 +299,13 @@ static enum status walk_directory(struct walker *walker, const struct task *task
     struct walk *walk = walker->walk;
     char why[VOLUME_WHY];
     struct listing *listing;
-    size_t below = 0;
+    const struct spot spot = {task->place, task->directory};
+    bool below = walk_level_of(task->directory) == WALK_AA;
+    size_t left = 0; /* directories to list, in this one and in those that came along */
     char reached[ADDRESSES_PLACE];
     walker->files = walker->bytes = 0;
     roster_reach(walk->roster, places_name(walk->places, task->place), reached);
-    enum status st = volume_list(walker->fetcher, reached, task->directory, &listing, why);
+    enum status st = volume_list(walker->fetcher, reached, task->directory, below, &listing, why);
     /* It was in a listing, but clients may delete meanwhile. */
     if (st == ST_NOT_FOUND && task->directory[0])
         return ST_OK;
@@ -273,11 +313,12 @@ static enum status walk_directory(struct walker *walker, const struct task *task
         say_failed(walk, task->place, st, why);
         return st;
     }
-    st = take_items(walker, task, listing, &below);
-    if (!st)
-        st = push_below(walker, task, listing, below);
+    st = take_items(walker, &spot, listing, &left);
+    /* The task's part is divided among them, so that the parts always add up to 1. */
+    if (!st && left)
+        st = push_below(walker, &spot, listing, task->part / (double)left);
     listing_free(listing);
-    if (below == 0)
+    if (left == 0)
         progress_advance(walk->progress, task->part);
     progress_add(walk->progress, walker->files);
     (void)pthread_mutex_lock(&walk->lock);
