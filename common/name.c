@@ -15,6 +15,7 @@
 
 #include "common/base64.h"
 #include "common/buf.h"
+#include "common/hex.h"
 #include "common/md5.h"
 
 enum {
@@ -182,19 +183,20 @@ static bool take_generation(const char *text, size_t *len, uint64_t *generation)
 /* Lower case only, as name_path() writes it: 'AB' is another directory. */
 static int hex_pair(const char *text)
 {
-    unsigned value;
-    char pair[3] = {text[0], text[1], 0};
-    if (!isxdigit((unsigned char)pair[0]) || !isxdigit((unsigned char)pair[1]) ||
-        isupper((unsigned char)pair[0]) || isupper((unsigned char)pair[1]))
+    if (isupper((unsigned char)text[0]) || isupper((unsigned char)text[1]))
         return -1;
-    return sscanf(pair, "%x", &value) == 1 ? (int)value : -1;
+    int high = hex_value(text[0]);
+    int low = hex_value(text[1]);
+    return high < 0 || low < 0 ? -1 : high * 16 + low;
 }
 
-/* True where larder would store the key in just this place: a name has one spelling only. */
-static bool spelled_right(const char *path, size_t len, const struct key *key, uint64_t generation)
+/* True where larder would store the key, to which aa and bb belong, in just this place: a name has
+ * one spelling only. */
+static bool spelled_right(const char *path, size_t len, const unsigned char aabb[2],
+                          const struct key *key, uint64_t generation)
 {
     struct buf again = BUF_INIT;
-    bool same = name_path(&again, key, generation, NAMING_LARDER) == ST_OK &&
+    bool same = name_path_in(&again, aabb, key, generation, NAMING_LARDER) == ST_OK &&
                 again.len == len + 1 && memcmp(again.data + 1, path, len) == 0;
     buf_free(&again);
     return same;
@@ -220,7 +222,7 @@ enum status name_parse(const char *path, size_t len, struct key *key, uint64_t *
     char text[2 * BASE64_MAX] = "";
     size_t n = join_cut(text, name, name_len);
     if (n && take_generation(text, &n, generation) && decode_key(text, n, aabb, key) &&
-        spelled_right(path, len, key, *generation)) {
+        spelled_right(path, len, aabb, key, *generation)) {
         *naming = NAMING_LARDER;
         return ST_OK;
     }
