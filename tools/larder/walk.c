@@ -27,9 +27,9 @@
 
 #include "common/http_client.h"
 #include "common/http_fetch.h"
-#include "common/json.h"
 #include "common/name.h"
 #include "tools/larder/interrupt.h"
+#include "tools/larder/marks.h"
 #include "tools/larder/places.h"
 #include "tools/larder/progress.h"
 #include "tools/larder/roster.h"
@@ -328,79 +328,17 @@ static enum status walk_directory(struct walker *walker, const struct task *task
     return st;
 }
 
-/* --- what is told by no file: tombstones, values in quarantine --- */
-
-/* A tombstone's path is that of generation 0; the generation that it covers is in its text. */
-static enum status take_tombstones(struct walker *walker, const struct json *list, uint32_t place)
-{
-    enum status st = ST_OK;
-    for (size_t i = 0; i < json_count(list) && !st; i++) {
-        const struct json *entry = json_item(list, i);
-        const char *path = json_text(json_member(entry, "path"));
-        int64_t generation = json_int(json_member(entry, "generation"), -1);
-        struct key key;
-        uint64_t of_name;
-        enum naming naming;
-        if (!path || generation < 0 || name_parse(path, strlen(path), &key, &of_name, &naming))
-            continue; /* no key's: nothing that it could say */
-        st = scan_add_tombstone(walker->writer, &key, (uint64_t)generation, place);
-        walker->walk->result->tombstones++;
-    }
-    return st;
-}
-
-/* What stood there tells key and generation, as a file does. */
-static enum status take_quarantine(struct walker *walker, const struct json *list, uint32_t place)
-{
-    enum status st = ST_OK;
-    for (size_t i = 0; i < json_count(list) && !st; i++) {
-        const char *path = json_text(json_member(json_item(list, i), "path"));
-        struct key key;
-        uint64_t generation;
-        enum naming naming;
-        if (path && name_parse(path, strlen(path), &key, &generation, &naming) == ST_OK)
-            st = scan_add_quarantined(walker->writer, &key, generation, place);
-    }
-    return st;
-}
-
-/* `reached`: its volume's address; `subvolume`: "svXX", or "". */
-static enum status ask_place(struct walker *walker, uint32_t place, const char *reached,
-                             const char *subvolume)
-{
-    char why[VOLUME_WHY];
-    struct json *tombstones = NULL;
-    struct json *quarantine = NULL;
-    enum status st = volume_tombstones(walker->fetcher, reached, subvolume, &tombstones, why);
-    if (!st)
-        st = volume_quarantine(walker->fetcher, reached, subvolume, &quarantine, why);
-    if (st)
-        say_failed(walker->walk, place, st, why);
-    if (!st)
-        st = take_tombstones(walker, json_member(tombstones, "tombstones"), place);
-    if (!st)
-        st = take_quarantine(walker, json_member(quarantine, "quarantine"), place);
-    json_free(tombstones);
-    json_free(quarantine);
-    return st;
-}
-
-/* There are few of them: one thread asks for all before the others begin. */
-static enum status ask_places(struct walker *walker)
+/* What is told by no file. There is little of it: one thread asks for all before the others begin.
+ */
+static enum status ask_marks(struct walker *walker)
 {
     struct walk *walk = walker->walk;
-    enum status st = ST_OK;
-    for (uint32_t place = 0; place < places_count(walk->places) && !st; place++) {
-        size_t count;
-        size_t volume = places_volume(walk->places, place);
-        const char *name = roster_volumes(walk->roster, &count)[volume];
-        const char *full = places_name(walk->places, place);
-        char reached[ADDRESSES_PLACE];
-        if (!roster_is_larder(walk->roster, volume))
-            continue;
-        roster_reach(walk->roster, name, reached);
-        st = ask_place(walker, place, reached, full[strlen(name)] ? full + strlen(name) + 1 : "");
-    }
+    char why[VOLUME_WHY];
+    uint32_t place = 0;
+    enum status st = marks_scan(walk->roster, walker->fetcher, walker->writer,
+                                &walk->result->tombstones, &place, why);
+    if (st && why[0])
+        say_failed(walk, place, st, why);
     return st;
 }
 
@@ -445,7 +383,7 @@ static enum status run_walkers(struct walk *walk, struct walker *walkers, unsign
     for (; begun < count && !st; begun++)
         st = walker_begin(&walkers[begun], walk, begun);
     if (!st)
-        st = ask_places(&walkers[0]);
+        st = ask_marks(&walkers[0]);
     for (; started < count && !st; started++)
         if (pthread_create(&walkers[started].thread, NULL, walker_run, &walkers[started]))
             break;
