@@ -150,32 +150,10 @@ static enum status make_all(struct parents *p)
     return ST_OK;
 }
 
-enum status parents_open(struct parents *p, struct subvolume *sub, int root, const char *path,
-                         bool make, const char *request)
+/* For a fault suite that is to see that this file is needed. */
+static bool forgets(void)
 {
-    const char *slash = strrchr(path, '/');
-    *p = (struct parents){.sub = sub, .request = request, .root = root, .path = path};
-    p->len = slash ? (size_t)(slash - path) : 0;
-    p->there = p->len;
-    if (p->len >= PATH_LIMIT + 64)
-        return ST_URI_TOO_LONG;
-    p->fd = open_part(p, p->len);
-    if (p->fd >= 0)
-        return ST_OK;
-    if (errno != ENOENT || !make)
-        return open_failed(p, "opendir", errno);
-
-    join(p);
-    enum status st = make_all(p);
-    if (!st) {
-        p->fd = open_part(p, p->len);
-        if (p->fd >= 0)
-            return ST_OK;
-        st = open_failed(p, "opendir", errno);
-    }
-    /* What was made must be durable even so: another may rely on it already. */
-    enum status closed = parents_close(p, false);
-    return closed ? closed : st;
+    return planted("skip-dir-fsync");
 }
 
 /* Syncs the made directories from the innermost to the one above the first: a journal takes all of
@@ -203,10 +181,49 @@ static enum status sync_made(struct parents *p)
     return ST_OK;
 }
 
-/* For a fault suite that is to see that this file is needed. */
-static bool forgets(void)
+/* What it has made is durable from here on, or its disk has failed. */
+static void settle_made(struct parents_closing *closing)
 {
-    return planted("skip-dir-fsync");
+    struct parents *p = closing->parents;
+    const struct disk *disk = subvolume_disk(p->sub);
+    if (p->fd >= 0)
+        (void)disk->close(p->fd); /* it was only synced */
+    p->fd = -1;
+    if (!p->making)
+        return;
+    if (!closing->result && !forgets() && !p->everything && disk->sync_all)
+        closing->result = sync_made(p);
+    leave(p);
+}
+
+enum status parents_open(struct parents *p, struct subvolume *sub, int root, const char *path,
+                         bool make, const char *request)
+{
+    const char *slash = strrchr(path, '/');
+    *p = (struct parents){.sub = sub, .request = request, .root = root, .path = path};
+    p->len = slash ? (size_t)(slash - path) : 0;
+    p->there = p->len;
+    if (p->len >= PATH_LIMIT + 64)
+        return ST_URI_TOO_LONG;
+    p->fd = open_part(p, p->len);
+    if (p->fd >= 0)
+        return ST_OK;
+    if (errno != ENOENT || !make)
+        return open_failed(p, "opendir", errno);
+
+    join(p);
+    enum status st = make_all(p);
+    if (!st) {
+        p->fd = open_part(p, p->len);
+        if (p->fd >= 0)
+            return ST_OK;
+        st = open_failed(p, "opendir", errno);
+    }
+    /* What was made must be durable even so: another may rely on it already. Nothing is to be
+     * waited for: nothing is acknowledged, and this thread may have others open. */
+    struct parents_closing closing = {.parents = p};
+    settle_made(&closing);
+    return closing.result ? closing.result : st;
 }
 
 /* Syncs and closes the directories themselves. From here on `everything` says of each whether all
@@ -231,21 +248,6 @@ static void sync_changed(struct parents_closing *list, unsigned count)
                 subvolume_sync_error(p->sub, p->request, "fsync directory", p->path, files[n].err);
         n++;
     }
-}
-
-/* What it has made is durable from here on, or its disk has failed. */
-static void settle_made(struct parents_closing *closing)
-{
-    struct parents *p = closing->parents;
-    const struct disk *disk = subvolume_disk(p->sub);
-    if (p->fd >= 0)
-        (void)disk->close(p->fd); /* it was only synced */
-    p->fd = -1;
-    if (!p->making)
-        return;
-    if (!closing->result && !forgets() && !p->everything && disk->sync_all)
-        closing->result = sync_made(p);
-    leave(p);
 }
 
 /* All leave before the first of them waits: nobody waits while in the set. */

@@ -209,12 +209,12 @@ static enum status open_directory(struct server *server, const struct disk *disk
     return st;
 }
 
-/* An eighth of the threads is left for the others, whatever happens to one disk. */
+/* A quarter of the threads is left for the others, whatever happens to one disk. */
 static enum status make_pool(struct server *server)
 {
     unsigned threads = server->service.config->pool_threads;
-    unsigned inside = threads - threads / 4;
-    unsigned together = threads / 8 > 0 ? threads / 8 : 1;
+    unsigned inside = threads > 1 ? threads / 2 : 1;
+    unsigned together = threads > 3 ? threads / 4 : 1;
     size_t waiting = (size_t)threads * JOBS_A_THREAD;
     server->service.pool = pool_new(threads, waiting);
     server->service.pulls = pulls_new();
