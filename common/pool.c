@@ -81,8 +81,11 @@ static void *work(void *arg)
 {
     struct pool_job *job;
     while ((job = next_job(arg))) {
+        void (*done)(void *arg) = job->done;
         job->run(job->arg);
-        job->message.fn = job->done;
+        if (!done)
+            continue;
+        job->message.fn = done;
         job->message.arg = job->arg;
         /* From here on the job is its owner's again. */
         loop_post(job->loop, &job->message);

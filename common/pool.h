@@ -14,12 +14,12 @@
 struct pool;
 
 /* A piece of work. The caller owns the struct, which stays untouched by it until `done` is called:
- * from pool_submit() on it belongs to the pool. */
+ * from pool_submit() on it belongs to the pool; without `done` until `run` is called. */
 struct pool_job {
     void (*run)(void *arg);  /* on a thread of the pool; may block */
-    void (*done)(void *arg); /* afterwards, on `loop`'s thread */
+    void (*done)(void *arg); /* afterwards, on `loop`'s thread; NULL: the job is over with `run` */
     void *arg;
-    struct loop *loop;
+    struct loop *loop;           /* not used without `done` */
     struct loop_message message; /* the pool's */
     struct pool_job *next;       /* the pool's */
 };

@@ -58,6 +58,16 @@ void flow_continue(struct flow *flow, void (*run)(void *arg), void (*next)(void 
     gates_continue(flow->service->gates, flow->path->subvolume, &flow->job);
 }
 
+/* A disk that nothing is known of yet is not joined by others. */
+bool flow_join(struct flow *flow, void (*next)(void *arg), void *arg)
+{
+    struct subvolume *sub = subvolumes_find(flow->at.all, flow->at.subvolume);
+    dev_t device = sub ? subvolume_device(sub) : 0;
+    flow->batch_job =
+        (struct batch_job){.arg = arg, .next = next, .loop = http_request_loop(flow->req)};
+    return device != 0 && batches_submit(flow->service->batches, device, &flow->batch_job);
+}
+
 /* The common texts speak of keys and masters. These say what the operator of a volume can look
  * for. */
 void flow_refuse(struct http_request *req, enum status st)

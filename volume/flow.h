@@ -9,6 +9,7 @@
 
 #include "common/attr.h"
 #include "common/status.h"
+#include "volume/batch.h"
 #include "volume/gate.h"
 #include "volume/path.h"
 #include "volume/store.h"
@@ -25,6 +26,7 @@ struct flow {
     struct path *path;        /* ours */
     struct store_at at;       /* points into `path` and `req` */
     struct gate_job job;
+    struct batch_job batch_job;
 };
 
 /* Takes over `path`. On the request's loop. */
@@ -45,12 +47,18 @@ bool flow_begin(struct flow *flow, void (*run)(void *arg), void (*next)(void *ar
 /* The same for a flow whose work has begun already: is never refused. */
 void flow_continue(struct flow *flow, void (*run)(void *arg), void (*next)(void *arg), void *arg);
 
+/* Has it written with others of its disk by put_write_many(), then `next(arg)` on the request's
+ * loop. False where that cannot be: nothing was taken. */
+bool flow_join(struct flow *flow, void (*next)(void *arg), void *arg) MUST_CHECK;
+
 /* Answers with an error, and says what it means for a volume. */
 void flow_refuse(struct http_request *req, enum status st);
 
 /* --- The flows; each owns `req` and `path` from here on. --- */
 
 void put_start(struct service *service, struct http_request *req, struct path *path);
+/* The batches' work on small values: `puts` of flows that have joined. */
+void put_write_many(void *const *puts, unsigned count, struct batch *batch);
 /* A PUT that says where the value is to be fetched from. */
 void pull_start(struct service *service, struct http_request *req, struct path *path);
 void get_start(struct service *service, struct http_request *req, struct path *path);

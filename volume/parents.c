@@ -150,32 +150,10 @@ static enum status make_all(struct parents *p)
     return ST_OK;
 }
 
-enum status parents_open(struct parents *p, struct subvolume *sub, int root, const char *path,
-                         bool make, const char *request)
+/* For a fault suite that is to see that this file is needed. */
+static bool forgets(void)
 {
-    const char *slash = strrchr(path, '/');
-    *p = (struct parents){.sub = sub, .request = request, .root = root, .path = path};
-    p->len = slash ? (size_t)(slash - path) : 0;
-    p->there = p->len;
-    if (p->len >= PATH_LIMIT + 64)
-        return ST_URI_TOO_LONG;
-    p->fd = open_part(p, p->len);
-    if (p->fd >= 0)
-        return ST_OK;
-    if (errno != ENOENT || !make)
-        return open_failed(p, "opendir", errno);
-
-    join(p);
-    enum status st = make_all(p);
-    if (!st) {
-        p->fd = open_part(p, p->len);
-        if (p->fd >= 0)
-            return ST_OK;
-        st = open_failed(p, "opendir", errno);
-    }
-    /* What was made must be durable even so: another may rely on it already. */
-    enum status closed = parents_close(p, false);
-    return closed ? closed : st;
+    return planted("skip-dir-fsync");
 }
 
 /* Syncs the made directories from the innermost to the one above the first: a journal takes all of
@@ -203,28 +181,94 @@ static enum status sync_made(struct parents *p)
     return ST_OK;
 }
 
+/* What it has made is durable from here on, or its disk has failed. */
+static void settle_made(struct parents_closing *closing)
+{
+    struct parents *p = closing->parents;
+    const struct disk *disk = subvolume_disk(p->sub);
+    if (p->fd >= 0)
+        (void)disk->close(p->fd); /* it was only synced */
+    p->fd = -1;
+    if (!p->making)
+        return;
+    if (!closing->result && !forgets() && !p->everything && disk->sync_all)
+        closing->result = sync_made(p);
+    leave(p);
+}
+
+enum status parents_open(struct parents *p, struct subvolume *sub, int root, const char *path,
+                         bool make, const char *request)
+{
+    const char *slash = strrchr(path, '/');
+    *p = (struct parents){.sub = sub, .request = request, .root = root, .path = path};
+    p->len = slash ? (size_t)(slash - path) : 0;
+    p->there = p->len;
+    if (p->len >= PATH_LIMIT + 64)
+        return ST_URI_TOO_LONG;
+    p->fd = open_part(p, p->len);
+    if (p->fd >= 0)
+        return ST_OK;
+    if (errno != ENOENT || !make)
+        return open_failed(p, "opendir", errno);
+
+    join(p);
+    enum status st = make_all(p);
+    if (!st) {
+        p->fd = open_part(p, p->len);
+        if (p->fd >= 0)
+            return ST_OK;
+        st = open_failed(p, "opendir", errno);
+    }
+    /* What was made must be durable even so: another may rely on it already. Nothing is to be
+     * waited for: nothing is acknowledged, and this thread may have others open. */
+    struct parents_closing closing = {.parents = p};
+    settle_made(&closing);
+    return closing.result ? closing.result : st;
+}
+
+/* Syncs and closes the directories themselves. From here on `everything` says of each whether all
+ * is durable that was made in its file system before. All are in it that have something open. */
+static void sync_changed(struct parents_closing *list, unsigned count)
+{
+    struct syncer_file files[PARENTS_MANY];
+    unsigned n = 0;
+    for (unsigned i = 0; i < count; i++)
+        if (list[i].changed && !forgets())
+            files[n++].fd = list[i].parents->fd;
+    if (n > 0)
+        syncer_sync_many(subvolume_syncer(list[0].parents->sub), files, n);
+    n = 0;
+    for (unsigned i = 0; i < count; i++) {
+        struct parents *p = list[i].parents;
+        if (!list[i].changed || forgets())
+            continue;
+        p->everything = files[n].everything;
+        if (files[n].err)
+            list[i].result =
+                subvolume_sync_error(p->sub, p->request, "fsync directory", p->path, files[n].err);
+        n++;
+    }
+}
+
+/* All leave before the first of them waits: nobody waits while in the set. */
+void parents_close_many(struct parents_closing *list, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        list[i].result = ST_OK;
+    sync_changed(list, count);
+    for (unsigned i = 0; i < count; i++)
+        settle_made(&list[i]);
+    for (unsigned i = 0; i < count; i++) {
+        if (!list[i].parents->everything)
+            wait_for_others(list[i].parents);
+        if (!list[i].result && subvolume_failed(list[i].parents->sub))
+            list[i].result = ST_IO;
+    }
+}
+
 enum status parents_close(struct parents *p, bool changed)
 {
-    const struct disk *disk = subvolume_disk(p->sub);
-    /* For a fault suite that is to see that this file is needed. */
-    bool forgets = planted("skip-dir-fsync");
-    bool everything = false; /* is durable, also what others have made before */
-    enum status st = ST_OK;
-    if (p->fd >= 0) {
-        if (changed && !forgets && syncer_sync(subvolume_syncer(p->sub), p->fd, &everything))
-            st = subvolume_sync_error(p->sub, p->request, "fsync directory", p->path, errno);
-        (void)disk->close(p->fd);
-        p->fd = -1;
-    }
-    if (p->making) {
-        if (!st && !forgets && !everything && disk->sync_all)
-            st = sync_made(p);
-        leave(p);
-    }
-    /* Behind its own leaving: see above. */
-    if (!everything)
-        wait_for_others(p);
-    if (!st && subvolume_failed(p->sub))
-        st = ST_IO;
-    return st;
+    struct parents_closing closing = {.parents = p, .changed = changed && p->fd >= 0};
+    parents_close_many(&closing, 1);
+    return closing.result;
 }

@@ -31,6 +31,7 @@ struct parents {
     size_t len;       /* of the directory's part of `path` */
     size_t there;     /* of the part of it that was there: what is longer was made now */
     bool making;      /* is in the set */
+    bool everything;  /* is durable, also what others have made before */
     uint64_t number;  /* in the order of joining; so is the list, the last first */
     struct parents *next;
 };
@@ -51,6 +52,17 @@ enum status parents_open(struct parents *p, struct subvolume *sub, int root, con
  * take.
  */
 enum status parents_close(struct parents *p, bool changed) MUST_CHECK;
+
+/* One of many that are closed in one go. */
+struct parents_closing {
+    struct parents *parents;
+    bool changed;
+    enum status result; /* set */
+};
+
+/* The same for many, by one thread: their directories are synced as one where that is possible. */
+enum { PARENTS_MANY = 64 };
+void parents_close_many(struct parents_closing *list, unsigned count); /* PARENTS_MANY at most */
 
 /* The last component of a path: the file's name in its directory. */
 const char *parents_name(const char *path);

@@ -3,7 +3,8 @@
  *
  * The head is looked at → the body fills a chunk → it is full, or the body ends: a job writes it,
  * while the next one fills → … → the last chunk's job makes the value durable → 201 or 204.
- * A value that fits one chunk is one job from the temp file to the last fsync.
+ * A value that fits one chunk is one job from the temp file to the last fsync; small ones of a disk
+ * that come at the same time are written together, by one thread (batch.h).
  *
  * Failures: what the head tells is answered before the body. Later ones wait for the job that is
  * under way, since it uses the chunk and the temp file; a further job removes the temp file where
@@ -23,7 +24,12 @@
 /* From DIRECT_MIN on a value passes by the page cache: copying it there costs more of a processor
  * than hashing it, and it would drive out what readers ask for. Such writes wait for the disk, so
  * there are fewer and larger ones. */
-enum { CHUNK_BYTES = 256 * 1024, DIRECT_CHUNK_BYTES = 512 * 1024, DIRECT_MIN = 1024 * 1024 };
+enum {
+    SMALL = 64 * 1024,
+    CHUNK_BYTES = 256 * 1024,
+    DIRECT_CHUNK_BYTES = 512 * 1024,
+    DIRECT_MIN = 1024 * 1024
+};
 
 enum put_state {
     PUT_RECEIVING, /* the body comes */
@@ -59,6 +65,7 @@ static enum status put_check_head(struct put *put);
 static size_t put_received(void *arg, const char *data, size_t len);
 static void put_body_ended(void *arg, enum status st);
 static void put_write_next(struct put *put, bool last);
+static enum status put_write_chunk(struct put *put);
 static void put_write(void *arg); /* on the pool */
 static void put_written(void *arg);
 static void put_fail(struct put *put, enum status st);
@@ -189,6 +196,23 @@ static void put_body_ended(void *arg, enum status st)
 
 /* --- Writing --- */
 
+/* A value that came whole and is small is written with others (put_write_many). */
+static bool is_small(const struct put *put)
+{
+    return put->last && !put->value && put->writing.len <= SMALL;
+}
+
+/* False: too much waits for the disk. */
+static bool begin_work(struct put *put)
+{
+    if (put->value) {
+        flow_continue(&put->flow, put_write, put_written, put);
+        return true;
+    }
+    return (is_small(put) && flow_join(&put->flow, put_written, put)) ||
+           flow_begin(&put->flow, put_write, put_written, put);
+}
+
 /* Hands the filled chunk to a job; the memory of the one before is filled next. */
 static void put_write_next(struct put *put, bool last)
 {
@@ -198,17 +222,15 @@ static void put_write_next(struct put *put, bool last)
     put->filling.len = 0;
     put->last = last;
     put->working = true;
-    if (put->value) {
-        flow_continue(&put->flow, put_write, put_written, put);
-    } else if (!flow_begin(&put->flow, put_write, put_written, put)) {
+    if (!begin_work(put)) {
         put->working = false;
         put_fail(put, ST_BUSY);
     }
 }
 
-static void put_write(void *arg)
+/* On the pool. */
+static enum status put_write_chunk(struct put *put)
 {
-    struct put *put = arg;
     enum status st = ST_OK;
     if (!put->value) {
         st = writing_begin(&put->value, &put->flow.at);
@@ -217,21 +239,57 @@ static void put_write(void *arg)
     }
     if (!st && put->writing.len > 0)
         st = writing_add(put->value, put->writing.data, put->writing.len);
-    if (!st && put->last) {
-        put->end.type = put->type;
-        put->end.expected = put->expected[0] ? put->expected : NULL;
-        st = writing_finish(put->value, &put->end);
-        put->value = NULL;
-        /* What was written was hashed, and is in the page cache, but for what went past it: that
-         * has never been read. */
-        if (!st && !is_direct(put))
-            trusted_add(put->flow.service->trusted, &put->end.stored, NULL);
-    }
     if (st) {
         writing_abort(put->value);
         put->value = NULL;
     }
-    put->result = st;
+    put->end.type = put->type;
+    put->end.expected = put->expected[0] ? put->expected : NULL;
+    return st;
+}
+
+/* What was written was hashed, and is in the page cache, but for what went past it: that has never
+ * been read. */
+static void trust(struct put *put)
+{
+    if (!put->result && !is_direct(put))
+        trusted_add(put->flow.service->trusted, &put->end.stored, NULL);
+}
+
+static void put_write(void *arg)
+{
+    struct put *put = arg;
+    put->result = put_write_chunk(put);
+    if (put->result || !put->last)
+        return;
+    put->result = writing_finish(put->value, &put->end);
+    put->value = NULL;
+    trust(put);
+}
+
+/* On the pool: values that are one chunk each, of one disk. */
+void put_write_many(void *const *puts, unsigned count, struct batch *batch)
+{
+    struct writing_last list[BATCH_MANY];
+    struct put *whose[BATCH_MANY];
+    unsigned n = 0;
+    _Static_assert((int)BATCH_MANY <= (int)WRITING_MANY, "they are finished at once");
+    for (unsigned i = 0; i < count; i++) {
+        struct put *put = puts[i];
+        put->result = put_write_chunk(put);
+        if (put->result)
+            continue;
+        list[n] = (struct writing_last){.value = put->value, .end = &put->end};
+        whose[n++] = put;
+    }
+    if (n > 0 && whose[0]->flow.service->config->sync != CONFIG_SYNC_NONE)
+        batch_waits(batch);
+    writing_finish_many(list, n);
+    for (unsigned i = 0; i < n; i++) {
+        whose[i]->value = NULL;
+        whose[i]->result = list[i].result;
+        trust(whose[i]);
+    }
 }
 
 static void put_written(void *arg)

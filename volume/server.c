@@ -19,8 +19,10 @@
 #include "common/loop.h"
 #include "common/pool.h"
 #include "common/thread.h"
+#include "volume/batch.h"
 #include "volume/called.h"
 #include "volume/config.h"
+#include "volume/flow.h"
 #include "volume/gate.h"
 #include "volume/masters.h"
 #include "volume/path.h"
@@ -211,7 +213,8 @@ static enum status open_directory(struct server *server, const struct disk *disk
 static enum status make_pool(struct server *server)
 {
     unsigned threads = server->service.config->pool_threads;
-    unsigned inside = threads - threads / 4;
+    unsigned inside = threads > 1 ? threads / 2 : 1;
+    unsigned together = threads > 3 ? threads / 4 : 1;
     size_t waiting = (size_t)threads * JOBS_A_THREAD;
     server->service.pool = pool_new(threads, waiting);
     server->service.pulls = pulls_new();
@@ -220,7 +223,8 @@ static enum status make_pool(struct server *server)
     if (!server->service.pool || !server->service.pulls || !server->service.masters)
         return ST_NO_MEMORY;
     server->service.gates = gates_new(server->service.pool, PATH_SUBVOLUMES, inside, waiting);
-    return server->service.gates ? ST_OK : ST_NO_MEMORY;
+    server->service.batches = batches_new(server->service.pool, put_write_many, together, waiting);
+    return server->service.gates && server->service.batches ? ST_OK : ST_NO_MEMORY;
 }
 
 static enum status make_reading(struct service *service)
@@ -348,6 +352,7 @@ void server_free(struct server *server)
     }
     scrub_free(server->service.scrub);
     gates_free(server->service.gates);
+    batches_free(server->service.batches);
     trusted_free(server->service.trusted);
     room_free(server->service.room);
     called_free(server->service.called);

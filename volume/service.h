@@ -11,6 +11,7 @@
 
 #include "volume/fence.h"
 
+struct batches;
 struct called;
 struct config;
 struct gates;
@@ -48,6 +49,7 @@ struct service {
     struct called *called; /* the name that it has in the store */
     struct pool *pool;
     struct gates *gates;     /* the ways into the pool, one a subvolume: requests take these */
+    struct batches *batches; /* small values that are written together */
     struct pulls *pulls;     /* copies that are fetched from other volumes */
     struct masters *masters; /* who may ask for these */
     struct scrub *scrub;

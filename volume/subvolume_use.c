@@ -243,6 +243,14 @@ void subvolume_report(struct subvolume *sub, struct subvolume_report *report)
     (void)pthread_mutex_unlock(&sub->lock);
 }
 
+dev_t subvolume_device(struct subvolume *sub)
+{
+    (void)pthread_mutex_lock(&sub->lock);
+    dev_t device = sub->device;
+    (void)pthread_mutex_unlock(&sub->lock);
+    return device;
+}
+
 /* With the lock held. In bytes. Room that is left for what must always be possible: tombstones,
  * notes on damage, directories, and the file system's own needs. */
 static uint64_t reserve_of(const struct subvolume *sub)

@@ -194,10 +194,11 @@ static int take_part(struct syncer *syncer, struct group *group, int fd)
     return group->failed;
 }
 
-/* With the lock held. */
-static bool is_worth_it(const struct syncer *syncer, const struct group *group)
+/* With the lock held. On a file system whose fsyncs share by themselves only one thread's own files
+ * count: those of several threads are shared already. */
+static bool is_worth_it(const struct syncer *syncer, const struct group *group, unsigned own)
 {
-    return group->inside >= ENOUGH && atomic_load(&syncer->large) == 0 &&
+    return (group->shares ? group->inside : own) >= ENOUGH && atomic_load(&syncer->large) == 0 &&
            loop_now_ms() >= group->avoid_until;
 }
 
@@ -216,48 +217,98 @@ static int check_own(const struct disk *disk, int fd, bool regular)
     return cannot_tell(errno) ? disk->sync(fd) : -1;
 }
 
-/* By the group, if it is worth it. *everything: it was done so. Else nothing was done. */
-static int sync_together(struct syncer *syncer, struct group *group, int fd, bool regular,
-                         bool *everything)
+/* By fsyncs of their own. */
+static void sync_each(const struct disk *disk, struct syncer_file *files, unsigned count)
 {
-    *everything = is_worth_it(syncer, group);
-    int err = *everything ? take_part(syncer, group, fd) : group->failed;
-    (void)pthread_mutex_unlock(&syncer->lock);
-    int result = 0;
-    if (err) {
-        errno = err;
-        result = -1;
-    } else if (*everything) {
-        result = check_own(syncer->disk, fd, regular);
-    } else {
-        result = syncer->disk->sync(fd);
+    for (unsigned i = 0; i < count; i++)
+        files[i].err = disk->sync(files[i].fd) ? errno : 0;
+}
+
+/* After a syncfs for all of them: what it leaves open, see the top. */
+static void check_each(const struct disk *disk, struct syncer_file *files, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        struct stat is;
+        bool regular = fstat(files[i].fd, &is) || S_ISREG(is.st_mode);
+        files[i].everything = true;
+        files[i].err = check_own(disk, files[i].fd, regular) ? errno : 0;
     }
-    int saved = errno;
+}
+
+static void fail_each(struct syncer_file *files, unsigned count, int err)
+{
+    for (unsigned i = 0; i < count; i++)
+        files[i].err = err;
+}
+
+/* With the lock held before and after, and not meanwhile: files of the group's file system. */
+static void sync_together(struct syncer *syncer, struct group *group, struct syncer_file *files,
+                          unsigned count)
+{
+    group->inside += count;
+    bool everything = is_worth_it(syncer, group, count);
+    int err = everything ? take_part(syncer, group, files[0].fd) : group->failed;
+    (void)pthread_mutex_unlock(&syncer->lock);
+    if (err)
+        fail_each(files, count, err);
+    else if (everything)
+        check_each(syncer->disk, files, count);
+    else
+        sync_each(syncer->disk, files, count);
     (void)pthread_mutex_lock(&syncer->lock);
-    errno = saved;
-    return result;
+    group->inside -= count;
+}
+
+/* How many files from the first on are of its file system. 0: that cannot be told of the first. */
+static unsigned count_alike(const struct syncer_file *files, unsigned count, dev_t *device)
+{
+    unsigned alike = 0;
+    struct stat is;
+    for (; alike < count && fstat(files[alike].fd, &is) == 0; alike++) {
+        if (alike > 0 && is.st_dev != *device)
+            break;
+        *device = is.st_dev;
+    }
+    return alike;
+}
+
+/* Files of one file system. */
+static void sync_alike(struct syncer *syncer, struct syncer_file *files, unsigned count,
+                       dev_t device)
+{
+    /* Before the lock: one that hangs must not stop the syncs of the others. */
+    uint64_t (*file_system_of)(int fd) = syncer->disk->file_system;
+    uint64_t file_system = file_system_of ? file_system_of(files[0].fd) : 0;
+    (void)pthread_mutex_lock(&syncer->lock);
+    struct group *group = group_of(syncer, files[0].fd, device, file_system);
+    if (group)
+        sync_together(syncer, group, files, count);
+    (void)pthread_mutex_unlock(&syncer->lock);
+    if (!group)
+        sync_each(syncer->disk, files, count);
+}
+
+void syncer_sync_many(struct syncer *syncer, struct syncer_file *files, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        files[i].everything = false;
+    while (count > 0) {
+        dev_t device = 0;
+        unsigned alike = syncer->usable ? count_alike(files, count, &device) : 0;
+        if (alike > 0)
+            sync_alike(syncer, files, alike, device);
+        else
+            sync_each(syncer->disk, files, alike = syncer->usable ? 1 : count);
+        files += alike;
+        count -= alike;
+    }
 }
 
 int syncer_sync(struct syncer *syncer, int fd, bool *everything)
 {
-    struct stat is;
-    *everything = false;
-    if (!syncer->usable || fstat(fd, &is))
-        return syncer->disk->sync(fd);
-    /* Before the lock: one that hangs must not stop the syncs of the others. */
-    uint64_t (*file_system_of)(int fd) = syncer->disk->file_system;
-    uint64_t file_system = file_system_of ? file_system_of(fd) : 0;
-    (void)pthread_mutex_lock(&syncer->lock);
-    struct group *group = group_of(syncer, fd, is.st_dev, file_system);
-    if (!group || !group->shares) {
-        (void)pthread_mutex_unlock(&syncer->lock);
-        return syncer->disk->sync(fd);
-    }
-    group->inside++;
-    int result = sync_together(syncer, group, fd, S_ISREG(is.st_mode), everything);
-    int saved = errno;
-    group->inside--;
-    (void)pthread_mutex_unlock(&syncer->lock);
-    errno = saved;
-    return result;
+    struct syncer_file file = {.fd = fd};
+    syncer_sync_many(syncer, &file, 1);
+    *everything = file.everything;
+    errno = file.err;
+    return file.err ? -1 : 0;
 }

@@ -31,6 +31,20 @@ void syncer_free(struct syncer *syncer);
  */
 int syncer_sync(struct syncer *syncer, int fd, bool *everything) MUST_CHECK;
 
+/* One of many that are synced in one go. */
+struct syncer_file {
+    int fd;
+    int err;         /* errno of its failure, 0 where it is durable: set */
+    bool everything; /* as above: set */
+};
+
+/*
+ * The same for many at once, by one thread: those of one file system as one, and each with a result
+ * of its own. For a few, and where no syncfs is of use, it is an fsync of each, one after the
+ * other.
+ */
+void syncer_sync_many(struct syncer *syncer, struct syncer_file *files, unsigned count);
+
 /* A large value is being written, or is no more: until then everybody has fsyncs of his own. */
 void syncer_large_begins(struct syncer *syncer);
 void syncer_large_ends(struct syncer *syncer);

@@ -35,9 +35,12 @@ struct writing {
     bool direct;   /* past the page cache */
     struct md5 *md5;
     uint64_t written;
-    bool large;      /* the syncer knows */
-    uint64_t spread; /* bytes that are on their way to the disk */
-    struct stat is;  /* of the temp file, when it was complete; st_ino 0: not known */
+    bool large;             /* the syncer knows */
+    uint64_t spread;        /* bytes that are on their way to the disk */
+    struct stat is;         /* of the temp file, when it was complete; st_ino 0: not known */
+    bool ready;             /* complete, synced and closed: may be put in its place */
+    struct parents parents; /* while it is being put there: */
+    bool placing;           /* they are open */
 };
 
 static enum status failed(struct writing *w, const char *doing, int err)
@@ -203,19 +206,37 @@ static enum status check_digest(struct writing *w, struct writing_end *end)
     return end->expected && strcmp(end->expected, end->md5) != 0 ? ST_DIGEST : ST_OK;
 }
 
-/* All of the file, with its attributes, onto the disk. */
-static enum status sync_file(struct writing *w)
+/* What is to be moved is all on the disk by now; which file it is, for identify(). */
+static enum status close_file(struct writing *w)
 {
-    bool everything;
-    if (!planted("skip-fsync") && syncer_sync(subvolume_syncer(w->sub), w->fd, &everything))
-        return subvolume_sync_error(w->sub, w->at->request, "fsync", w->at->file, errno);
     if (fstat(w->fd, &w->is))
         w->is.st_ino = 0;
     int fd = w->fd;
     w->fd = -1;
-    if (w->disk->close(fd))
-        return failed(w, "close", errno);
-    return ST_OK;
+    return w->disk->close(fd) ? failed(w, "close", errno) : ST_OK;
+}
+
+/* All of each file, with its attributes, onto the disk. */
+static void sync_files(struct writing_last *list, unsigned count)
+{
+    struct syncer_file files[WRITING_MANY];
+    struct writing_last *whose[WRITING_MANY];
+    unsigned n = 0;
+    for (unsigned i = 0; i < count; i++)
+        if (!list[i].result) {
+            files[n].fd = list[i].value->fd;
+            files[n].err = 0;
+            whose[n++] = &list[i];
+        }
+    if (n > 0 && !planted("skip-fsync"))
+        syncer_sync_many(subvolume_syncer(whose[0]->value->sub), files, n);
+    for (unsigned i = 0; i < n; i++) {
+        struct writing *w = whose[i]->value;
+        whose[i]->result = files[i].err ? subvolume_sync_error(w->sub, w->at->request, "fsync",
+                                                               w->at->file, files[i].err)
+                                        : close_file(w);
+        w->ready = whose[i]->result == ST_OK;
+    }
 }
 
 /* Moves the temp file into the open directory. */
@@ -257,29 +278,56 @@ static void identify(const struct writing *w, const struct parents *p, struct tr
         *stored = trusted_identify(is.st_dev, is.st_ino, is.st_ctim, (uint64_t)is.st_size);
 }
 
-/* Somebody may remove empty directories between the open and the rename, which says ENOENT then. */
+/* ST_NOT_FOUND: somebody has removed the directory between the open and the rename. Whatever it
+ * is, w->parents is to be closed if w->placing is set. */
 static enum status put_in_place(struct writing *w, struct writing_end *end)
 {
-    enum status st = ST_NOT_FOUND;
-    for (int i = 0; i < RENAME_TRIES && st == ST_NOT_FOUND; i++) {
-        struct parents p;
-        st = parents_open(&p, w->sub, w->root, w->at->file, true, w->at->request);
-        if (st)
-            continue;
+    enum status st = parents_open(&w->parents, w->sub, w->root, w->at->file, true, w->at->request);
+    w->placing = st == ST_OK;
+    if (!st)
         st = store_pass_fence(w->at);
-        if (!st)
-            st = rename_into(w, &p, &end->replaced);
-        if (!st)
-            identify(w, &p, &end->stored);
-        enum status closed = parents_close(&p, st == ST_OK);
-        if (closed)
-            st = closed;
-    }
-    if (st == ST_NOT_FOUND) {
-        (void)failed(w, "rename", ENOENT);
-        return ST_CONFLICT;
-    }
+    if (!st)
+        st = rename_into(w, &w->parents, &end->replaced);
+    if (!st)
+        identify(w, &w->parents, &end->stored);
     return st;
+}
+
+/* Makes durable where they are now, or that they are nowhere. */
+static void close_parents(struct writing_last *list, unsigned count)
+{
+    struct parents_closing closings[WRITING_MANY];
+    struct writing_last *whose[WRITING_MANY];
+    unsigned n = 0;
+    for (unsigned i = 0; i < count; i++) {
+        struct writing *w = list[i].value;
+        if (!w->placing)
+            continue;
+        w->placing = false;
+        closings[n] =
+            (struct parents_closing){.parents = &w->parents, .changed = list[i].result == ST_OK};
+        whose[n++] = &list[i];
+    }
+    parents_close_many(closings, n);
+    for (unsigned i = 0; i < n; i++)
+        if (closings[i].result)
+            whose[i]->result = closings[i].result;
+}
+
+/* Those that are synced, to their places. */
+static void put_all_in_place(struct writing_last *list, unsigned count)
+{
+    for (int tries = 0; tries < RENAME_TRIES; tries++) {
+        for (unsigned i = 0; i < count; i++)
+            if (list[i].value->ready && (tries == 0 || list[i].result == ST_NOT_FOUND))
+                list[i].result = put_in_place(list[i].value, list[i].end);
+        close_parents(list, count);
+    }
+    for (unsigned i = 0; i < count; i++)
+        if (list[i].result == ST_NOT_FOUND) {
+            (void)failed(list[i].value, "rename", ENOENT);
+            list[i].result = ST_CONFLICT;
+        }
 }
 
 static void free_writing(struct writing *w)
@@ -295,20 +343,30 @@ static void free_writing(struct writing *w)
     free(w);
 }
 
+void writing_finish_many(struct writing_last *list, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        struct writing_last *last = &list[i];
+        last->end->stored.inode = 0;
+        last->result = check_digest(last->value, last->end);
+        if (!last->result)
+            last->result = set_attributes(last->value, last->end);
+    }
+    sync_files(list, count);
+    put_all_in_place(list, count);
+    for (unsigned i = 0; i < count; i++) {
+        if (!list[i].result)
+            subvolume_note_written(list[i].value->sub, list[i].value->written);
+        free_writing(list[i].value);
+        list[i].value = NULL;
+    }
+}
+
 enum status writing_finish(struct writing *w, struct writing_end *end)
 {
-    enum status st = check_digest(w, end);
-    end->stored.inode = 0;
-    if (!st)
-        st = set_attributes(w, end);
-    if (!st)
-        st = sync_file(w);
-    if (!st)
-        st = put_in_place(w, end);
-    if (!st)
-        subvolume_note_written(w->sub, w->written);
-    free_writing(w);
-    return st;
+    struct writing_last last = {.value = w, .end = end};
+    writing_finish_many(&last, 1);
+    return last.result;
 }
 
 void writing_abort(struct writing *w)

@@ -46,6 +46,18 @@ struct writing_end {
  */
 enum status writing_finish(struct writing *writing, struct writing_end *end) MUST_CHECK;
 
+/* One of many that are finished in one go. */
+struct writing_last {
+    struct writing *value;   /* freed, whatever the result */
+    struct writing_end *end; /* set as above, but for `type` and `expected`, which are given */
+    enum status result;      /* set; as writing_finish() says it */
+};
+
+/* The same for many values of one directory DIR, by one thread: with two syncs for all of them
+ * where they are on one file system. Each has a result of its own. */
+enum { WRITING_MANY = 64 };
+void writing_finish_many(struct writing_last *list, unsigned count); /* WRITING_MANY at most */
+
 /* Removes the temp file and frees. NULL is fine. */
 void writing_abort(struct writing *writing);
 

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/attr.h"
 #include "tests/unit/suite.h"
 #include "volume/disk.h"
 

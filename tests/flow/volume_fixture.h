@@ -72,7 +72,7 @@ static inline void volume_remove_dir(void)
 static inline void volume_start_with(const struct disk *disk, char *master)
 {
     char *argv[] = {"larder-volume",    "--port=0",    "--dir",          volume_dir, "--threads=1",
-                    "--pool-threads=4", "--reserve=0", "--scrub-days=0", master,     NULL};
+                    "--pool-threads=16", "--reserve=0", "--scrub-days=0", master,     NULL};
     (void)signal(SIGPIPE, SIG_IGN);
     log_set_level((enum log_level)(LOG_ERROR + 1)); /* faults are what these tests are about */
     ck_assert_int_eq(config_parse(&volume_config, master ? 9 : 8, argv), OPTIONS_OK);
