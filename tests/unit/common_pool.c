@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "tests/unit/suite.h"
 
@@ -200,6 +201,59 @@ START_TEST(job_can_be_used_again)
 }
 END_TEST
 
+/* Without `done` a job is its owner's again as soon as it runs: */
+struct unowned {
+    struct pool_job job;
+    atomic_int *left;
+};
+
+static void unowned_ended(atomic_int *left)
+{
+    if (atomic_fetch_sub(left, 1) == 1)
+        loop_stop(loop);
+}
+
+/* it may be freed, */
+static void free_itself(void *arg)
+{
+    struct unowned *of = arg;
+    atomic_int *left = of->left;
+    memset(of, 0xff, sizeof *of); /* whoever still looks at it sees that he must not */
+    free(of);
+    unowned_ended(left);
+}
+
+/* or be on its way to the next thread, which may have begun before this one returns. */
+static void submit_itself(void *arg UNUSED)
+{
+    rounds++; /* never two of them at once */
+    if (rounds == 100)
+        unowned_ended(round_job.arg);
+    else
+        pool_continue(round_pool, &round_job);
+}
+
+START_TEST(jobs_without_an_end_are_over_at_once)
+{
+    enum { JOBS = 200 };
+    atomic_int left = JOBS + 1;
+    struct pool *pool = round_pool = pool_new(3, JOBS + 1);
+    ck_assert_ptr_nonnull(pool);
+    round_job = (struct pool_job){.run = submit_itself, .arg = &left};
+    pool_continue(pool, &round_job);
+    for (int i = 0; i < JOBS; i++) {
+        struct unowned *of = malloc(sizeof *of);
+        ck_assert_ptr_nonnull(of);
+        *of = (struct unowned){.job = {.run = free_itself, .arg = of}, .left = &left};
+        ck_assert(pool_submit(pool, &of->job));
+    }
+    loop_run(loop);
+    ck_assert_int_eq(atomic_load(&left), 0);
+    ck_assert_int_eq(rounds, 100);
+    pool_free(pool);
+}
+END_TEST
+
 /* Freeing the pool waits for all of its jobs; their ends are posted by then. */
 START_TEST(free_waits_for_all_jobs)
 {
@@ -223,6 +277,7 @@ int main(void)
                                   queue_has_a_bound,
                                   threads_work_at_the_same_time,
                                   job_can_be_used_again,
+                                  jobs_without_an_end_are_over_at_once,
                                   free_waits_for_all_jobs,
                                   NULL};
     Suite *suite = suite_create("pool");

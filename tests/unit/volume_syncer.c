@@ -2,141 +2,14 @@
 #include "volume/syncer.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
-#include <stdatomic.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "tests/unit/suite.h"
+#include "tests/unit/syncer_fixture.h"
 #include "volume/disk.h"
 
-enum { WRITERS = 24, EACH = 40, ALL = WRITERS * EACH, PATIENCE_MS = 20000 };
-
-/* A disk that knows which files are durable: what was written before a sync that began later. */
-static struct {
-    pthread_mutex_t lock;
-    unsigned written[WRITERS], durable[WRITERS]; /* the last value of each writer */
-    int fds[WRITERS];
-    unsigned alls, syncs;
-    int all_error, own_error; /* errno of the next syncfs; of the bytes of writer 0 */
-    bool lead_fails;          /* the fsync behind a syncfs says EIO */
-    bool held;                /* all syncs wait */
-    uint64_t file_system;
-} disk_state = {.lock = PTHREAD_MUTEX_INITIALIZER};
-
-static struct disk disk;
-static struct syncer *syncer;
-
-static void lock(void)
-{
-    (void)pthread_mutex_lock(&disk_state.lock);
-}
-
-static void unlock(void)
-{
-    (void)pthread_mutex_unlock(&disk_state.lock);
-}
-
-/* With the lock held. */
-static void wait_while_held(void)
-{
-    while (disk_state.held) {
-        unlock();
-        (void)usleep(500);
-        lock();
-    }
-}
-
-static int fake_sync(int fd)
-{
-    int result = 0;
-    (void)usleep(500);
-    lock();
-    wait_while_held();
-    disk_state.syncs++;
-    for (unsigned i = 0; i < WRITERS; i++)
-        if (disk_state.fds[i] == fd)
-            disk_state.durable[i] = disk_state.written[i];
-    if (disk_state.lead_fails) {
-        errno = EIO;
-        result = -1;
-    }
-    unlock();
-    return result;
-}
-
-/* What was written before it began becomes durable, what is written meanwhile does not. */
-static int fake_sync_all(int fd)
-{
-    unsigned seen[WRITERS];
-    (void)fd;
-    lock();
-    disk_state.alls++;
-    for (unsigned i = 0; i < WRITERS; i++)
-        seen[i] = disk_state.written[i];
-    wait_while_held();
-    unlock();
-    (void)usleep(500);
-    lock();
-    errno = disk_state.all_error;
-    for (unsigned i = 0; i < WRITERS && !errno; i++)
-        if (disk_state.durable[i] < seen[i])
-            disk_state.durable[i] = seen[i];
-    unlock();
-    return errno ? -1 : 0;
-}
-
-static int fake_written(int fd)
-{
-    lock();
-    int err = fd == disk_state.fds[0] ? disk_state.own_error : 0;
-    unlock();
-    errno = err;
-    return err ? -1 : 0;
-}
-
-static bool fake_shares(int fd)
-{
-    (void)fd;
-    return true;
-}
-
-static uint64_t fake_file_system(int fd)
-{
-    (void)fd;
-    return disk_state.file_system;
-}
-
-static void setup(void)
-{
-    disk = disk_real;
-    disk.file_system = fake_file_system;
-    disk_state.file_system = 1;
-    disk.sync = fake_sync;
-    disk.sync_all = fake_sync_all;
-    disk.written = fake_written;
-    disk.shares = fake_shares;
-    disk_state.alls = disk_state.syncs = 0;
-    disk_state.all_error = disk_state.own_error = 0;
-    disk_state.lead_fails = disk_state.held = false;
-    for (unsigned i = 0; i < WRITERS; i++) {
-        char name[] = "/tmp/larder-syncer-XXXXXX";
-        disk_state.written[i] = disk_state.durable[i] = 0;
-        disk_state.fds[i] = mkstemp(name);
-        ck_assert_int_ge(disk_state.fds[i], 0);
-        ck_assert_int_eq(unlink(name), 0);
-    }
-    syncer = syncer_new(&disk);
-    ck_assert_ptr_nonnull(syncer);
-}
-
-static void teardown(void)
-{
-    syncer_free(syncer);
-    for (unsigned i = 0; i < WRITERS; i++)
-        (void)close(disk_state.fds[i]);
-}
+enum { EACH = 40, ALL = WRITERS * EACH, PATIENCE_MS = 20000 };
 
 struct writer {
     pthread_barrier_t *begin; /* all of them together */
@@ -204,6 +77,16 @@ START_TEST(few_do_not)
     ck_assert_uint_eq(sum.lost + sum.failures + sum.everything, 0);
     ck_assert_uint_eq(disk_state.alls, 0);
     ck_assert_uint_eq(disk_state.syncs, (uintmax_t)3 * EACH);
+}
+END_TEST
+
+/* Where threads share already, many of them are no reason. */
+START_TEST(threads_are_left_to_what_shares_by_itself)
+{
+    disk_state.shares = false;
+    struct writer sum = run_writers(WRITERS);
+    ck_assert_uint_eq(sum.lost + sum.failures + sum.everything, 0);
+    ck_assert_uint_eq(disk_state.alls, 0);
 }
 END_TEST
 
@@ -339,6 +222,7 @@ int main(void)
 {
     const TTest *const tests[] = {many_share,
                                   few_do_not,
+                                  threads_are_left_to_what_shares_by_itself,
                                   large_values_have_their_own,
                                   failed_syncfs_fails_all,
                                   another_file_system_has_not_failed,
