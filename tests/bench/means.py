@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -125,13 +126,14 @@ class Store:
             time.sleep(0.002)
         raise Failed("the master did not answer for %s within 60 s" % key)
 
-    def stop(self):
+    def stop(self, remove=True):
         for server in [self.master, *self.volumes]:
             try:
                 server.stop(60)
             except ProcessLookupError:
                 pass
-        shutil.rmtree(self.dir, ignore_errors=True)
+        if remove:
+            shutil.rmtree(self.dir, ignore_errors=True)
 
 
 # --- nginx ---
@@ -191,16 +193,27 @@ class Nginx(Server):
 
 # --- the disk, LevelDB ---
 
+# ext4 without a journal passes over inodes that were freed within the last minute one by one, so who
+# removes thousands of files makes the next turns slow: small ones stay until all is removed.
+
 def raw_writes(folder, size, threads, seconds, sync, files=0):
     """Files a second that so many threads write."""
-    home = os.path.join(folder, "raw")
-    os.makedirs(home)
+    home = tempfile.mkdtemp(prefix="raw.", dir=folder)
     try:
         found = json.loads(run([TOOLS + "/common_rawdisk", home, str(size), str(threads),
                                 str(seconds), str(files), "sync" if sync else "none"], 600))
         return found["files"] / found["seconds"]
     finally:
-        shutil.rmtree(home, ignore_errors=True)
+        if size >= MIB:
+            shutil.rmtree(home, ignore_errors=True)
+
+
+def placed_files(folder, size, seconds, sync):
+    """Values a second that the file systems of three volumes could take."""
+    home = tempfile.mkdtemp(prefix="placed.", dir=folder)
+    found = json.loads(run([TOOLS + "/common_placed", home, str(size), "3", str(seconds),
+                            "sync" if sync else "none"], 600))
+    return found["files"] / found["seconds"] / 3
 
 
 def ldb_loop(folder, keys, threads, seconds, what):

@@ -247,15 +247,23 @@ def unsynced_rows(b, store):
     name, measure, need = peer_or_mkv(b, MKV_PUT, lambda: b.puts(b.peer, "1K", 16))
     b.row(Row("put-1K", "PUT 1 KiB, 3 replicas, 16 connections, `--sync=none`", name, 2.5, "/s"),
           lambda: b.puts(store.url, "1K", 16), measure, need=need)
-    name, measure, need = peer_or_mkv(
-        b, MKV_CYCLE, lambda: load(b.peer, "cycle", 16, b.seconds, prefix=b.prefix()))
-    b.row(Row("cycle", "write, read, delete of 1 KiB, 16 connections, unsynced", name, 2.5, "/s"),
-          lambda: load(store.url, "cycle", 16, b.seconds, prefix=b.prefix()), measure, need=need)
     if b.peer:
         peer_rows(b, store)
     b.row(Row("put-1K-nginx", "PUT 1 KiB, 3 replicas, 16 connections, `--sync=none`",
               "a third of nginx's WebDAV PUT", None, "/s"), lambda: b.puts(store.url, "1K", 16),
           lambda: b.puts(b.nginx.url, "1K", 16)["per_second"] / 3, need=b.no_nginx())
+    b.row(Row("put-1K-files", "PUT 1 KiB, 3 replicas, 16 connections, `--sync=none`",
+              "the same files alone, written by three threads", None, "/s"),
+          lambda: b.puts(store.url, "1K", 16),
+          lambda: means.placed_files(b.root, 1024, b.seconds, False))
+
+
+def cycle_row(b, store):
+    """Behind all others: what it deletes may make new files slow (means.py)."""
+    name, measure, need = peer_or_mkv(
+        b, MKV_CYCLE, lambda: load(b.peer, "cycle", 16, b.seconds, prefix=b.prefix()))
+    b.row(Row("cycle", "write, read, delete of 1 KiB, 16 connections, unsynced", name, 2.5, "/s"),
+          lambda: load(store.url, "cycle", 16, b.seconds, prefix=b.prefix()), measure, need=need)
 
 
 def peer_rows(b, store):
@@ -276,6 +284,10 @@ def synced_rows(b, store):
     b.row(Row("put-1K-synced", "PUT 1 KiB, 3 replicas, 64 connections, everything synced",
               name + ", unsynced", 1.0, "/s"), lambda: b.puts(store.url, "1K", 64), measure,
           need=need)
+    b.row(Row("put-1K-synced-files", "PUT 1 KiB, 3 replicas, 64 connections, everything synced",
+              "the same files alone, by three threads, 64 to two syncfs", None, "/s"),
+          lambda: b.puts(store.url, "1K", 64),
+          lambda: means.placed_files(b.root, 1024, b.seconds, True))
     b.row(Row("put-1K-disk", "PUT 1 KiB, 3 replicas, 64 connections, everything synced",
               "raw synced files, three a value, 192 at a time", None, "/s"),
           lambda: b.puts(store.url, "1K", 64),
@@ -335,7 +347,7 @@ def rebuild_row(b):
         b.row(Row("rebuild", "rebuild of %s keys from one volume in the page cache" %
                   format(keys, ","), "", 50000.0, "keys/s", "least"), rebuild, need=need)
     finally:
-        store.stop()
+        store.stop(remove=False)
 
 
 def base_rows(b):
@@ -347,23 +359,28 @@ def base_rows(b):
             "least"), lambda w=what, t=threads: means.ldb_loop(b.root, 1000000, t, b.seconds, w))
 
 
-def with_store(b, sync, names, *parts):
+def with_store(b, sync, names, *parts, name=None):
     if not b.wants(*names):
         return
-    store = means.Store(b.folder("store-" + sync), sync=sync)
+    store = means.Store(b.folder(name or "store-" + sync), sync=sync)
     try:
         store.start()
         for part in parts:
             part(b, store)
     finally:
-        store.stop()
+        store.stop(remove=False)
 
 
 def all_rows(b):
     index_rows(b)
-    with_store(b, "none", ("volume-1M", "volume-64K", "volume-1K", "put-1K", "cycle", "peer-get",
-                           "peer-missing", "peer-get-follow", "put-1K-nginx"),
+    with_store(b, "none", ("volume-1M", "volume-64K", "volume-1K", "put-1K", "peer-get",
+                           "peer-missing", "peer-get-follow", "put-1K-nginx", "put-1K-files"),
                volume_rows, unsynced_rows)
-    with_store(b, "full", ("put-1K-synced", "put-1K-disk", "put-1M", "put-large"), synced_rows)
+    with_store(b, "full", ("put-1K-synced", "put-1K-synced-files", "put-1K-disk", "put-1M",
+                           "put-large"), synced_rows)
     rebuild_row(b)
     base_rows(b)
+
+
+def last_rows(b):
+    with_store(b, "none", ("cycle",), cycle_row, name="store-cycle")

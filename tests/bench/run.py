@@ -72,6 +72,7 @@ def main(wanted):
             bench.nginx = means.Nginx(os.path.join(root, "nginx")).start()
         rows.all_rows(bench)
         rows_masters.all_rows(bench)
+        rows.last_rows(bench)
     except KeyboardInterrupt:
         interrupted = True
         print("interrupted: what there is, is written")
