@@ -194,6 +194,7 @@ static void work(void *arg)
 {
     struct batch *batch = arg;
     struct batches *all = batch->lane->all;
+    bool more;
     (void)pthread_mutex_lock(&all->lock);
     do {
         bool some = take(batch->lane, batch);
@@ -201,9 +202,12 @@ static void work(void *arg)
         if (some)
             run_one(all, batch);
         (void)pthread_mutex_lock(&all->lock);
-    } while (go_on(batch));
-    batch->busy = false;
+        more = go_on(batch);
+    } while (more && pool_queued(all->pool) == 0);
+    batch->busy = more;
     (void)pthread_mutex_unlock(&all->lock);
+    if (more)
+        start(batch); /* behind those that wait for the pool */
 }
 
 /* --- The lanes --- */

@@ -14,6 +14,12 @@
 
 struct stat;
 
+enum disk_sharing {
+    DISK_SHARES_NEVER,  /* its syncfs may say yes to what is not durable; or nobody knows */
+    DISK_SHARES_THREAD, /* for many of one thread: those of several share by themselves */
+    DISK_SHARES_ALL     /* also for those of several threads */
+};
+
 /* Each member returns what the system call does, with errno set. Descriptors are made
  * close-on-exec. EINTR is the caller's to repeat. */
 struct disk {
@@ -45,8 +51,9 @@ struct disk {
     /* Tells the file system of `fd` from another that had its device number before; 0: not known.
      */
     uint64_t (*file_system)(int fd);
-    /* Whether one sync_all is faster than many `sync`s in the file system of `fd`. */
-    bool (*shares)(int fd);
+    /* For which files of the file system of `fd` one sync_all is as good as a `sync` of each, and
+     * faster. */
+    enum disk_sharing (*sharing)(int fd);
     /* After sync_all: 0 where all bytes of the file have been written, as far as the kernel has
      * heard since the descriptor was opened; an error of that file alone is no error of sync_all
      * where it was met before sync_all's own descriptor was opened. */

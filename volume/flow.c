@@ -10,6 +10,7 @@
 #include "common/http_server.h"
 #include "volume/service.h"
 #include "volume/subvolumes.h"
+#include "volume/syncer.h"
 
 void flow_init(struct flow *flow, struct service *service, struct http_request *req,
                struct path *path)
@@ -58,14 +59,16 @@ void flow_continue(struct flow *flow, void (*run)(void *arg), void (*next)(void 
     gates_continue(flow->service->gates, flow->path->subvolume, &flow->job);
 }
 
-/* A disk that nothing is known of yet is not joined by others. */
+/* Not on a disk that nothing is known of yet; nor where each would be synced alone, one after the
+ * other. */
 bool flow_join(struct flow *flow, void (*next)(void *arg), void *arg)
 {
     struct subvolume *sub = subvolumes_find(flow->at.all, flow->at.subvolume);
     dev_t device = sub ? subvolume_device(sub) : 0;
     flow->batch_job =
         (struct batch_job){.arg = arg, .next = next, .loop = http_request_loop(flow->req)};
-    return device != 0 && batches_submit(flow->service->batches, device, &flow->batch_job);
+    return device != 0 && syncer_takes_many(subvolume_syncer(sub), device) &&
+           batches_submit(flow->service->batches, device, &flow->batch_job);
 }
 
 /* The common texts speak of keys and masters. These say what the operator of a volume can look

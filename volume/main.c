@@ -23,7 +23,8 @@
 /* DRAIN_MS: what is under way at a stop may take so long. */
 enum { DRAIN_MS = 10000, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
-/* A connection may have two descriptors, itself and a file, a job of the pool up to four. As many
+/* A connection may have three descriptors: itself, and of a small value that is written with others
+ * its file and a directory. A job of the pool that is for one alone has up to four. As many
  * as are allowed are taken; fewer than all connections might need are said and served with, since
  * they are not needed at once. */
 static void raise_limits(const struct config *config)
@@ -32,7 +33,7 @@ static void raise_limits(const struct config *config)
     if (getrlimit(RLIMIT_NOFILE, &files))
         return;
     files.rlim_cur = files.rlim_max;
-    rlim_t wanted = (rlim_t)config->max_connections * 2 + (rlim_t)config->pool_threads * 4 + 64;
+    rlim_t wanted = (rlim_t)config->max_connections * 3 + (rlim_t)config->pool_threads * 4 + 64;
     if (setrlimit(RLIMIT_NOFILE, &files) || files.rlim_max < wanted)
         log_event(LOG_WARN, "volume",
                   "open_files=%llu wanted=%llu advice=\"raise the limit (ulimit -Hn), or lower "

@@ -67,7 +67,8 @@ void subvolume_check(struct subvolume *sub, bool wait);
 /* By what is known; missing, too, where a look has been stuck for 10 s. */
 enum subvolume_state subvolume_state(struct subvolume *sub);
 void subvolume_report(struct subvolume *sub, struct subvolume_report *report);
-/* Its file system's, as far as it was seen; 0: not yet, or it is away. */
+/* Its file system's, as far as it was seen; 0: not yet, or it is away, or a look at it takes long.
+ */
 dev_t subvolume_device(struct subvolume *sub);
 const char *subvolume_state_text(enum subvolume_state state);
 

@@ -24,7 +24,11 @@
 #include "volume/subvolume_state.h"
 
 /* A check that takes longer than this stands before a disk that hangs. */
-enum { CHECK_STUCK_MS = 10000, BLOCK = 4096 };
+enum {
+    LOOK_SLOW_MS = 2000,    /* a look that takes longer may be one that hangs */
+    CHECK_STUCK_MS = 10000, /* one that takes longer does */
+    BLOCK = 4096
+};
 
 /* Those who put go on without end: who moves away must not wait for all of them. */
 static bool init_names(struct subvolume *sub)
@@ -246,7 +250,8 @@ void subvolume_report(struct subvolume *sub, struct subvolume_report *report)
 dev_t subvolume_device(struct subvolume *sub)
 {
     (void)pthread_mutex_lock(&sub->lock);
-    dev_t device = sub->device;
+    bool hangs = sub->checking_since != 0 && loop_now_ms() - sub->checking_since > LOOK_SLOW_MS;
+    dev_t device = hangs ? 0 : sub->device;
     (void)pthread_mutex_unlock(&sub->lock);
     return device;
 }

@@ -9,9 +9,9 @@
  *   So everybody asks for those of his own file (disk->written), whose descriptor is older than
  *   its data.
  * - On a file system that is shut down, or whose journal was aborted, ext4's has been seen to say
- *   yes. fsync never does, and both states last. So the leader's fsync of his own file follows: if
- *   it succeeds, the journal still stood when the syncfs was over. It finds everything done, and
- *   costs a flush at most.
+ *   yes. Its fsync never does, and both states last. (XFS's syncfs says so itself.) So the leader's
+ * fsync of his own file follows: if it succeeds, the journal still stood when the syncfs was over.
+ * It finds everything done, and costs a flush at most.
  *
  * Errors: the first one stays, for whoever comes later; another file system does not inherit it
  * with the device number, and a restart forgets it, as it does the
@@ -45,21 +45,21 @@ enum {
 /* A file system. */
 struct group {
     dev_t device;
-    uint64_t file_system;   /* disk->file_system */
-    bool shares;            /* disk->shares */
-    unsigned inside;        /* threads that sync now, alone or in a round */
-    uint64_t begun, done;   /* numbers of rounds; equal while none is under way */
-    uint64_t avoid_until;   /* loop_now_ms() */
-    int failed;             /* errno of the first failure */
-    pthread_cond_t over[2]; /* [n % 2]: round n is over, or is to be led */
+    uint64_t file_system;              /* disk->file_system */
+    atomic_int sharing;                /* enum disk_sharing */
+    unsigned inside;                   /* files that are synced now, alone or in a round */
+    uint64_t begun, done;              /* numbers of rounds; equal while none is under way */
+    atomic_uint_least64_t avoid_until; /* loop_now_ms() */
+    int failed;                        /* errno of the first failure */
+    pthread_cond_t over[2];            /* [n % 2]: round n is over, or is to be led */
 };
 
 struct syncer {
     const struct disk *disk;
     bool usable;          /* the kernel's syncfs tells errors */
     atomic_uint large;    /* large values that are being written */
-    pthread_mutex_t lock; /* guards what follows */
-    unsigned count;
+    pthread_mutex_t lock; /* guards what follows, but for those who only look (atomics) */
+    atomic_uint count;
     struct group groups[FILE_SYSTEMS];
 };
 
@@ -102,6 +102,20 @@ void syncer_free(struct syncer *syncer)
     free(syncer);
 }
 
+bool syncer_takes_many(struct syncer *syncer, dev_t device)
+{
+    if (!syncer->disk->sync_all)
+        return true; /* nothing is synced */
+    if (!syncer->usable || atomic_load(&syncer->large) > 0)
+        return false;
+    unsigned count = atomic_load(&syncer->count);
+    for (unsigned i = 0; i < count; i++)
+        if (syncer->groups[i].device == device)
+            return atomic_load(&syncer->groups[i].sharing) != DISK_SHARES_NEVER &&
+                   loop_now_ms() >= atomic_load(&syncer->groups[i].avoid_until);
+    return true;
+}
+
 void syncer_large_begins(struct syncer *syncer)
 {
     atomic_fetch_add(&syncer->large, 1);
@@ -124,9 +138,9 @@ static struct group *renew(const struct syncer *syncer, struct group *group, int
     if (group->inside)
         return NULL;
     group->file_system = file_system;
-    group->shares = syncer->disk->shares(fd);
+    atomic_store(&group->sharing, (int)syncer->disk->sharing(fd));
     group->failed = 0;
-    group->avoid_until = 0;
+    atomic_store(&group->avoid_until, 0);
     return group;
 }
 
@@ -140,8 +154,8 @@ static struct group *group_of(struct syncer *syncer, int fd, dev_t device, uint6
     if (syncer->count == FILE_SYSTEMS)
         return NULL;
     struct group *group = &syncer->groups[syncer->count];
-    *group = (struct group){
-        .device = device, .file_system = file_system, .shares = syncer->disk->shares(fd)};
+    *group = (struct group){.device = device, .file_system = file_system};
+    atomic_store(&group->sharing, (int)syncer->disk->sharing(fd));
     if (!thread_condition_init(&group->over[0]))
         return NULL;
     if (!thread_condition_init(&group->over[1])) {
@@ -164,7 +178,7 @@ static void lead(struct syncer *syncer, struct group *group, int fd)
     if (err && !group->failed)
         group->failed = err;
     if (now - began > SLOW_MS) {
-        group->avoid_until = now + AVOID_MS;
+        atomic_store(&group->avoid_until, now + AVOID_MS);
         log_event(LOG_INFO, "syncer", "event=slow-syncfs milliseconds=%llu fsync_instead_ms=%d",
                   (unsigned long long)(now - began), AVOID_MS);
     }
@@ -198,8 +212,10 @@ static int take_part(struct syncer *syncer, struct group *group, int fd)
  * count: those of several threads are shared already. */
 static bool is_worth_it(const struct syncer *syncer, const struct group *group, unsigned own)
 {
-    return (group->shares ? group->inside : own) >= ENOUGH && atomic_load(&syncer->large) == 0 &&
-           loop_now_ms() >= group->avoid_until;
+    int sharing = atomic_load(&group->sharing);
+    return sharing != DISK_SHARES_NEVER &&
+           (sharing == DISK_SHARES_ALL ? group->inside : own) >= ENOUGH &&
+           atomic_load(&syncer->large) == 0 && loop_now_ms() >= atomic_load(&group->avoid_until);
 }
 
 /* Errors that say that the call is not for such a file, or not allowed here (seccomp: EPERM); then

@@ -4,7 +4,7 @@
  * the journal's commits and of the flushes that an fsync of each file and directory costs.
  *
  * An fsync of one's own it stays where few write, since there is nothing to share; on file systems
- * whose fsyncs share well by themselves (disk.h, `shares`); where large values are written, and
+ * other than those of which more is known (disk.h, `sharing`); where large values are written, and
  * where a syncfs took long, because it waits for whatever anybody has written to the file system;
  * and before Linux 5.17, whose syncfs does not tell all errors.
  */
@@ -12,6 +12,7 @@
 #define LARDER_VOLUME_SYNCER_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "common/attr.h"
 
@@ -44,6 +45,10 @@ struct syncer_file {
  * other.
  */
 void syncer_sync_many(struct syncer *syncer, struct syncer_file *files, unsigned count);
+
+/* Whether it may be worth having many to sync in the file system `device` (stat(2)), as far as is
+ * known: where each would have an fsync of its own, several threads are better. Any thread. */
+bool syncer_takes_many(struct syncer *syncer, dev_t device);
 
 /* A large value is being written, or is no more: until then everybody has fsyncs of his own. */
 void syncer_large_begins(struct syncer *syncer);

@@ -324,7 +324,7 @@ static void put_all_in_place(struct writing_last *list, unsigned count)
         close_parents(list, count);
     }
     for (unsigned i = 0; i < count; i++)
-        if (list[i].result == ST_NOT_FOUND) {
+        if (list[i].value->ready && list[i].result == ST_NOT_FOUND) {
             (void)failed(list[i].value, "rename", ENOENT);
             list[i].result = ST_CONFLICT;
         }

@@ -254,9 +254,9 @@ static inline int twin_sync_all(int fd UNUSED)
     return 0;
 }
 
-static inline bool twin_shares(int fd UNUSED)
+static inline enum disk_sharing twin_sharing(int fd UNUSED)
 {
-    return true;
+    return DISK_SHARES_ALL;
 }
 
 static inline int twin_written(int fd UNUSED)
@@ -328,7 +328,7 @@ static const struct disk twin = {
     .spread = twin_spread,
     .sync = twin_sync,
     .sync_all = twin_sync_all,
-    .shares = twin_shares,
+    .sharing = twin_sharing,
     .written = twin_written,
     .rename = twin_rename,
     .unlink = twin_unlink,

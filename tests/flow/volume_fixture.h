@@ -71,7 +71,7 @@ static inline void volume_remove_dir(void)
 /* Starts a volume on volume_dir; `master` is an option of it, or NULL. */
 static inline void volume_start_with(const struct disk *disk, char *master)
 {
-    char *argv[] = {"larder-volume",    "--port=0",    "--dir",          volume_dir, "--threads=1",
+    char *argv[] = {"larder-volume",     "--port=0",    "--dir",          volume_dir, "--threads=1",
                     "--pool-threads=16", "--reserve=0", "--scrub-days=0", master,     NULL};
     (void)signal(SIGPIPE, SIG_IGN);
     log_set_level((enum log_level)(LOG_ERROR + 1)); /* faults are what these tests are about */

@@ -32,7 +32,7 @@ static struct {
     int refused_fd;           /* its fsync says EIO */
     bool lead_fails;          /* the fsync behind a syncfs says EIO */
     bool held;                /* all syncs wait */
-    bool shares;
+    enum disk_sharing sharing;
     uint64_t file_system;
 } disk_state = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -115,10 +115,10 @@ static inline int fake_written(int fd)
     return err ? -1 : 0;
 }
 
-static inline bool fake_shares(int fd)
+static inline enum disk_sharing fake_sharing(int fd)
 {
     (void)fd;
-    return disk_state.shares;
+    return disk_state.sharing;
 }
 
 static inline uint64_t fake_file_system(int fd)
@@ -154,13 +154,13 @@ static inline void setup(void)
     disk.sync = fake_sync;
     disk.sync_all = fake_sync_all;
     disk.written = fake_written;
-    disk.shares = fake_shares;
+    disk.sharing = fake_sharing;
     disk_state.alls = disk_state.syncs = 0;
     disk_state.all_error = disk_state.own_error = 0;
     disk_state.all_error_on = 0;
     disk_state.refused_fd = -1;
     disk_state.lead_fails = disk_state.held = false;
-    disk_state.shares = true;
+    disk_state.sharing = DISK_SHARES_ALL;
     for (unsigned i = 0; i < WRITERS; i++) {
         disk_state.written[i] = disk_state.durable[i] = 0;
         use_file(i, make_file("/tmp"));

@@ -83,7 +83,7 @@ END_TEST
 /* Where threads share already, many of them are no reason. */
 START_TEST(threads_are_left_to_what_shares_by_itself)
 {
-    disk_state.shares = false;
+    disk_state.sharing = DISK_SHARES_THREAD;
     struct writer sum = run_writers(WRITERS);
     ck_assert_uint_eq(sum.lost + sum.failures + sum.everything, 0);
     ck_assert_uint_eq(disk_state.alls, 0);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tests/unit/suite.h"
@@ -37,7 +38,7 @@ static void check_files(unsigned first, unsigned count, int err, bool everything
 /* On a disk whose fsyncs share by themselves, too, since those of one thread do not. */
 START_TEST(files_of_one_thread_are_one_syncfs)
 {
-    disk_state.shares = _i == 0;
+    disk_state.sharing = _i == 0 ? DISK_SHARES_ALL : DISK_SHARES_THREAD;
     sync_many(WRITERS);
     check_files(0, WRITERS, 0, true);
     ck_assert_uint_eq(disk_state.alls, 1);
@@ -47,7 +48,7 @@ END_TEST
 
 START_TEST(few_files_are_fsyncs)
 {
-    disk_state.shares = _i == 0;
+    disk_state.sharing = _i == 0 ? DISK_SHARES_ALL : DISK_SHARES_THREAD;
     sync_many(3);
     check_files(0, 3, 0, false);
     ck_assert_uint_eq(disk_state.alls, 0);
@@ -129,7 +130,7 @@ END_TEST
 
 START_TEST(failed_syncfs_fails_all_files)
 {
-    disk_state.shares = _i == 0;
+    disk_state.sharing = _i == 0 ? DISK_SHARES_ALL : DISK_SHARES_THREAD;
     disk_state.all_error = EIO;
     sync_many(WRITERS);
     check_files(0, WRITERS, EIO, false);
@@ -238,9 +239,43 @@ START_TEST(unsynced_files_are_left_alone)
 }
 END_TEST
 
+/* The kernel's syncfs may say yes to what the file system's own server has never seen. */
+START_TEST(unknown_file_systems_have_fsyncs)
+{
+    disk_state.sharing = DISK_SHARES_NEVER;
+    sync_many(WRITERS);
+    check_files(0, WRITERS, 0, false);
+    ck_assert_uint_eq(disk_state.alls, 0);
+    ck_assert_uint_eq(disk_state.syncs, WRITERS);
+}
+END_TEST
+
+/* Whether they are to be collected for it at all. */
+START_TEST(who_takes_many)
+{
+    struct stat is;
+    ck_assert_int_eq(fstat(disk_state.fds[0], &is), 0);
+    ck_assert(syncer_takes_many(syncer, is.st_dev)); /* nothing is known of it */
+    disk_state.sharing = _i == 0 ? DISK_SHARES_NEVER : DISK_SHARES_THREAD;
+    sync_many(1);
+    ck_assert(syncer_takes_many(syncer, is.st_dev) == (_i == 1));
+    ck_assert(syncer_takes_many(syncer, is.st_dev + 1));
+    syncer_large_begins(syncer);
+    ck_assert(!syncer_takes_many(syncer, is.st_dev));
+    ck_assert(!syncer_takes_many(syncer, is.st_dev + 1));
+    syncer_large_ends(syncer);
+    ck_assert(syncer_takes_many(syncer, is.st_dev) == (_i == 1));
+    struct syncer *none = syncer_new(&disk_unsynced);
+    ck_assert_ptr_nonnull(none);
+    ck_assert(syncer_takes_many(none, is.st_dev));
+    syncer_free(none);
+}
+END_TEST
+
 int main(void)
 {
-    const TTest *const tests[] = {files_beside_large_values_are_fsyncs,
+    const TTest *const tests[] = {unknown_file_systems_have_fsyncs,
+                                  files_beside_large_values_are_fsyncs,
                                   lost_bytes_fail_one_of_many,
                                   who_cannot_tell_of_many_is_synced,
                                   directories_are_not_asked,
@@ -257,6 +292,7 @@ int main(void)
     tcase_add_checked_fixture(tcase, setup, teardown);
     /* On a disk that shares, and on one that does so by itself. */
     tcase_add_loop_test(tcase, files_of_one_thread_are_one_syncfs, 0, 2);
+    tcase_add_loop_test(tcase, who_takes_many, 0, 2);
     tcase_add_loop_test(tcase, few_files_are_fsyncs, 0, 2);
     tcase_add_loop_test(tcase, failed_syncfs_fails_all_files, 0, 2);
     return suite_run(suite);
