@@ -35,8 +35,8 @@ struct batch_job {
 /* On a thread of the pool, with the `arg`s of 1 to BATCH_MANY jobs of one disk; may block. */
 typedef void batches_run(void *const *args, unsigned count, struct batch *batch);
 
-/* At most `threads` (>= 1) of the pool's, which outlives them, work for a disk at a time, and `waiting`
- * jobs wait for it. NULL: no memory. */
+/* At most `threads` (>= 1) of the pool's, which outlives them, work for a disk at a time, and
+ * `waiting` jobs wait for it. NULL: no memory. */
 struct batches *batches_new(struct pool *pool, batches_run *run, unsigned threads,
                             size_t waiting) MUST_CHECK;
 /* The pool has been freed, so all jobs have been run. NULL is fine. */
