@@ -35,9 +35,9 @@ static struct {
 
 struct volume {
     pthread_t thread;
-    unsigned number;
     uint64_t files;
     uint64_t random;
+    unsigned number;
     int err; /* errno of what failed, 0 */
     char temp[BATCH][PATH], place[BATCH][PATH];
 };
