@@ -23,6 +23,7 @@
 #include "common/buf.h"
 #include "common/grow.h"
 #include "common/json.h"
+#include "common/log.h"
 #include "common/loop.h"
 #include "volume/date.h"
 #include "volume/disk.h"
@@ -158,18 +159,37 @@ static enum kind kind_of(const struct stat *is)
     return S_ISDIR(is->st_mode) ? KIND_DIRECTORY : S_ISREG(is->st_mode) ? KIND_FILE : KIND_OTHER;
 }
 
+/* Whether a link leads to a directory: of that is spoken then. One that leads nowhere does not.
+ * ST_IO where it cannot be seen, since who walks here would go on without all that is below it. The
+ * disk that it leads to is another one, so this one is not said to have failed. */
+static enum status follow_link(const struct listing *l, int dir, const char *name, struct stat *is)
+{
+    const struct disk *disk = subvolume_disk(l->sub);
+    struct stat target;
+    int fd = disk->open(dir, name, O_PATH | O_DIRECTORY, 0);
+    int err = fd < 0 || disk->stat(fd, &target) ? errno : 0;
+    if (fd >= 0)
+        (void)disk->close(fd);
+    if (!err)
+        *is = target;
+    if (!err || err == ENOENT || err == ENOTDIR || err == ELOOP || err == ENAMETOOLONG)
+        return ST_OK;
+    log_event(LOG_WARN, "listing",
+              "request=%s path=\"%s\" error=\"%s\" advice=\"a link in this directory cannot be "
+              "followed: is its disk mounted, and readable?\"",
+              l->at->request, l->at->file, strerror(err));
+    return ST_IO;
+}
+
 /* A link to a directory is one (a disk may be put in its place so); any other is not followed, as
  * it would not be served. ST_NOT_FOUND where the entry is gone. */
 static enum status look(struct listing *l, int dir, const char *name, struct stat *is)
 {
-    struct stat target;
     if (subvolume_disk(l->sub)->stat_at(dir, name, is))
         return errno == ENOENT
                    ? ST_NOT_FOUND
                    : subvolume_error(l->sub, l->at->request, "stat", l->at->file, errno);
-    if (S_ISLNK(is->st_mode) && fstatat(dir, name, &target, 0) == 0 && S_ISDIR(target.st_mode))
-        *is = target;
-    return ST_OK;
+    return S_ISLNK(is->st_mode) ? follow_link(l, dir, name, is) : ST_OK;
 }
 
 /* What it is decides about the order. Most file systems say so with the name. */

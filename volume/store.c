@@ -66,7 +66,8 @@ static enum status read_attribute(struct subvolume *sub, int fd, const struct st
     return subvolume_error(sub, at->request, "read attributes", at->file, errno);
 }
 
-/* Digits to the end; a sign, or white space, as strtoull() would take it, is no number of ours. */
+/* Digits to the end; a sign, or white space, as strtoull() would take it, is no number of ours. Nor
+ * is one that readers of JSON would refuse, and with it the listing that it stands in. */
 static bool read_decimal(const char *text, uint64_t *number)
 {
     char *end;
@@ -74,7 +75,7 @@ static bool read_decimal(const char *text, uint64_t *number)
         return false;
     errno = 0;
     *number = strtoull(text, &end, 10);
-    return errno == 0 && *end == '\0';
+    return errno == 0 && *end == '\0' && *number <= INT64_MAX;
 }
 
 /* A type goes out as a header, so it must be one. */

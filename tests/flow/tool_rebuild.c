@@ -131,6 +131,16 @@ START_TEST(names_that_are_not_utf8_are_stray_files)
 }
 END_TEST
 
+/* What stands before a volume may speak JSON too: that is no empty directory. */
+START_TEST(an_answer_that_is_no_array_is_no_listing)
+{
+    (void)fake_copy("a:1/sv00", "/k", 0, 5, NULL, "");
+    (void)fake_answer("http://b:1/?meta", 200, "{\"message\":\"maintenance\"}");
+    ck_assert_int_eq(rebuild(""), EXIT_FAILED);
+    ck_assert_uint_eq(count_files("db"), 0);
+}
+END_TEST
+
 #define FILE_OF(name)      "{\"name\":\"" name "\",\"type\":\"file\",\"size\":5,\"md5\":\"" MD5_A "\"}"
 #define DIRECTORY_OF(name) "{\"name\":\"" name "\",\"type\":\"directory\""
 #define BELOW              ",\"below\":"
@@ -350,6 +360,7 @@ int main(void)
                                   every_kind_of_name_is_found,
                                   stray_files_are_no_error,
                                   names_that_are_not_utf8_are_stray_files,
+                                  an_answer_that_is_no_array_is_no_listing,
                                   listings_that_came_along_are_not_asked_for,
                                   a_deleted_key_stays_deleted,
                                   a_damaged_copy_is_left_out_and_removed,

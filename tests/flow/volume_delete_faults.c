@@ -191,6 +191,32 @@ START_TEST(test_list)
 }
 END_TEST
 
+static void make_link(const char *name, const char *target)
+{
+    char full[128];
+    (void)snprintf(full, sizeof full, "%s/sv00/%s", volume_dir, name);
+    ck_assert_int_eq(symlink(target, full), 0);
+}
+
+/* A directory behind a link that cannot be followed is not left out, which would look as if there
+ * were none; that of one which leads nowhere is none. */
+START_TEST(test_list_of_links)
+{
+    begin();
+    make_link("linked", volume_dir);
+    make_link("nowhere", "nothing");
+    ck_assert_int_eq(ask_plain("GET", "/sv00/?meta"), 200);
+    ck_assert(body_has("\"linked\", \"type\":\"directory\""));
+    ck_assert(body_has("\"nowhere\", \"type\":\"other\""));
+    (void)pthread_mutex_lock(&faults.lock);
+    faults.locked = "linked";
+    (void)pthread_mutex_unlock(&faults.lock);
+    ck_assert_int_eq(ask_plain("GET", "/sv00/?meta"), 500);
+    ck_assert(state_is("up")); /* the other disk is none of this volume's */
+    end();
+}
+END_TEST
+
 START_TEST(test_dropped_tombstone)
 {
     for (unsigned k = 1;; k++) {
@@ -239,6 +265,7 @@ int main(void)
     tcase_add_loop_test(tcase, test_unlink, 0, 2);
     tcase_add_test(tcase, test_get);
     tcase_add_test(tcase, test_list);
+    tcase_add_test(tcase, test_list_of_links);
     tcase_add_test(tcase, test_dropped_tombstone);
     tcase_add_test(tcase, test_not_found_is_durable);
     suite_add_tcase(suite, tcase);

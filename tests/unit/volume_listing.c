@@ -2,6 +2,7 @@
 #include "volume/listing.h"
 
 #include <fcntl.h>
+#include <sys/xattr.h>
 #include <time.h>
 
 #include "common/buf.h"
@@ -126,6 +127,27 @@ START_TEST(test_meta)
     ck_assert(json_bool(json_member(two, "unlinked"), false));
     ck_assert_ptr_null(json_member(three, "md5"));
     ck_assert_int_eq(json_int(json_member(three, "size"), -1), 5);
+    json_free(json);
+    buf_free(&text);
+}
+END_TEST
+
+/* A number that readers of JSON refuse would take the whole listing with it. */
+START_TEST(test_numbers_too_large)
+{
+    static const char much[] = "10000000000000000000";
+    struct buf text = BUF_INIT;
+    unsigned pieces;
+    char full[128];
+    ck_assert_int_eq(put("n/one", "hello"), ST_OK);
+    (void)snprintf(full, sizeof full, "%s/sv00/n/one", dir);
+    ck_assert_int_eq(setxattr(full, "user.larder.created", much, sizeof much - 1, 0), 0);
+    ck_assert_int_eq(setxattr(full, "user.larder.size", much, sizeof much - 1, 0), 0);
+    ck_assert_int_eq(list("n", LISTING_META, &text, &pieces), ST_OK);
+    struct json *json = json_parse(buf_text(&text), text.len, NULL);
+    ck_assert_uint_eq(json_count(json), 1);
+    ck_assert_ptr_null(json_member(json_item(json, 0), "created"));
+    ck_assert_ptr_null(json_member(json_item(json, 0), "expected"));
     json_free(json);
     buf_free(&text);
 }
@@ -298,6 +320,7 @@ int main(void)
                                   test_missing,
                                   test_links,
                                   test_meta,
+                                  test_numbers_too_large,
                                   test_many,
                                   test_below,
                                   test_nothing_below,

@@ -126,6 +126,11 @@ static enum status parse_listing(struct http_fetcher *fetcher, const char *url,
     const char *text = http_fetch_body(fetcher, &len);
     char error[200] = "";
     struct json *json = json_parse_names(text, len, error);
+    if (json && !json_is_list(json)) { /* what stands before a volume may speak JSON, too */
+        json_free(json);
+        json = NULL;
+        (void)snprintf(error, sizeof error, "no array");
+    }
     if (!json) {
         (void)snprintf(why, VOLUME_WHY,
                        "GET %s: not a listing in JSON (%s); nginx needs 'autoindex on' and "
