@@ -17,6 +17,7 @@
 
 struct http_request;
 struct service;
+struct spares;
 
 /* Part of each flow's own struct. It is the loop's, but while its job is under way: then the loop
  * leaves alone what the job uses. */
@@ -56,6 +57,8 @@ void flow_refuse(struct http_request *req, enum status st);
 
 /* --- The flows; each owns `req` and `path` from here on. --- */
 
+/* For service->chunks; NULL: no memory. */
+struct spares *put_chunks_new(void) MUST_CHECK;
 void put_start(struct service *service, struct http_request *req, struct path *path);
 /* The batches' work on small values: `puts` of flows that have joined. */
 void put_write_many(void *const *puts, unsigned count, struct batch *batch);

@@ -18,6 +18,7 @@
 #include "volume/config.h"
 #include "volume/flow.h"
 #include "volume/service.h"
+#include "volume/spares.h"
 #include "volume/trusted.h"
 #include "volume/writing.h"
 
@@ -28,7 +29,8 @@ enum {
     SMALL = 64 * 1024,
     CHUNK_BYTES = 256 * 1024,
     DIRECT_CHUNK_BYTES = 512 * 1024,
-    DIRECT_MIN = 1024 * 1024
+    DIRECT_MIN = 1024 * 1024,
+    SPARE_CHUNKS = 32
 };
 
 enum put_state {
@@ -73,6 +75,11 @@ static void put_discard(void *arg); /* on the pool */
 static void put_finish(void *arg);
 
 static const struct http_body_sink put_sink = {put_received, put_body_ended};
+
+struct spares *put_chunks_new(void)
+{
+    return spares_new(DIRECT_CHUNK_BYTES, WRITING_BLOCK, SPARE_CHUNKS);
+}
 
 void put_start(struct service *service, struct http_request *req, struct path *path)
 {
@@ -140,7 +147,7 @@ static bool have_chunk(struct put *put)
     if (put->filling.data)
         return true;
     if (is_direct(put)) {
-        put->filling.data = aligned_alloc(WRITING_BLOCK, size);
+        put->filling.data = spares_take(put->flow.service->chunks);
         return put->filling.data != NULL;
     }
     if (put->length >= 0 && (uint64_t)put->length - put->received < size)
@@ -332,6 +339,16 @@ static void put_discard(void *arg)
     put->value = NULL;
 }
 
+static void give_back_chunks(struct put *put)
+{
+    struct chunk *chunks[] = {&put->filling, &put->writing};
+    for (unsigned i = 0; i < 2; i++)
+        if (is_direct(put))
+            spares_give(put->flow.service->chunks, chunks[i]->data);
+        else
+            free(chunks[i]->data);
+}
+
 static void put_finish(void *arg)
 {
     struct put *put = arg;
@@ -343,8 +360,7 @@ static void put_finish(void *arg)
         http_reply_field(req, "Content-MD5", put->end.md5);
         http_reply(req, put->end.replaced ? 204 : 201, NULL, 0);
     }
+    give_back_chunks(put);
     flow_release(&put->flow);
-    free(put->filling.data);
-    free(put->writing.data);
     free(put);
 }

@@ -32,6 +32,7 @@
 #include "volume/routes.h"
 #include "volume/scrub.h"
 #include "volume/service.h"
+#include "volume/spares.h"
 #include "volume/subvolumes.h"
 #include "volume/trusted.h"
 
@@ -71,6 +72,7 @@ struct server {
 static void check_on_pool(void *arg)
 {
     struct server *server = arg;
+    spares_shrink(server->service.chunks); /* waits for no disk */
     subvolumes_check(server->service.all);
     scrub_look(server->service.scrub);
 }
@@ -227,11 +229,12 @@ static enum status make_pool(struct server *server)
     return server->service.gates && server->service.batches ? ST_OK : ST_NO_MEMORY;
 }
 
-static enum status make_reading(struct service *service)
+static enum status make_memory(struct service *service)
 {
     service->trusted = trusted_new();
     service->room = room_new(ROOM_BYTES);
-    return service->trusted && service->room ? ST_OK : ST_NO_MEMORY;
+    service->chunks = put_chunks_new();
+    return service->trusted && service->room && service->chunks ? ST_OK : ST_NO_MEMORY;
 }
 
 /* Prints what has not been printed yet. */
@@ -242,7 +245,7 @@ static enum status start_all(struct server *server, const struct disk *disk)
         return st;
     st = make_pool(server);
     if (!st)
-        st = make_reading(&server->service);
+        st = make_memory(&server->service);
     if (!st)
         st = make_lanes(server);
     if (st == ST_IO)
@@ -355,6 +358,7 @@ void server_free(struct server *server)
     batches_free(server->service.batches);
     trusted_free(server->service.trusted);
     room_free(server->service.room);
+    spares_free(server->service.chunks);
     called_free(server->service.called);
     subvolumes_free(server->service.all);
     free(server);

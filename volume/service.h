@@ -22,6 +22,7 @@ struct pool;
 struct pulls;
 struct room;
 struct scrub;
+struct spares;
 struct subvolumes;
 struct trusted;
 
@@ -55,6 +56,7 @@ struct service {
     struct scrub *scrub;
     struct trusted *trusted;          /* values that were verified lately */
     struct room *room;                /* memory for answers that do not come from the page cache */
+    struct spares *chunks;            /* for values that pass by the page cache */
     const struct service_lane *lanes; /* the first */
     struct service_counters counters;
     struct fence fence;  /* between a master that wrote before, and who writes now */
