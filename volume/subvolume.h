@@ -18,6 +18,7 @@
 #include "volume/path.h"
 
 struct disk;
+struct digests;
 struct syncer;
 struct parents_set;
 struct subvolume;
@@ -111,6 +112,8 @@ bool subvolume_failed(struct subvolume *sub);
 const struct disk *subvolume_disk(const struct subvolume *sub);
 /* What its fsyncs of small values go through. */
 struct syncer *subvolume_syncer(const struct subvolume *sub);
+/* Where those who write meet, to hash two values at a time. */
+struct digests *subvolume_digests(const struct subvolume *sub);
 const char *subvolume_name(const struct subvolume *sub);
 /* The directories that are being made in it now. */
 struct parents_set *subvolume_parents(struct subvolume *sub);

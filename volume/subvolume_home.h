@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct digests;
 struct disk;
 struct syncer;
 
@@ -18,6 +19,7 @@ struct subvolume_home {
     int dir_fd;              /* DIR, open for as long as the process lives */
     int records_fd;          /* DIR/.larder/subvolumes */
     const struct disk *disk; /* the caller's */
+    struct digests *digests; /* MD5s two by two; subvolumes.c's */
     struct syncer *syncer;   /* shared fsyncs; subvolumes.c's */
     uint64_t reserve;        /* bytes that new values leave free, or SUBVOLUME_RESERVE_USUAL */
     bool sync;               /* false with --sync=none */

@@ -104,6 +104,11 @@ const struct disk *subvolume_disk(const struct subvolume *sub)
     return sub->home->disk;
 }
 
+struct digests *subvolume_digests(const struct subvolume *sub)
+{
+    return sub->home->digests;
+}
+
 struct syncer *subvolume_syncer(const struct subvolume *sub)
 {
     return sub->home->syncer;

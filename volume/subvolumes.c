@@ -22,6 +22,7 @@
 #include "common/buf.h"
 #include "common/durable.h"
 #include "common/log.h"
+#include "volume/digests.h"
 #include "volume/identity.h"
 #include "volume/path.h"
 #include "volume/subvolume.h"
@@ -230,8 +231,11 @@ enum status subvolumes_open(struct subvolumes **all, const struct subvolumes_opt
     new->dir = strdup(options->dir);
     new->home.dir = new->dir;
     new->home.syncer = syncer_new(options->disk);
-    if (!new->dir || !new->home.syncer || pthread_mutex_init(&new->lock, NULL)) {
+    new->home.digests = digests_new();
+    if (!new->dir || !new->home.syncer || !new->home.digests ||
+        pthread_mutex_init(&new->lock, NULL)) {
         syncer_free(new->home.syncer);
+        digests_free(new->home.digests);
         free(new->dir);
         free(new);
         return ST_NO_MEMORY;
@@ -258,6 +262,7 @@ void subvolumes_free(struct subvolumes *all)
             (void)close(fds[i]);
     (void)pthread_mutex_destroy(&all->lock);
     syncer_free(all->home.syncer);
+    digests_free(all->home.digests);
     free(all->dir);
     free(all);
 }

@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/planted.h"
+#include "volume/digests.h"
 #include "volume/disk.h"
 #include "volume/parents.h"
 #include "volume/subvolume.h"
@@ -21,6 +22,7 @@
 enum {
     SPREAD_BYTES = 2 * 1024 * 1024,
     LARGE = 256 * 1024, /* what is larger keeps others from waiting for it: see syncer.h */
+    OFFER = 64 * 1024,  /* bytes that are worth a look whether others have some, too */
     RENAME_TRIES = 3
 };
 
@@ -33,7 +35,7 @@ struct writing {
     char temp[SUBVOLUME_TEMP_NAME];
     bool has_temp; /* it is there, to be removed */
     bool direct;   /* past the page cache */
-    struct md5 *md5;
+    struct md5_run md5;
     uint64_t written;
     bool large;             /* the syncer knows */
     uint64_t spread;        /* bytes that are on their way to the disk */
@@ -80,9 +82,7 @@ enum status writing_begin(struct writing **writing, const struct store_at *at)
     if (!w)
         return ST_NO_MEMORY;
     w->at = at;
-    w->md5 = md5_new();
-    if (!w->md5)
-        goto no_md5;
+    md5_run_begin(&w->md5);
     w->root = store_enter(at, SUBVOLUME_WRITE, &w->sub, &st);
     if (w->root < 0)
         goto no_root;
@@ -96,8 +96,6 @@ enum status writing_begin(struct writing **writing, const struct store_at *at)
 no_temp:
     (void)w->disk->close(w->root);
 no_root:
-    md5_free(w->md5);
-no_md5:
     free(w);
     return st;
 }
@@ -143,14 +141,28 @@ static enum status write_all(struct writing *w, const char *data, size_t len)
     return ST_OK;
 }
 
+/* Writes and hashes; many bytes together with those of others, if there are any. */
+static enum status write_and_hash(struct writing *w, const void *data, size_t len)
+{
+    struct digests *digests = subvolume_digests(w->sub);
+    struct digests_part part = {.more = {&w->md5, data, len}};
+    if (len < OFFER) {
+        md5_run_add(&part.more, NULL);
+        return write_all(w, data, len);
+    }
+    digests_offer(digests, &part);
+    enum status st = write_all(w, data, len);
+    digests_collect(digests, &part);
+    return st;
+}
+
 enum status writing_add(struct writing *w, const void *data, size_t len)
 {
-    md5_update(w->md5, data, len);
     if (!w->large && w->written + len > LARGE) {
         w->large = true;
         syncer_large_begins(subvolume_syncer(w->sub));
     }
-    enum status st = write_all(w, data, len);
+    enum status st = write_and_hash(w, data, len);
     if (st || w->direct || w->written - w->spread < SPREAD_BYTES)
         return st;
     if (w->disk->spread(w->fd, w->spread, w->written - w->spread) && errno != ENOSYS &&
@@ -199,9 +211,7 @@ static enum status set_attributes(struct writing *w, const struct writing_end *e
 static enum status check_digest(struct writing *w, struct writing_end *end)
 {
     unsigned char digest[MD5_SIZE];
-    enum status st = md5_finish(w->md5, digest);
-    if (st)
-        return st;
+    md5_run_end(&w->md5, digest);
     md5_hex(digest, end->md5);
     return end->expected && strcmp(end->expected, end->md5) != 0 ? ST_DIGEST : ST_OK;
 }
@@ -339,7 +349,6 @@ static void free_writing(struct writing *w)
     (void)w->disk->close(w->root);
     if (w->large)
         syncer_large_ends(subvolume_syncer(w->sub));
-    md5_free(w->md5);
     free(w);
 }
 
