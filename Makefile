@@ -95,9 +95,10 @@ WRAP := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strn
 $(OUT)/tests/flow/master_%: LDFLAGS += $(WRAP)
 $(patsubst %,$(OUT)/tests/unit/master_%,facts health replicate replicate_agree replicate_whole volumes volumes_look volumes_page): LDFLAGS += $(WRAP)
 
-# A test that loses wake-ups; one without room for answers.
+# A test that loses wake-ups; one without room for answers; one that counts what is allocated.
 $(OUT)/tests/flow/volume_put_races: LDFLAGS += -Wl,--wrap=pthread_cond_broadcast
 $(OUT)/tests/flow/volume_get_gone: LDFLAGS += -Wl,--wrap=room_take
+$(OUT)/tests/unit/volume_spares: LDFLAGS += -Wl,--wrap=aligned_alloc
 
 unit: $(UNIT)
 	@tools/run-unit.sh $(UNIT)

@@ -1,7 +1,7 @@
 /*
  * MD5 (RFC 1321) of two values at a time. Each step of an MD5 waits for the one before it, so a
  * processor stands idle for half of it; the steps of another value in between cost next to nothing:
- * two values take 1.05 times as long as one. OpenSSL (common/md5.h) has one at a time only. The
+ * two values take 1.1 times as long as one. OpenSSL (common/md5.h) has one at a time only. The
  * digests are the same; tests compare them.
  */
 #ifndef LARDER_COMMON_MD5_TWO_H

@@ -3,7 +3,7 @@
  * waits there beside it.
  *
  * Who may touch a part's `more`: its owner, until it is offered; from DIGESTS_TAKEN on who took it;
- * its owner again from DIGESTS_DONE on, or when he has taken it back.
+ * its owner again from DIGESTS_DONE on, or when he has taken it back. Then he hashes what is left.
  */
 #include "volume/digests.h"
 
@@ -46,6 +46,18 @@ void digests_free(struct digests *digests)
     free(digests);
 }
 
+/* As many bytes of each as the shorter one has. */
+static void hash_both(struct md5_more *a, struct md5_more *b)
+{
+    size_t len = a->len < b->len ? a->len : b->len;
+    struct md5_more *both[] = {a, b};
+    md5_run_add(&(struct md5_more){a->run, a->data, len}, &(struct md5_more){b->run, b->data, len});
+    for (int i = 0; i < 2 && len > 0; i++) {
+        both[i]->data = (const unsigned char *)both[i]->data + len;
+        both[i]->len -= len;
+    }
+}
+
 void digests_offer(struct digests *digests, struct digests_part *part)
 {
     (void)pthread_mutex_lock(&digests->lock);
@@ -58,7 +70,7 @@ void digests_offer(struct digests *digests, struct digests_part *part)
     if (!other)
         return;
 
-    md5_run_add(&part->more, &other->more);
+    hash_both(&part->more, &other->more);
     part->state = DIGESTS_DONE; /* nobody else knows of it */
     (void)pthread_mutex_lock(&digests->lock);
     other->state = DIGESTS_DONE;
@@ -73,10 +85,9 @@ void digests_collect(struct digests *digests, struct digests_part *part)
         const struct timespec until = thread_time(LOOK_MS); /* glibc's bug 25847 loses signals */
         (void)thread_wait(&digests->done, &digests->lock, &until);
     }
-    bool alone = part->state == DIGESTS_OFFERED;
-    if (alone)
+    if (part->state == DIGESTS_OFFERED)
         digests->offered = NULL;
     (void)pthread_mutex_unlock(&digests->lock);
-    if (alone)
-        md5_run_add(&part->more, NULL);
+    md5_run_add(&part->more, NULL);
+    part->more.len = 0;
 }

@@ -30,7 +30,7 @@ enum {
     CHUNK_BYTES = 256 * 1024,
     DIRECT_CHUNK_BYTES = 512 * 1024,
     DIRECT_MIN = 1024 * 1024,
-    SPARE_CHUNKS = 32
+    SPARE_CHUNKS = 64
 };
 
 enum put_state {

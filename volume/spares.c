@@ -1,17 +1,21 @@
 /*
  * The last that came back is the next to leave: it is the one that the processor's caches still
- * have.
+ * have. What nobody needs is at the other end.
+ *
+ * Invariant: where any are kept, used + count <= most.
  */
 #include "volume/spares.h"
 
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct spares {
     size_t bytes, alignment;
     unsigned most;
     pthread_mutex_t lock; /* guards what follows */
+    unsigned used;        /* taken, and not given back yet */
     unsigned count;
     unsigned idle; /* the least that `count` was since the last look */
     void *kept[SPARES_MOST];
@@ -42,14 +46,24 @@ void spares_free(struct spares *spares)
     free(spares);
 }
 
+static void stop_using(struct spares *spares)
+{
+    (void)pthread_mutex_lock(&spares->lock);
+    spares->used--;
+    (void)pthread_mutex_unlock(&spares->lock);
+}
+
 void *spares_take(struct spares *spares)
 {
     (void)pthread_mutex_lock(&spares->lock);
     void *piece = spares->count > 0 ? spares->kept[--spares->count] : NULL;
     if (spares->idle > spares->count)
         spares->idle = spares->count;
+    spares->used++;
     (void)pthread_mutex_unlock(&spares->lock);
-    return piece ? piece : aligned_alloc(spares->alignment, spares->bytes);
+    if (!piece && !(piece = aligned_alloc(spares->alignment, spares->bytes)))
+        stop_using(spares);
+    return piece;
 }
 
 void spares_give(struct spares *spares, void *piece)
@@ -57,7 +71,8 @@ void spares_give(struct spares *spares, void *piece)
     if (!piece)
         return;
     (void)pthread_mutex_lock(&spares->lock);
-    bool kept = spares->count < spares->most;
+    spares->used--;
+    bool kept = spares->used + spares->count < spares->most;
     if (kept)
         spares->kept[spares->count++] = piece;
     (void)pthread_mutex_unlock(&spares->lock);
@@ -71,8 +86,10 @@ static void *take_idle(struct spares *spares)
     void *piece = NULL;
     (void)pthread_mutex_lock(&spares->lock);
     if (spares->idle > 0 && spares->count > 0) {
+        piece = spares->kept[0];
         spares->idle--;
-        piece = spares->kept[--spares->count];
+        spares->count--;
+        memmove(spares->kept, spares->kept + 1, spares->count * sizeof *spares->kept);
     }
     (void)pthread_mutex_unlock(&spares->lock);
     return piece;

@@ -12,8 +12,10 @@
 
 struct spares;
 
-/* Pieces of `bytes`, which is a multiple of `alignment`, a power of two; at most `most` of them are
- * kept (SPARES_MOST at most). NULL: no memory. */
+/* Pieces of `bytes`, which is a multiple of `alignment`, a power of two. None is kept while `most`
+ * of them (SPARES_MOST at most) are kept or in use: then all get fresh ones. For all pages of one
+ * that was used are there, so slow clients, who take many and fill none, would hold more memory
+ * with those. NULL: no memory. */
 enum { SPARES_MOST = 64 };
 struct spares *spares_new(size_t bytes, size_t alignment, unsigned most) MUST_CHECK;
 /* With all that has been given back. NULL is fine. */

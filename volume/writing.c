@@ -22,7 +22,7 @@
 enum {
     SPREAD_BYTES = 2 * 1024 * 1024,
     LARGE = 256 * 1024, /* what is larger keeps others from waiting for it: see syncer.h */
-    OFFER = 64 * 1024,  /* bytes that are worth a look whether others have some, too */
+    SINGLE = 64 * 1024, /* so many bytes are hashed at once: no look whether others have some */
     RENAME_TRIES = 3
 };
 
@@ -146,7 +146,7 @@ static enum status write_and_hash(struct writing *w, const void *data, size_t le
 {
     struct digests *digests = subvolume_digests(w->sub);
     struct digests_part part = {.more = {&w->md5, data, len}};
-    if (len < OFFER) {
+    if (len <= SINGLE) {
         md5_run_add(&part.more, NULL);
         return write_all(w, data, len);
     }
