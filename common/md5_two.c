@@ -101,6 +101,19 @@ void md5_run_begin(struct md5_run *run)
     *run = (struct md5_run){.state = {0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476}};
 }
 
+static void move_on(struct md5_more *more, size_t len)
+{
+    if (len > 0) /* else there may be no data at all */
+        more->data = (const unsigned char *)more->data + len;
+    more->len -= len;
+}
+
+static void count(struct md5_more *more, size_t len)
+{
+    more->run->length += len;
+    move_on(more, len);
+}
+
 /* Puts what comes first to what was left over before, up to a whole block. */
 static void fill_tail(struct md5_more *more)
 {
@@ -110,48 +123,37 @@ static void fill_tail(struct md5_more *more)
         return;
     size_t n = more->len < BLOCK - have ? more->len : BLOCK - have;
     memcpy(run->tail + have, more->data, n);
-    run->length += n;
-    more->data = (const unsigned char *)more->data + n;
-    more->len -= n;
+    count(more, n);
     if (have + n == BLOCK)
         add_blocks(run->state, run->tail, 1);
 }
 
-/* Whole blocks that were added. */
-static void pass(struct md5_more *more, size_t blocks)
+void md5_run_add(struct md5_more *more)
 {
-    if (blocks == 0) /* there may be no data at all */
-        return;
-    more->run->length += blocks * BLOCK;
-    more->data = (const unsigned char *)more->data + blocks * BLOCK;
-    more->len -= blocks * BLOCK;
-}
-
-/* All that is left. */
-static void add_rest(struct md5_more *more)
-{
+    fill_tail(more);
     size_t blocks = more->len / BLOCK;
     add_blocks(more->run->state, more->data, blocks);
-    pass(more, blocks);
+    count(more, blocks * BLOCK);
     if (more->len > 0)
         memcpy(more->run->tail, more->data, more->len);
-    more->run->length += more->len;
+    count(more, more->len);
 }
 
-void md5_run_add(const struct md5_more *a, const struct md5_more *b)
+void md5_run_add_both(struct md5_more *a, struct md5_more *b)
 {
-    struct md5_more first = *a;
+    size_t len = a->len < b->len ? a->len : b->len;
+    struct md5_more first = {a->run, a->data, len};
+    struct md5_more second = {b->run, b->data, len};
     fill_tail(&first);
-    if (b) {
-        struct md5_more second = *b;
-        fill_tail(&second);
-        size_t blocks = (first.len < second.len ? first.len : second.len) / BLOCK;
-        add_blocks_of_two(first.run->state, first.data, second.run->state, second.data, blocks);
-        pass(&first, blocks);
-        pass(&second, blocks);
-        add_rest(&second);
-    }
-    add_rest(&first);
+    fill_tail(&second);
+    size_t blocks = (first.len < second.len ? first.len : second.len) / BLOCK;
+    add_blocks_of_two(first.run->state, first.data, second.run->state, second.data, blocks);
+    count(&first, blocks * BLOCK);
+    count(&second, blocks * BLOCK);
+    md5_run_add(&first);
+    md5_run_add(&second);
+    move_on(a, len);
+    move_on(b, len);
 }
 
 /* RFC 1321, 3.1 and 3.2: a bit that is set, zeros, the length in bits. */
@@ -161,9 +163,9 @@ void md5_run_end(struct md5_run *run, unsigned char digest[MD5_SIZE])
     uint64_t bits = htole64(run->length * 8);
     size_t have = run->length % BLOCK;
     struct md5_more more = {run, padding, have < 56 ? 56 - have : 120 - have};
-    md5_run_add(&more, NULL);
+    md5_run_add(&more);
     more = (struct md5_more){run, &bits, sizeof bits};
-    md5_run_add(&more, NULL);
+    md5_run_add(&more);
     for (size_t i = 0; i < 4; i++) {
         uint32_t part = htole32(run->state[i]);
         memcpy(digest + 4 * i, &part, sizeof part);

@@ -21,15 +21,17 @@ struct md5_run {
 
 void md5_run_begin(struct md5_run *run);
 
-/* What is to be added to one. */
+/* What is to be added to one. It moves on with what has been added. */
 struct md5_more {
     struct md5_run *run;
     const void *data;
     size_t len;
 };
 
-/* To each of two that are not the same; or to one, where `b` is NULL. */
-void md5_run_add(const struct md5_more *a, const struct md5_more *b);
+/* All of it. */
+void md5_run_add(struct md5_more *more);
+/* To two that are not the same, as many bytes of each as the shorter one has. */
+void md5_run_add_both(struct md5_more *a, struct md5_more *b);
 
 /* Ends it; nothing may be added afterwards. */
 void md5_run_end(struct md5_run *run, unsigned char digest[MD5_SIZE]);

@@ -46,18 +46,6 @@ void digests_free(struct digests *digests)
     free(digests);
 }
 
-/* As many bytes of each as the shorter one has. */
-static void hash_both(struct md5_more *a, struct md5_more *b)
-{
-    size_t len = a->len < b->len ? a->len : b->len;
-    struct md5_more *both[] = {a, b};
-    md5_run_add(&(struct md5_more){a->run, a->data, len}, &(struct md5_more){b->run, b->data, len});
-    for (int i = 0; i < 2 && len > 0; i++) {
-        both[i]->data = (const unsigned char *)both[i]->data + len;
-        both[i]->len -= len;
-    }
-}
-
 void digests_offer(struct digests *digests, struct digests_part *part)
 {
     (void)pthread_mutex_lock(&digests->lock);
@@ -70,7 +58,7 @@ void digests_offer(struct digests *digests, struct digests_part *part)
     if (!other)
         return;
 
-    hash_both(&part->more, &other->more);
+    md5_run_add_both(&part->more, &other->more);
     part->state = DIGESTS_DONE; /* nobody else knows of it */
     (void)pthread_mutex_lock(&digests->lock);
     other->state = DIGESTS_DONE;
@@ -88,6 +76,5 @@ void digests_collect(struct digests *digests, struct digests_part *part)
     if (part->state == DIGESTS_OFFERED)
         digests->offered = NULL;
     (void)pthread_mutex_unlock(&digests->lock);
-    md5_run_add(&part->more, NULL);
-    part->more.len = 0;
+    md5_run_add(&part->more);
 }

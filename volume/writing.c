@@ -147,7 +147,7 @@ static enum status write_and_hash(struct writing *w, const void *data, size_t le
     struct digests *digests = subvolume_digests(w->sub);
     struct digests_part part = {.more = {&w->md5, data, len}};
     if (len <= SINGLE) {
-        md5_run_add(&part.more, NULL);
+        md5_run_add(&part.more);
         return write_all(w, data, len);
     }
     digests_offer(digests, &part);
