@@ -55,10 +55,11 @@ bool flow_join(struct flow *flow, void (*next)(void *arg), void *arg) MUST_CHECK
 /* Answers with an error, and says what it means for a volume. */
 void flow_refuse(struct http_request *req, enum status st);
 
+/* The PUTs' memory, for service->chunks. NULL: there is none. */
+struct spares *put_chunks_new(void) MUST_CHECK;
+
 /* --- The flows; each owns `req` and `path` from here on. --- */
 
-/* For service->chunks; NULL: no memory. */
-struct spares *put_chunks_new(void) MUST_CHECK;
 void put_start(struct service *service, struct http_request *req, struct path *path);
 /* The batches' work on small values: `puts` of flows that have joined. */
 void put_write_many(void *const *puts, unsigned count, struct batch *batch);

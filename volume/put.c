@@ -339,14 +339,12 @@ static void put_discard(void *arg)
     put->value = NULL;
 }
 
-static void give_back_chunks(struct put *put)
+static void free_chunk(const struct put *put, const struct chunk *chunk)
 {
-    struct chunk *chunks[] = {&put->filling, &put->writing};
-    for (unsigned i = 0; i < 2; i++)
-        if (is_direct(put))
-            spares_give(put->flow.service->chunks, chunks[i]->data);
-        else
-            free(chunks[i]->data);
+    if (is_direct(put))
+        spares_give(put->flow.service->chunks, chunk->data);
+    else
+        free(chunk->data);
 }
 
 static void put_finish(void *arg)
@@ -360,7 +358,8 @@ static void put_finish(void *arg)
         http_reply_field(req, "Content-MD5", put->end.md5);
         http_reply(req, put->end.replaced ? 204 : 201, NULL, 0);
     }
-    give_back_chunks(put);
+    free_chunk(put, &put->filling);
+    free_chunk(put, &put->writing);
     flow_release(&put->flow);
     free(put);
 }

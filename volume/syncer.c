@@ -10,8 +10,8 @@
  *   its data.
  * - On a file system that is shut down, or whose journal was aborted, ext4's has been seen to say
  *   yes. Its fsync never does, and both states last. (XFS's syncfs says so itself.) So the leader's
- * fsync of his own file follows: if it succeeds, the journal still stood when the syncfs was over.
- * It finds everything done, and costs a flush at most.
+ *   fsync of his own file follows: if it succeeds, the journal still stood when the syncfs was
+ *   over. It finds everything done, and costs a flush at most.
  *
  * Errors: the first one stays, for whoever comes later; another file system does not inherit it
  * with the device number, and a restart forgets it, as it does the
@@ -102,18 +102,31 @@ void syncer_free(struct syncer *syncer)
     free(syncer);
 }
 
+/* NULL: nothing is known of it. */
+static struct group *find_group(struct syncer *syncer, dev_t device)
+{
+    unsigned count = atomic_load(&syncer->count);
+    for (unsigned i = 0; i < count; i++)
+        if (syncer->groups[i].device == device)
+            return &syncer->groups[i];
+    return NULL;
+}
+
+/* Whether any of its files may have a syncfs for now. */
+static bool may_share(const struct group *group)
+{
+    return atomic_load(&group->sharing) != DISK_SHARES_NEVER &&
+           loop_now_ms() >= atomic_load(&group->avoid_until);
+}
+
 bool syncer_takes_many(struct syncer *syncer, dev_t device)
 {
     if (!syncer->disk->sync_all)
         return true; /* nothing is synced */
     if (!syncer->usable || atomic_load(&syncer->large) > 0)
         return false;
-    unsigned count = atomic_load(&syncer->count);
-    for (unsigned i = 0; i < count; i++)
-        if (syncer->groups[i].device == device)
-            return atomic_load(&syncer->groups[i].sharing) != DISK_SHARES_NEVER &&
-                   loop_now_ms() >= atomic_load(&syncer->groups[i].avoid_until);
-    return true;
+    const struct group *group = find_group(syncer, device);
+    return !group || may_share(group);
 }
 
 void syncer_large_begins(struct syncer *syncer)
@@ -148,12 +161,12 @@ static struct group *renew(const struct syncer *syncer, struct group *group, int
  * room. They are never taken away: a device number is used again by the next that is mounted. */
 static struct group *group_of(struct syncer *syncer, int fd, dev_t device, uint64_t file_system)
 {
-    for (unsigned i = 0; i < syncer->count; i++)
-        if (syncer->groups[i].device == device)
-            return renew(syncer, &syncer->groups[i], fd, file_system);
+    struct group *group = find_group(syncer, device);
+    if (group)
+        return renew(syncer, group, fd, file_system);
     if (syncer->count == FILE_SYSTEMS)
         return NULL;
-    struct group *group = &syncer->groups[syncer->count];
+    group = &syncer->groups[syncer->count];
     *group = (struct group){.device = device, .file_system = file_system};
     atomic_store(&group->sharing, (int)syncer->disk->sharing(fd));
     if (!thread_condition_init(&group->over[0]))
@@ -212,10 +225,9 @@ static int take_part(struct syncer *syncer, struct group *group, int fd)
  * count: those of several threads are shared already. */
 static bool is_worth_it(const struct syncer *syncer, const struct group *group, unsigned own)
 {
-    int sharing = atomic_load(&group->sharing);
-    return sharing != DISK_SHARES_NEVER &&
-           (sharing == DISK_SHARES_ALL ? group->inside : own) >= ENOUGH &&
-           atomic_load(&syncer->large) == 0 && loop_now_ms() >= atomic_load(&group->avoid_until);
+    bool all = atomic_load(&group->sharing) == DISK_SHARES_ALL;
+    return (all ? group->inside : own) >= ENOUGH && atomic_load(&syncer->large) == 0 &&
+           may_share(group);
 }
 
 /* Errors that say that the call is not for such a file, or not allowed here (seccomp: EPERM); then
