@@ -10,10 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "common/buf.h"
 #include "common/ldb.h"
+#include "tests/bench/bench.h"
 
 enum { THREADS_MAX = 64, FILL_BATCH = 1000 };
 
@@ -32,17 +32,10 @@ static struct {
 
 struct looper {
     pthread_t thread;
-    uint64_t random; /* state of xorshift64 */
+    uint64_t random; /* next_random()'s */
     uint64_t operations;
     bool failed;
 };
-
-static double now(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 static size_t key_of(uint64_t number, char key[64])
 {
@@ -81,10 +74,7 @@ static void *work(void *arg)
     char key[64];
     looper->failed = batch == NULL;
     while (!looper->failed && now() - job.start < job.seconds) {
-        looper->random ^= looper->random << 13;
-        looper->random ^= looper->random >> 7;
-        looper->random ^= looper->random << 17;
-        size_t len = key_of(looper->random % job.keys, key);
+        size_t len = key_of(next_random(&looper->random) % job.keys, key);
         buf_clear(&found);
         bool good = job.put ? put_one(batch, key, len)
                             : ldb_get(job.db, key, len, &found) == ST_OK && buf_ok(&found);
@@ -104,7 +94,7 @@ static bool run(unsigned threads)
     bool failed = false;
     job.start = now();
     for (; started < threads && !failed; started++) {
-        loopers[started].random = 88172645463325252ULL + started;
+        loopers[started].random = RANDOM_SEED + started;
         failed = pthread_create(&loopers[started].thread, NULL, work, &loopers[started]) != 0;
     }
     for (unsigned i = 0; i < started - failed; i++) {

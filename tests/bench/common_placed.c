@@ -19,8 +19,9 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "tests/bench/bench.h"
 
 enum { THREADS_MAX = 64, DISKS = 10, BATCH = 64, BYTES_MAX = 1024 * 1024, PATH = 128 };
 
@@ -42,22 +43,6 @@ struct volume {
     char temp[BATCH][PATH], place[BATCH][PATH];
 };
 
-static double now(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-/* xorshift64 (Marsaglia, "Xorshift RNGs", 2003). */
-static uint64_t random_number(struct volume *v)
-{
-    v->random ^= v->random << 13;
-    v->random ^= v->random >> 7;
-    v->random ^= v->random << 17;
-    return v->random;
-}
-
 static int make_temp_directories(const struct volume *v)
 {
     char path[PATH];
@@ -75,7 +60,7 @@ static int make_temp_directories(const struct volume *v)
 static int write_temp(struct volume *v, unsigned i)
 {
     static const char md5[] = "2063c1608d6e0baf80249c42e2be5804";
-    uint64_t n = random_number(v);
+    uint64_t n = next_random(&v->random);
     unsigned disk = (unsigned)(n >> 20) % DISKS;
     (void)snprintf(v->temp[i], PATH, "v%u/sv%02u/tmp/%" PRIx64, v->number, disk, v->files + i);
     (void)snprintf(v->place[i], PATH, "v%u/sv%02u/%02x/%02x/L2JlbmNoLz%010" PRIu64 "=", v->number,
@@ -132,7 +117,7 @@ static int write_batch(struct volume *v)
 static void *work(void *arg)
 {
     struct volume *v = arg;
-    v->random = 88172645463325252ULL + v->number * 7919ULL;
+    v->random = RANDOM_SEED + v->number * 7919ULL;
     v->err = make_temp_directories(v);
     while (!v->err && now() - job.start < job.seconds)
         v->err = write_batch(v);

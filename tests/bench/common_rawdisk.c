@@ -16,8 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "tests/bench/bench.h"
 
 enum { PIECE = 1024 * 1024, THREADS_MAX = 256 };
 
@@ -38,13 +39,6 @@ struct writer {
     unsigned number;
     int err; /* errno of what failed, 0 */
 };
-
-static double now(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 static int write_all(int fd)
 {
@@ -90,12 +84,10 @@ static void *work(void *arg)
 /* Random, so that nothing between here and the disk makes it smaller. */
 static void fill_piece(void)
 {
-    uint64_t state = 88172645463325252ULL;
+    uint64_t state = RANDOM_SEED;
     for (size_t i = 0; i < PIECE; i += sizeof state) {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        memcpy(job.piece + i, &state, sizeof state);
+        uint64_t word = next_random(&state);
+        memcpy(job.piece + i, &word, sizeof word);
     }
 }
 
