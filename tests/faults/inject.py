@@ -30,9 +30,11 @@ class Injection:
         return self
 
     def _attached(self):
-        if self.process.poll() is not None:
-            raise AssertionError("strace ended: %s" % self.process.stderr.read().decode())
-        return traced(self.pid)
+        if self.process.poll() is None:
+            return traced(self.pid)
+        if has_ended(self.pid):
+            return True  # by a signal at a call of its own, before strace held all its threads
+        raise AssertionError("strace ended: %s" % self.process.stderr.read().decode())
 
     def __exit__(self, *_):
         self.process.send_signal(signal.SIGTERM)  # it lets the process go on
@@ -49,6 +51,11 @@ class Injection:
     def hits(self):
         """How many calls were tampered with; known once it is over."""
         return self.text.count("(INJECTED") + self.text.count("+++ killed by")
+
+
+def has_ended(pid):
+    """Whether this child has; it is still to be waited for then."""
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 def traced(pid):
