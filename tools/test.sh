@@ -12,6 +12,8 @@ only=" $* "
 passed=0
 failed=0
 current=
+# The lines that name a failed test and why: of unittest, check, compilers, sanitizers and make.
+errors='^(FAIL|ERROR)|^[A-Za-z.]*(Error|Exception|Interrupt)(:|$)|:[FE]:|(error|warning|SUMMARY|ended after|ran for more than)[: ]|\*\*\*'
 
 # timeout leads a process group of its own: told to end, it ends the whole step.
 stop()
@@ -54,7 +56,9 @@ step()
         return
     fi
     [ "$code" -ne 124 ] || echo "$name was ended after $limit s" >>"$log"
-    echo "FAIL $name ($((SECONDS - began)) s), exit status $code; $log ends:"
+    echo "FAIL $name ($((SECONDS - began)) s), exit status $code; what $log says of errors, and its end:"
+    grep -nE "$errors" "$log" | cut -c 1-300 | head -n 20
+    echo ...
     tail -n 60 "$log"
     [ "$kind" != needed ] || finish
 }
