@@ -260,9 +260,10 @@ class RebalanceTest(ToolTest):
         self.assertLessEqual(set(unbalanced), set(told))
 
         # slow enough to be interrupted, then once more and to the end, with readers beside it
-        slow = subprocess.Popen([BIN + "/larder", "rebalance", "-m", c.url, "--rate", "200k"],
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        poll("something was moved", 30 * SLOW, lambda: c.files(added))
+        before = len(c.files(added))
+        slow = subprocess.Popen([BIN + "/larder", "rebalance", "-m", c.url, "--rate", "100k",
+                                 "--jobs", "2"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        poll("something was moved", 30 * SLOW, lambda: len(c.files(added)) > before)
         slow.send_signal(signal.SIGINT)
         slow.communicate(timeout=60)
         self.assertNotEqual(slow.returncode, 0)
