@@ -75,10 +75,6 @@ class Masters(Cluster):
         return int(self.etcd("kv/range", key=at[0], range_end=at[1], count_only=True)[1]
                    .get("count", 0))
 
-    def etcd_term(self):
-        """It changes with each election of a leader."""
-        return self.etcd("maintenance/status")[1]["raftTerm"]
-
     # --- masters ---
 
     def new_master(self, options=None, volumes=None):
