@@ -4,23 +4,23 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 
 import means  # first: it says where the harness is
 from harness import poll
 
 
 class Injection:
-    """`with Injection(pid, "fsync", "error=EIO:when=2"):` Counts calls of each thread by itself."""
+    """`with Injection(server.process, "fsync", "error=EIO:when=2"):` Counts calls of each thread by
+    itself."""
 
-    def __init__(self, pid, syscall, what, paths=()):
+    def __init__(self, target, syscall, what, paths=()):
         self.log = tempfile.NamedTemporaryFile(prefix="larder-strace.")
-        argv = [shutil.which("strace"), "-f", "-q", "-p", str(pid), "-o", self.log.name,
+        argv = [shutil.which("strace"), "-f", "-q", "-p", str(target.pid), "-o", self.log.name,
                 "-e", "trace=%s" % syscall, "-e", "inject=%s:%s" % (syscall, what),
                 "-e", "signal=none"]
         for path in paths:
             argv += ["-P", path]
-        self.pid = pid
+        self.target = target
         self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                         stderr=subprocess.PIPE)
         self.undo = means.undo_later(self.process.kill)
@@ -31,8 +31,8 @@ class Injection:
 
     def _attached(self):
         if self.process.poll() is None:
-            return traced(self.pid)
-        if has_ended(self.pid):
+            return traced(self.target.pid)
+        if self.target.poll() is not None:
             return True  # by a signal at a call of its own, before strace held all its threads
         raise AssertionError("strace ended: %s" % self.process.stderr.read().decode())
 
@@ -53,11 +53,6 @@ class Injection:
         return self.text.count("(INJECTED") + self.text.count("+++ killed by")
 
 
-def has_ended(pid):
-    """Whether this child has; it is still to be waited for then."""
-    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-
-
 def traced(pid):
     """Whether somebody traces all threads of a process (or it is gone)."""
     try:
@@ -67,14 +62,4 @@ def traced(pid):
                     return False
     except OSError:
         pass
-    return True
-
-
-def wait_dead(server, seconds=5):
-    """True where the process ends within so many seconds."""
-    deadline = time.monotonic() + seconds
-    while server.process.poll() is None:
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.005)
     return True

@@ -107,3 +107,12 @@ def seed():
 def rounds(short, full):
     """How many rounds: `short` in the short form, `full` in the soak (FAULTS_FULL)."""
     return full if os.environ.get("FAULTS_FULL") else short
+
+
+def until_enough(things, planned, enough):
+    """The first `planned` of the things, and more of them for as long as enough() says no: each with
+    its number."""
+    for number, thing in enumerate(things):
+        if number >= planned and enough():
+            return
+        yield number, thing

@@ -47,7 +47,7 @@ class KillTest(FaultTest):
         for number in range(rounds):
             logs = glob.glob(store.master.dir + "/**/*.log", recursive=True)
             with store.workload(self.seed + number, workers=4, sizes=(300, 3000), weights=(1, 1)):
-                with Injection(store.master.pid, "write", "delay_enter=60ms", logs):
+                with Injection(store.master.process, "write", "delay_enter=60ms", logs):
                     time.sleep(0.3 + rng.random() * 0.5)
                     store.master.process.kill()
                 store.master.kill()

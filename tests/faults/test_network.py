@@ -1,5 +1,4 @@
 """Bits flipped on the wire; volumes frozen, slow, cut off in one direction or both, with resets."""
-import itertools
 import random
 import time
 import unittest
@@ -34,9 +33,8 @@ class FlipTest(FaultTest):
         store.start_again()
         store.wait_master_ready()
         client = store.new_client("one")
-        for number in itertools.count():
-            if number >= rounds and (proxy.flipped > rounds // 5 or number >= 5 * rounds):
-                break
+        for number, _ in means.until_enough(range(5 * rounds), rounds,
+                                            lambda: proxy.flipped > rounds // 5):
             proxy.flips = rng.random() < 0.5
             # Of the longest the volumes tell the MD5, until they have not agreed once.
             client.put("/f/%d" % (number % 20), rng.choice((300, 4000, 100000, 1500000)))
@@ -44,7 +42,7 @@ class FlipTest(FaultTest):
             client.get("/f/%d" % (number % 20))
         client.close()
         self.end(store, "a byte flipped on the way to a volume", proxy.flipped,
-                 "%d PUTs" % number)
+                 "%d PUTs" % (number + 1))
         self.assertGreater(proxy.flipped, rounds // 5)
 
 

@@ -50,7 +50,7 @@ class SyscallTest(FaultTest):
         is just arriving."""
         if server is store.master:
             logs = glob.glob(store.master.dir + "/**/*.log", recursive=True)
-            with Injection(server.pid, "write", what, logs) as injection:
+            with Injection(server.process, "write", what, logs) as injection:
                 self.operations(client, rng, key)
             return injection
         temp = []
@@ -61,7 +61,7 @@ class SyscallTest(FaultTest):
                                  lambda: glob.glob(server.dir + "/.larder/tmp/*")))
             except AssertionError:
                 return  # the value goes to other volumes
-            injections.append(Injection(server.pid, "write", what, temp).__enter__())
+            injections.append(Injection(server.process, "write", what, temp).__enter__())
         injections = []
         try:
             client.put(key + "/old", 900000, meanwhile)
@@ -97,7 +97,7 @@ class SyscallTest(FaultTest):
         if call == "write":
             injection = self.write_fault(store, rng, server, client, key, what)
         else:
-            with Injection(server.pid, call, what) as injection:
+            with Injection(server.process, call, what) as injection:
                 self.operations(client, rng, key)
         hit = injection is not None and injection.hits() > 0
         ended = self.mend(store, server)
@@ -111,23 +111,21 @@ class SyscallTest(FaultTest):
         # A lie about the log of the index is damage, which test_damage.py has.
         faults = faults_of(calls, {} if calls is MASTER_CALLS else LIES)
         rng.shuffle(faults)
-        hits = ends = number = 0
+        hits = ends = 0
         planned = means.rounds(75, len(faults))
-        # Where an unlucky choice met few calls, some more.
-        while number < planned or (hits <= planned // 4 and number < len(faults)):
-            call, what = faults[number]
+        for number, (call, what) in means.until_enough(faults, planned, lambda: hits > planned // 4):
             began = time.monotonic()
             server = server_of(store, rng)
             print("%s %s:%s" % (server.name, call, what), end=" ", flush=True)
             hit, ended = self.one(store, rng, server, call, what, number)
             print("%s %.1f s" % ("met" if hit else "-",
                                           time.monotonic() - began), flush=True)
-            hits, ends, number = hits + hit, ends + ended, number + 1
+            hits, ends = hits + hit, ends + ended
             if store.history.wrong or store.history.torn or store.history.failures:
                 self.fail("after %s %s: %s" % (call, what, store.history.wrong
                                                + store.history.torn + store.history.failures))
         self.end(store, name, hits, "of %d planned, the others met no call; %d ended the process" % (
-            number, ends))
+            number + 1, ends))
         self.assertGreater(hits, planned // 4)
 
     def test_volume(self):
@@ -146,7 +144,7 @@ class KilledAtTest(FaultTest):
         client = store.new_client("k%d" % number)
         key = "/f/%d" % number
         client.put(key, 3000)
-        with Injection(server.pid, call, "signal=SIGKILL:when=%d" % when):
+        with Injection(server.process, call, "signal=SIGKILL:when=%d" % when):
             client.put(key, 60000)
             client.get(key)
             client.put(key + "/new", 500)
@@ -167,13 +165,12 @@ class KilledAtTest(FaultTest):
         points += [("master", c, w) for c in ("write", "fdatasync", "connect", "sendto,sendmsg,writev")
                    for w in (1, 2, 3, 4, 5, 6)]
         rng.shuffle(points)
-        died, number, planned = 0, 0, means.rounds(16, len(points))
-        while number < planned or (died <= planned // 3 and number < len(points)):
-            who, call, when = points[number]
+        died, planned = 0, means.rounds(16, len(points))
+        for number, (who, call, when) in means.until_enough(points, planned,
+                                                            lambda: died > planned // 3):
             server = store.master if who == "master" else rng.choice(store.volumes)
             died += self.one(store, rng, server, call, when, number)
-            number += 1
-        self.end(store, "kill -9 at a chosen system call", died, "of %d planned" % number)
+        self.end(store, "kill -9 at a chosen system call", died, "of %d planned" % (number + 1))
         self.assertGreater(died, planned // 3)
 
 
